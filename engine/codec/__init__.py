@@ -1,0 +1,1 @@
+"""Bytes <-> kernel values; the only place for lxml and msgspec."""

@@ -1,0 +1,1 @@
+"""The pure kernel: input -> decide -> events -> evolve -> state. No input or output of any kind."""

@@ -1,0 +1,91 @@
+"""What drivers can be asked to do: the values of `demands(state)`.
+
+Every effect carries a key that makes repeating it harmless. Drivers compare the demands with the
+world, do the difference and report what happened as an input (`engine.kernel.commands`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from engine.kernel.ids import AgentUri, ExecutionKey, TaskId
+from engine.kernel.instants import Duration
+
+
+class KillMode(Enum):
+    """How hard a task is ended (orders-and-jobs.md 5.5)."""
+
+    TERMINATE = "terminate"
+    """SIGTERM to the script's own process only."""
+    KILL = "kill"
+    """The kill script, then SIGKILL to the whole process tree."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessSpec:
+    """Everything an agent (or the engine's own host) needs to run one shell task.
+
+    `environment` holds what the engine knows (job environment, SCHEDULER_* variables, parameters
+    with their prefix; later wins already applied). The host adds its own variables below and above
+    as agents.md 5.2 says: SCHEDULER_HOST, SCHEDULER_HTTP_PORT, SCHEDULER_RETURN_VALUES,
+    SCHEDULER_TASKSTART_*.
+    """
+
+    job: str
+    """The job's path as written, for file names and listings."""
+    script: str
+    """Script text with includes already read; trimmed by the host."""
+    environment: Mapping[str, str]
+    arguments: tuple[str, ...] = ()
+    login_user: str | None = None
+    priority: str | None = None
+    """The job's `priority` attribute: nice value or a name such as `below_normal`."""
+    stderr_is_error: bool = False
+    """`stderr_log_level="error"`: any line on stderr makes the task fail."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunProcess:
+    """Have this task's process running at this agent; started at most once per key."""
+
+    key: ExecutionKey
+    task: TaskId
+    agent: AgentUri
+    """Empty: the engine's own host."""
+    heartbeat_period: Duration
+    heartbeat_timeout: Duration
+    """The lease of the task: an agent out of touch for so long kills it (agents.md 3.5)."""
+    spec: ProcessSpec
+    kill: KillMode | None = None
+    """Set as soon as the task shall end; the driver signals once per mode."""
+    may_start: bool = True
+    """False: a task that is to be killed before it was started must not start any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunNative:
+    """Have this native job running inside the engine; its kind selects the code."""
+
+    key: ExecutionKey
+    task: TaskId
+    kind: str
+    parameters: Mapping[str, str]
+    agents: tuple[AgentUri, ...] = ()
+    """For a split: the agents of the successor's process class, to be asked whether they are there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepAgent:
+    """Hold a session with this agent, idle or not, so that its health is always known."""
+
+    agent: AgentUri
+    heartbeat_period: Duration
+    heartbeat_timeout: Duration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgetExecution:
+    """The journal has this execution's end: the agent may drop what it keeps of it."""
+
+    key: ExecutionKey
+    agent: AgentUri
