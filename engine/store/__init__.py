@@ -1,0 +1,1 @@
+"""Durable things: the journal, the projections made of it, and the logs of tasks."""
