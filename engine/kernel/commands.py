@@ -182,6 +182,8 @@ class BeginEpoch:
 
     epoch: Epoch
     engine_id: str
+    time_zone: str = "UTC"
+    """Name of the zone in which local times are meant when nothing else is said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

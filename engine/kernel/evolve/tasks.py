@@ -1,0 +1,260 @@
+"""The fold of task events and of what they mean for jobs."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from engine.kernel.events import tasks as e
+from engine.kernel.instants import IMMEDIATELY
+from engine.kernel.state import JobState, JobWait, Outcome, State, Task, TaskStatus
+
+
+def _count_task(state: State, event: e.TaskQueued | e.TaskCreated) -> None:
+    control = state.control
+    state.control = replace(control, last_task=max(control.last_task, event.task))
+
+
+def _queued(state: State, event: e.TaskQueued) -> None:
+    state.put_task(
+        Task(
+            id=event.task,
+            job=event.job,
+            status=TaskStatus.QUEUED,
+            cause=e.Cause.QUEUE if event.start_at <= event.at else e.Cause.QUEUE_AT,
+            created_at=event.at,
+            start_at=event.start_at,
+            name=event.name,
+            force=event.force,
+            in_period=event.in_period,
+            params=event.params,
+            environment=event.environment,
+        )
+    )
+    _count_task(state, event)
+
+
+def _removed_from_queue(state: State, event: e.TaskRemovedFromQueue) -> None:
+    state.drop_task(event.task)
+
+
+def _created(state: State, event: e.TaskCreated) -> None:
+    queued = state.tasks.get(event.task)
+    if queued is None:
+        job = state.jobs.get(event.job)
+        queued = Task(
+            id=event.task,
+            job=event.job,
+            status=TaskStatus.STARTING,
+            cause=event.cause,
+            created_at=event.at,
+            params={} if job is None else job.definition.params,
+        )
+        _count_task(state, event)
+    assert queued.status in {TaskStatus.QUEUED, TaskStatus.STARTING}
+    state.put_task(
+        replace(
+            queued,
+            status=TaskStatus.STARTING,
+            process_class=event.process_class,
+            locks=event.locks,
+            order=event.order,
+            state=event.state,
+            trigger_files=event.trigger_files,
+        )
+    )
+    if event.order is not None:
+        order = state.orders[event.order]
+        assert order.task is None, "an order is in one task at most"
+        state.put_order(replace(order, task=event.task, start_at=IMMEDIATELY))
+
+
+def _assigned(state: State, event: e.TaskAssigned) -> None:
+    task = state.tasks[event.task]
+    assert task.status in {TaskStatus.STARTING, TaskStatus.WAITING_FOR_AGENT}
+    state.put_task(
+        replace(
+            task,
+            status=TaskStatus.STARTING,
+            agent=event.agent,
+            key=event.key,
+            attempt=task.attempt + 1,
+            await_until=None,
+        )
+    )
+    process_class = state.process_classes.get(task.process_class)
+    if process_class is not None and process_class.cursor != event.cursor:
+        state.process_classes[task.process_class] = replace(process_class, cursor=event.cursor)
+
+
+def _awaits_agent(state: State, event: e.TaskAwaitsAgent) -> None:
+    task = state.tasks[event.task]
+    state.put_task(
+        replace(
+            task,
+            status=TaskStatus.WAITING_FOR_AGENT,
+            agent=None,
+            key=None,
+            await_until=event.until,
+            await_text=event.text,
+        )
+    )
+
+
+def _started(state: State, event: e.TaskStarted) -> None:
+    task = state.tasks[event.task]
+    assert task.status is TaskStatus.STARTING, "a task starts once"
+    state.put_task(
+        replace(task, status=TaskStatus.RUNNING, pid=event.pid, started_at=event.at)
+    )
+
+
+def _kill_requested(state: State, event: e.TaskKillRequested) -> None:
+    task = state.tasks[event.task]
+    state.put_task(
+        replace(
+            task,
+            kill=event.mode,
+            escalate_at=event.escalate_at,
+            kill_error=event.error_code or task.kill_error,
+        )
+    )
+
+
+def _params_changed(state: State, event: e.TaskParamsChanged) -> None:
+    state.put_task(replace(state.tasks[event.task], params=event.params))
+
+
+def _ended(state: State, event: e.TaskEnded) -> None:
+    task = state.tasks[event.task]
+    assert task.outcome is None, "a task ends once"
+    state.put_task(
+        replace(
+            task,
+            status=TaskStatus.ENDED,
+            escalate_at=None,
+            await_until=None,
+            outcome=Outcome(
+                at=event.at,
+                exit_code=event.exit_code,
+                signal=event.signal,
+                error_code=event.error_code,
+                error_text=event.error_text,
+                state_text=event.state_text,
+                ran=event.ran,
+                kept=event.kept,
+                succeeded=event.succeeded,
+            ),
+        )
+    )
+
+
+def _closed(state: State, event: e.TaskClosed) -> None:
+    task = state.tasks[event.task]
+    assert task.status is TaskStatus.ENDED, "a task is closed after its end"
+    state.drop_task(event.task)
+
+
+def _warned(state: State, event: e.TaskWarned) -> None:
+    assert event.task in state.tasks
+
+
+# --- jobs ----------------------------------------------------------------------------------------
+
+
+def _job_stopped(state: State, event: e.JobStopped) -> None:
+    job = state.jobs[event.job]
+    state.put_job(
+        replace(
+            job,
+            stopped=True,
+            stop_persistent=event.persistent or (job.stopped and job.stop_persistent),
+        )
+    )
+
+
+def _job_unstopped(state: State, event: e.JobUnstopped) -> None:
+    job = state.jobs[event.job]
+    state.put_job(
+        replace(job, stopped=False, stop_persistent=True, consecutive_errors=0, delayed_until=None)
+    )
+
+
+def _job_enabled_set(state: State, event: e.JobEnabledSet) -> None:
+    state.put_job(replace(state.jobs[event.job], enabled=event.enabled))
+
+
+def _job_errors_counted(state: State, event: e.JobErrorsCounted) -> None:
+    state.put_job(
+        replace(
+            state.jobs[event.job],
+            consecutive_errors=event.consecutive,
+            delayed_until=event.delayed_until,
+        )
+    )
+
+
+def _next_place(state: State, job: JobState) -> int:
+    if job.wait is not None:
+        return job.wait.place
+    state.control = replace(state.control, last_place=state.control.last_place + 1)
+    return state.control.last_place
+
+
+def _job_awaits_process(state: State, event: e.JobAwaitsProcess) -> None:
+    job = state.jobs[event.job]
+    wait = JobWait(place=_next_place(state, job), process_class=event.process_class)
+    state.put_job(replace(job, wait=wait))
+
+
+def _job_awaits_locks(state: State, event: e.JobAwaitsLocks) -> None:
+    job = state.jobs[event.job]
+    wait = JobWait(place=_next_place(state, job), locks=event.locks)
+    state.put_job(replace(job, wait=wait))
+
+
+def _job_wait_ended(state: State, event: e.JobWaitEnded) -> None:
+    state.put_job(replace(state.jobs[event.job], wait=None))
+
+
+def _job_start_planned(state: State, event: e.JobStartPlanned) -> None:
+    state.put_job(
+        replace(state.jobs[event.job], next_start=event.start_at, next_start_cause=event.cause)
+    )
+
+
+def _job_woken(state: State, event: e.JobWoken) -> None:
+    cause = None if event.cause is e.Cause.NONE else event.cause
+    state.put_job(
+        replace(
+            state.jobs[event.job], woken=cause, woken_in_period_only=event.in_period_only
+        )
+    )
+
+
+def _job_state_text_set(state: State, event: e.JobStateTextSet) -> None:
+    state.put_job(replace(state.jobs[event.job], state_text=event.text))
+
+
+HANDLERS: Mapping[type, Callable[[State, Any], None]] = {  # type: ignore[explicit-any]  # by event
+    e.TaskQueued: _queued,
+    e.TaskRemovedFromQueue: _removed_from_queue,
+    e.TaskCreated: _created,
+    e.TaskAssigned: _assigned,
+    e.TaskAwaitsAgent: _awaits_agent,
+    e.TaskStarted: _started,
+    e.TaskKillRequested: _kill_requested,
+    e.TaskParamsChanged: _params_changed,
+    e.TaskEnded: _ended,
+    e.TaskClosed: _closed,
+    e.TaskWarned: _warned,
+    e.JobStopped: _job_stopped,
+    e.JobUnstopped: _job_unstopped,
+    e.JobEnabledSet: _job_enabled_set,
+    e.JobErrorsCounted: _job_errors_counted,
+    e.JobAwaitsProcess: _job_awaits_process,
+    e.JobAwaitsLocks: _job_awaits_locks,
+    e.JobWaitEnded: _job_wait_ended,
+    e.JobStartPlanned: _job_start_planned,
+    e.JobWoken: _job_woken,
+    e.JobStateTextSet: _job_state_text_set,
+}

@@ -1,0 +1,193 @@
+"""What the HTTP interface needs of the engine it stands before.
+
+Handlers translate, put a request in, wait, translate back. Handlers run in the engine's event loop,
+so reading `state` without an `await` in between sees the state as it is between two steps.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from engine.codec.journal import StoredEvent
+from engine.kernel.commands import Request
+from engine.kernel.definitions import Include, Text
+from engine.kernel.ids import AgentUri, EventNumber, HistoryId, TaskId
+from engine.kernel.instants import Duration, Instant
+from engine.kernel.problems import Problem
+from engine.kernel.reports import AgentStatus
+from engine.kernel.state import State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """A request was carried out and its events are durable."""
+
+    number: EventNumber
+    """The journal's last event number with it."""
+    subject: str = ""
+    """What it created: the order id of AddOrder, the task id of StartJob."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentPulse:
+    """A sign of life, or of its absence; not journaled, for gauges."""
+
+    agent: AgentUri
+    status: AgentStatus
+    heard_at: Instant | None
+    """When the last answer of the agent arrived; None: never in this life of the engine."""
+    heartbeat_period: Duration
+    heartbeat_timeout: Duration
+    round_trip: Duration | None = None
+    tasks: int = 0
+    run_id: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogPart:
+    """A piece of a task's log."""
+
+    text: str
+    offset: int
+    next_offset: int
+    complete: bool
+    """Whether the task has ended and nothing will be added."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """What a stream delivers: an event of the journal, or a volatile pulse."""
+
+    event: StoredEvent | None = None
+    pulse: AgentPulse | None = None
+
+
+class EngineStopping(Exception):  # noqa: N818  # the term of the field
+    """The engine is shutting down and takes no more requests."""
+
+
+class TooOld(Exception):  # noqa: N818  # a condition of the stream, not an error of ours
+    """The asked-for event is no longer in the journal; begin with a snapshot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryQuery:
+    """Filters of the history; absent ones do not filter. Newest first."""
+
+    job: str | None = None
+    chain: str | None = None
+    order: str | None = None
+    ids: tuple[int, ...] = ()
+    since: Instant | None = None
+    limit: int = 100
+
+
+class EnginePort(Protocol):
+    """The engine as its HTTP interface sees it."""
+
+    @property
+    def state(self) -> State:
+        """The live state; never keep it over an `await`, never change it."""
+        ...
+
+    @property
+    def number(self) -> EventNumber:
+        """The number of the last durable event; `state` is as of this event."""
+        ...
+
+    def now(self) -> Instant:
+        """Return the engine's present time."""
+        ...
+
+    async def submit(self, request: Request, by: str) -> Accepted | Problem:
+        """Carry out a request; returns when its events are durable. Raises EngineStopping."""
+        ...
+
+    async def check_folders(self) -> None:
+        """Look at the live folder now; returns when the changes are in effect."""
+        ...
+
+    async def terminate(self, timeout: Duration | None, restart: bool) -> None:
+        """Begin an orderly end: running tasks may finish (killed after `timeout`)."""
+        ...
+
+    def snapshot(self) -> tuple[EventNumber, bytes]:
+        """Return the state's snapshot with the event number it is as of."""
+        ...
+
+    def notices(self, after: EventNumber) -> AsyncIterator[Notice]:
+        """Catch up from the journal, then follow live. Raises TooOld. Ends at shutdown."""
+        ...
+
+    def pulses(self) -> Mapping[AgentUri, AgentPulse]:
+        """Return the last sign of life of every agent."""
+        ...
+
+    async def task_log(self, task: TaskId, offset: int, size_bytes_max: int) -> LogPart | None:
+        """Return a piece of a task's log; a negative offset counts from the end."""
+        ...
+
+    async def order_log(self, history: HistoryId, size_bytes_max: int) -> str:
+        """Return the logs of all tasks of one run of an order, one after the other."""
+        ...
+
+    async def task_history(self, query: HistoryQuery) -> Sequence["TaskHistoryEntry"]:
+        """Return tasks that have started, newest first."""
+        ...
+
+    async def order_history(self, query: HistoryQuery) -> Sequence["OrderHistoryEntry"]:
+        """Return runs of orders, newest first."""
+        ...
+
+    def read_script(self, parts: Sequence[Text | Include]) -> str:
+        """Return a script's text with its includes read, for answers that show the source."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskHistoryEntry:
+    """One task in the history."""
+
+    task: TaskId
+    job: str
+    cause: str
+    agent: str
+    started_at: Instant
+    ended_at: Instant | None
+    exit_code: int | None
+    error_code: str
+    error_text: str
+    steps: int
+    pid: int | None
+    chain: str = ""
+    order: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderStepEntry:
+    """One step of a run of an order."""
+
+    step: int
+    task: TaskId
+    state: str
+    started_at: Instant
+    ended_at: Instant | None
+    error_code: str
+    error_text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderHistoryEntry:
+    """One run of an order in the history."""
+
+    history: HistoryId
+    chain: str
+    order: str
+    title: str
+    state: str
+    state_text: str
+    started_at: Instant
+    ended_at: Instant | None
+    parent: str = ""
+    steps: tuple[OrderStepEntry, ...] = ()
