@@ -1,0 +1,1 @@
+"""Composition: settings, the owner of the state, recovery, and what wires everything together."""

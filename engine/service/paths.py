@@ -1,0 +1,65 @@
+"""Every folder and file name of an engine's data folder, once."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+_SOCKET_PATH_BYTES_MAX = 100
+"""The system allows 107 bytes in the address of a Unix domain socket."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnginePaths:
+    """What lies where below the data folder of one engine."""
+
+    data: Path
+
+    @property
+    def journal(self) -> Path:
+        """The database with the journal, snapshots and histories."""
+        return self.data / "journal.sqlite3"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the living engine, with its process id as text."""
+        return self.data / "engine.lock"
+
+    @property
+    def socket(self) -> Path:
+        """Where local clients reach the engine: `engine.sock` in the data folder.
+
+        A data folder whose path is too long for a socket's address has its socket in a private
+        folder below `/tmp`, under a name that follows from the data folder.
+        """
+        direct = self.data.absolute() / "engine.sock"
+        if len(os.fsencode(direct)) <= _SOCKET_PATH_BYTES_MAX:
+            return direct
+        name = hashlib.sha256(os.fsencode(self.data.resolve())).hexdigest()[:16]
+        return Path(f"/tmp/pointsman-{self._owner()}") / f"{name}.sock"  # noqa: S108  # made 0700
+
+    @property
+    def logs(self) -> Path:
+        """Folder of the task logs."""
+        return self.data / "logs"
+
+    @property
+    def engine_log(self) -> Path:
+        """The engine's own log, for people."""
+        return self.data / "engine.log"
+
+    @property
+    def work(self) -> Path:
+        """Folder of what tasks on the engine's own host need: scripts, outputs, exit codes."""
+        return self.data / "work"
+
+    @property
+    def tokens(self) -> Path:
+        """Access tokens as `ROLE sha256:HEX NAME` lines; `pointsman token` adds to it."""
+        return self.data / "tokens"
+
+    def _owner(self) -> int:
+        try:
+            return self.data.stat().st_uid
+        except FileNotFoundError:
+            return os.getuid()
