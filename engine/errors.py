@@ -79,6 +79,15 @@ class Fenced(StoreError):
         self.newest = newest
 
 
+class EventsGone(StoreError):
+    """The events asked for are older than the retained journal."""
+
+    def __init__(self, text: str, *, first: int) -> None:
+        super().__init__(text)
+        self.first = first
+        """Number of the oldest event that is still there."""
+
+
 class AlreadyRunning(StoreError):
     """Another engine holds the data folder."""
 

@@ -1,0 +1,58 @@
+"""Every bound of the program, with its reason. Durations are in seconds (`_S`) unless typed."""
+
+# --- the journal ---------------------------------------------------------------------------------
+
+STORE_TIMEOUT_S = 60.0
+"""Wait for one answer of the disk. A slow disk is waited for, a hung one must stop the engine."""
+
+STORE_QUEUE_MAX = 256
+"""Jobs waiting for the writer thread. The loop has one at a time; the rest are reads of views."""
+
+STORE_GROUP_MAX = 64
+"""Jobs that share one transaction, so that the first of them does not wait for ever more others."""
+
+READ_EVENTS_MAX = 10_000
+"""Events that one read returns at most: some megabytes of memory for a reader far behind."""
+
+TRUNCATE_EVENTS_MAX = 5_000
+"""Events that one transaction deletes, so that retention holds up no commit for long."""
+
+SNAPSHOTS_KEPT = 2
+"""The newest and the one before, in case the newest cannot be read."""
+
+# --- histories -----------------------------------------------------------------------------------
+
+HISTORY_BATCH_MAX = 1_000
+"""Events that one transaction of the histories covers: about 20 ms of the writer's time."""
+
+HISTORY_ROWS_MAX = 10_000
+"""Rows that one query of a history returns at most."""
+
+HISTORY_TEXT_CHARACTERS_MAX = 250
+"""Length of an error text in the histories (orders-and-jobs.md 5.7)."""
+
+# --- task logs -----------------------------------------------------------------------------------
+
+LOG_QUEUE_BYTES_MAX = 8_000_000
+"""Output waiting for the log writer; beyond it producers wait, down to the agent."""
+
+LOG_APPEND_BYTES_MAX = 1_000_000
+"""One piece of output (agents.md 5.4 sends batches of at most 1,000,000 characters)."""
+
+LOG_LINE_BYTES_MAX = 64_000
+"""An incomplete line is held back for its end up to here, then written in pieces."""
+
+LOG_HANDLES_MAX = 64
+"""Log files open at a time, far below the usual 1,024 files of a process."""
+
+LOG_READ_BYTES_MAX = 1_000_000
+"""One read of a task log."""
+
+LOG_TAIL_LINES_MAX = 10_000
+"""Lines that one tail of a task log returns at most."""
+
+LOG_FOLLOWERS_MAX = 1_000
+"""Notifications of new output at a time."""
+
+LOG_TIMEOUT_S = 60.0
+"""Wait for the log writer, as for the journal."""
