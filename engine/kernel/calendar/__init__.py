@@ -1,5 +1,31 @@
-"""Run times without any clock: definition + instant + zone -> next start (schedules.md)."""
+"""Run times without any clock: definition + instant + zone -> next start (schedules.md).
 
+`calendar_of` makes a `RunTime` searchable; the other functions ask the `Calendar`. What daylight
+saving does is told in a table in `local_time`. Nothing here reads a clock: instants come in.
+"""
+
+from engine.kernel.calendar.calendars import (
+    Calendar,
+    CalendarUser,
+    MissingSchedule,
+    PeriodSpan,
+    active_schedule,
+    calendar_of,
+    is_in_period,
+    next_period,
+    next_period_begin,
+    period_at,
+    spans_between,
+)
+from engine.kernel.calendar.entries import StartKind
+from engine.kernel.calendar.lint import Finding, FindingKind, findings, schedule_findings
+from engine.kernel.calendar.next_start import (
+    Start,
+    first_order_start,
+    next_job_start,
+    next_order_start,
+    starts_between,
+)
 from engine.kernel.calendar.run_time import (
     DatePeriods,
     DayPeriods,
@@ -13,17 +39,40 @@ from engine.kernel.calendar.run_time import (
     Schedule,
     WhenHoliday,
 )
+from engine.kernel.calendar.substitutes import substitution_problem
 
 __all__ = [
+    "Calendar",
+    "CalendarUser",
     "DatePeriods",
     "DayPeriods",
+    "Finding",
+    "FindingKind",
     "Holidays",
     "LocalDate",
     "LocalTime",
+    "MissingSchedule",
     "Month",
     "MonthWeekday",
     "Period",
+    "PeriodSpan",
     "RunTime",
     "Schedule",
+    "Start",
+    "StartKind",
     "WhenHoliday",
+    "active_schedule",
+    "calendar_of",
+    "findings",
+    "first_order_start",
+    "is_in_period",
+    "next_job_start",
+    "next_order_start",
+    "next_period",
+    "next_period_begin",
+    "period_at",
+    "schedule_findings",
+    "spans_between",
+    "starts_between",
+    "substitution_problem",
 ]

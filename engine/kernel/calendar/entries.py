@@ -1,0 +1,183 @@
+"""The periods of one day in the form that searching needs (schedules.md 4, 7)."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum, IntEnum
+
+from engine.kernel.calendar.run_time import (
+    NO_REPEAT,
+    Period,
+    WhenHoliday,
+)
+from engine.kernel.instants import Duration
+
+
+class Mode(IntEnum):
+    """What a search is for; it decides which periods match."""
+
+    PERIOD = 0
+    """May I run: everything with a length."""
+    ANY = 1
+    """Starts of orders and `show_calendar`: all but plain periods."""
+    SINGLE = 2
+    """Starts at fixed points: single starts, `at`, the grid of `absolute_repeat`."""
+    REPEAT = 3
+    """Starts of jobs by `repeat`: the times at which a period with `repeat` is the current one."""
+
+
+class StartKind(Enum):
+    """Why something starts by itself."""
+
+    SINGLE = "single_start"
+    AT = "at"
+    REPEAT = "repeat"
+    ABSOLUTE_REPEAT = "absolute_repeat"
+    ONCE = "once"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A period of a day; a single start is a point with `begin` and `end` alike."""
+
+    begin: int
+    """Second of the wall clock."""
+    end: int
+    kind: StartKind | None
+    """What it starts; None: a plain period."""
+    interval: Duration
+    """Of `repeat` or `absolute_repeat`."""
+    let_run: bool
+    when_holiday: WhenHoliday
+
+    @property
+    def is_point(self) -> bool:
+        """Whether it is a start without a length."""
+        return self.kind is StartKind.SINGLE or self.kind is StartKind.AT
+
+
+_SERVED: dict[Mode, frozenset[StartKind | None]] = {
+    Mode.PERIOD: frozenset({None, StartKind.REPEAT, StartKind.ABSOLUTE_REPEAT}),
+    Mode.ANY: frozenset(
+        {StartKind.SINGLE, StartKind.AT, StartKind.REPEAT, StartKind.ABSOLUTE_REPEAT}
+    ),
+    Mode.SINGLE: frozenset({StartKind.SINGLE, StartKind.AT, StartKind.ABSOLUTE_REPEAT}),
+}
+
+
+class DaySet:
+    """The entries of a day in the order of their begins, and what each search sees of them."""
+
+    __slots__ = ("_views", "entries")
+
+    def __init__(self, entries: tuple[Entry, ...]) -> None:
+        self.entries = entries
+        self._views: list[tuple[Entry, ...] | None] = [None] * len(Mode)
+
+    def view(self, mode: Mode) -> tuple[Entry, ...]:
+        """Return the entries that can match a search in this mode."""
+        found = self._views[mode]
+        if found is None:
+            found = self._views[mode] = _view(self.entries, mode)
+        return found
+
+    def only(self, treatment: WhenHoliday) -> "DaySet":
+        """Return the entries that are treated like this when their day is a holiday."""
+        kept = tuple(entry for entry in self.entries if entry.when_holiday is treatment)
+        return self if len(kept) == len(self.entries) else DaySet(kept)
+
+    def may_serve(self, mode: Mode, treatment: WhenHoliday) -> bool:
+        """Whether a search in this mode can find an entry of this treatment, on whatever day."""
+        return any(entry.when_holiday is treatment for entry in self.view(mode)) or bool(
+            self.only(treatment).view(mode)
+        )
+
+
+NO_ENTRIES = DaySet(())
+
+
+def day_set(periods: Iterable[Period]) -> DaySet:
+    """Return the set of these periods; a begin is unique, the first one with it wins (E34, E35)."""
+    return _with_unique_begins(entry_of(period) for period in periods)
+
+
+def merged(lists: Iterable[tuple[Period, ...]], default: DaySet) -> DaySet:
+    """Return the set of a day that several elements name; an empty list stands for the default."""
+    sets = [day_set(periods) if periods else default for periods in lists]
+    if len(sets) == 1:
+        return sets[0]
+    return _with_unique_begins(entry for each in sets for entry in each.entries)
+
+
+def union(sets: Sequence[DaySet]) -> DaySet:
+    """Return all entries of some sets; of equal begins those of the first set come first."""
+    filled = [each for each in sets if each.entries]
+    if not filled:
+        return NO_ENTRIES
+    if len(filled) == 1:
+        return filled[0]
+    entries = [entry for each in filled for entry in each.entries]
+    entries.sort(key=_begin)
+    return DaySet(tuple(entries))
+
+
+def entry_of(period: Period, kind: StartKind = StartKind.SINGLE) -> Entry:
+    """Return the searchable form of a period; `kind` tells single starts from `at`."""
+    if period.single_start is not None:
+        return Entry(
+            begin=period.single_start,
+            end=period.single_start,
+            kind=kind,
+            interval=NO_REPEAT,
+            let_run=True,
+            when_holiday=period.when_holiday,
+        )
+    repeats: StartKind | None = None
+    if period.absolute_repeat > NO_REPEAT:
+        repeats = StartKind.ABSOLUTE_REPEAT
+    elif period.repeat > NO_REPEAT:
+        repeats = StartKind.REPEAT
+    return Entry(
+        begin=period.begin,
+        end=period.end,
+        kind=repeats,
+        interval=period.repeat if repeats is StartKind.REPEAT else period.absolute_repeat,
+        let_run=period.let_run,
+        when_holiday=period.when_holiday,
+    )
+
+
+def _with_unique_begins(entries: Iterable[Entry]) -> DaySet:
+    by_begin: dict[int, Entry] = {}
+    for entry in entries:
+        by_begin.setdefault(entry.begin, entry)
+    kept = sorted(by_begin.values(), key=_begin)
+    # What has no length and is no single start does nothing.
+    return DaySet(tuple(entry for entry in kept if entry.is_point or entry.begin < entry.end))
+
+
+def _begin(entry: Entry) -> int:
+    return entry.begin
+
+
+def _view(entries: tuple[Entry, ...], mode: Mode) -> tuple[Entry, ...]:
+    if mode is Mode.REPEAT:
+        return _repeating_turns(entries)
+    served = _SERVED[mode]
+    return tuple(entry for entry in entries if entry.kind in served)
+
+
+def _repeating_turns(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    """Return the parts of the day during which a repeating period is a job's current one.
+
+    Of overlapping periods the one with the earlier begin is used until its end (E36).
+    """
+    turns: list[Entry] = []
+    reached = 0
+    for entry in entries:
+        if entry.is_point or entry.end <= reached:
+            continue
+        begin = max(reached, entry.begin)
+        reached = entry.end
+        if entry.kind is StartKind.REPEAT:
+            turns.append(entry if begin == entry.begin else replace(entry, begin=begin))
+    return tuple(turns)
