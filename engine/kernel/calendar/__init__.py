@@ -27,6 +27,7 @@ from engine.kernel.calendar.next_start import (
     starts_between,
 )
 from engine.kernel.calendar.run_time import (
+    DAY_SECONDS,
     DatePeriods,
     DayPeriods,
     Holidays,
@@ -42,6 +43,7 @@ from engine.kernel.calendar.run_time import (
 from engine.kernel.calendar.substitutes import substitution_problem
 
 __all__ = [
+    "DAY_SECONDS",
     "Calendar",
     "CalendarUser",
     "DatePeriods",
