@@ -213,8 +213,8 @@ def _default_of(field: dataclasses.Field[Any]) -> _Default:
         value = field.default_factory()
     else:
         return _NO_DEFAULT
-    is_mapping = isinstance(value, shapes.MAPPINGS)
-    return _Default(value, shapes.MAPPINGS if is_mapping else (type(value),))
+    alike = shapes.MAPPINGS if isinstance(value, Mapping) else ()
+    return _Default(value, (type(value), *alike))
 
 
 _EncodeStep = tuple[str, str, _Default, type | None, Encode]

@@ -20,7 +20,7 @@ Encode = Callable[[Any], Any]
 Decode = Callable[[Any], Any]
 
 NONE = type(None)
-MAPPINGS = (dict, types.MappingProxyType)
+MAPPINGS = (dict, types.MappingProxyType, Mapping)
 """The classes of mappings that records hold."""
 
 

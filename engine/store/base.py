@@ -22,35 +22,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from engine.codec.rows import NewEvent, StoredEvent
 from engine.kernel.ids import Epoch, EventNumber
 from engine.kernel.instants import Instant
 
+__all__ = [
+    "NO_EVENT",
+    "Bounds",
+    "NewEvent",
+    "Snapshot",
+    "Store",
+    "StoredEvent",
+    "checksum",
+]
+
 NO_EVENT = EventNumber(0)
 """The number before the first event."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewEvent:
-    """An event on its way into the journal."""
-
-    at: Instant
-    """The time of the step that it belongs to."""
-    kind: str
-    """Name of its class, with the version of the row (`engine.codec.journal`)."""
-    body: bytes
-    cause: str = ""
-    """Who or what asked for it: a request's id and origin, or empty for the engine itself."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredEvent:
-    """An event of the journal."""
-
-    number: EventNumber
-    at: Instant
-    kind: str
-    body: bytes
-    cause: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

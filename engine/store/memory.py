@@ -60,7 +60,7 @@ class MemoryDisk:
     last: EventNumber = NO_EVENT
     snapshots: dict[EventNumber, _SnapshotRow] = field(default_factory=dict)
     meta: dict[str, str] = field(default_factory=dict)
-    epoch: Epoch = Epoch(0)  # noqa: RUF009 - a plain number
+    epoch: Epoch = Epoch(0)
     lives: int = 0
     """Counts crashes; a store of an earlier life can do nothing any more."""
     pending: tuple[NewEvent, ...] = ()
