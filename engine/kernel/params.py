@@ -3,12 +3,34 @@
 A parameter set is an ordinary mapping that nobody changes; every function returns a new one.
 """
 
-from collections.abc import Mapping
-from typing import TypeAlias
+from collections.abc import Iterator, Mapping
+from typing import NoReturn, TypeAlias
 
 Params: TypeAlias = Mapping[str, str]
 
-NO_PARAMS: Params = {}
+
+class _NoParams(Mapping[str, str]):
+    """The empty set; hashable, so that it can be the default of a record's field."""
+
+    __slots__ = ()
+
+    def __getitem__(self, name: str) -> NoReturn:
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def __hash__(self) -> int:
+        return hash(())
+
+    def __repr__(self) -> str:
+        return "{}"
+
+
+NO_PARAMS: Params = _NoParams()
 
 
 def merge(*sets: Params) -> dict[str, str]:
