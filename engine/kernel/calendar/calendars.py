@@ -96,8 +96,8 @@ def calendar_of(
     schedules: Mapping[SchedulePath, Schedule],
     zone: tzinfo,
     scheduler_holidays: Holidays | None,
-    *,
     zone_of: Callable[[str], tzinfo],
+    *,
     user: CalendarUser = CalendarUser.JOB,
 ) -> Calendar | MissingSchedule:
     """Make a run time searchable.

@@ -47,7 +47,7 @@ def substitution_problem(
     Of overlapping substitutes the first in `schedules`, the one loaded first, counts. A schedule
     that names nothing to substitute is fine unless it has a validity.
     """
-    problem = _own_problem(schedule)
+    problem = validity_problem(schedule)
     if problem is not None or schedule.substitute is None:
         return problem
     base = schedules.get(schedule.substitute)
@@ -70,7 +70,8 @@ def substitution_problem(
     )
 
 
-def _own_problem(schedule: Schedule) -> Problem | None:
+def validity_problem(schedule: Schedule) -> Problem | None:
+    """Return what is wrong with a substitution as it is written, whatever other schedules exist."""
     if schedule.substitute is None:
         if schedule.valid_from is None and schedule.valid_to is None:
             return None
@@ -100,7 +101,7 @@ def _accepted(path: SchedulePath, schedules: Mapping[SchedulePath, Schedule]) ->
     for schedule in schedules.values():
         if (
             schedule.substitute == path
-            and _own_problem(schedule) is None
+            and validity_problem(schedule) is None
             and not any(_overlap(schedule, other) for other in accepted)
         ):
             accepted.append(schedule)
