@@ -439,6 +439,4 @@ class ScheduleFile:
     source: Source | None = None
 
 
-Definition: TypeAlias = (
-    Job | Chain | OrderDefinition | ProcessClass | Lock | Monitor | ScheduleFile
-)
+Definition: TypeAlias = Job | Chain | OrderDefinition | ProcessClass | Lock | Monitor | ScheduleFile

@@ -71,7 +71,7 @@ class RunNative:
     kind: str
     parameters: Mapping[str, str]
     agents: tuple[AgentUri, ...] = ()
-    """For a split: the agents of the successor's process class, to be asked whether they are there."""
+    """For a split: the agents of the next job's process class, to be asked if they are there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

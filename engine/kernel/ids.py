@@ -32,7 +32,7 @@ AgentUri = NewType("AgentUri", str)
 """An agent's address, `http://host:port`; the empty string is the engine's own host."""
 
 ExecutionKey = NewType("ExecutionKey", str)
-"""Identity of one attempt to run a task: `<engine id>/<task id>.<attempt>`; repeating it is harmless."""
+"""Identity of one attempt to run a task, `<engine id>/<task id>.<attempt>`; repeatable."""
 
 EventNumber = NewType("EventNumber", int)
 Epoch = NewType("Epoch", int)

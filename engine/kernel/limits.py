@@ -39,8 +39,11 @@ LOG_QUEUE_BYTES_MAX = 8_000_000
 LOG_APPEND_BYTES_MAX = 1_000_000
 """One piece of output (agents.md 5.4 sends batches of at most 1,000,000 characters)."""
 
-LOG_LINE_BYTES_MAX = 64_000
+LOG_LINE_BYTES_MAX = 8_192
 """An incomplete line is held back for its end up to here, then written in pieces."""
+
+LOG_FILE_BYTES_MAX = 1_000_000_000
+"""One task log; what a task writes beyond it is counted, said once, and not kept."""
 
 LOG_HANDLES_MAX = 64
 """Log files open at a time, far below the usual 1,024 files of a process."""
@@ -56,3 +59,21 @@ LOG_FOLLOWERS_MAX = 1_000
 
 LOG_TIMEOUT_S = 60.0
 """Wait for the log writer, as for the journal."""
+
+# --- the kernel ----------------------------------------------------------------------------------
+
+EVENTS_PER_STEP_MAX = 1_000_000
+"""Events that one input may cause; beyond it something turns in a circle. A reload of a large
+folder is the longest step there is."""
+
+ORDER_ID_CHARACTERS_MAX = 250
+"""Length of an order id (orders-and-jobs.md 2.2)."""
+
+TITLE_CHARACTERS_MAX = 200
+"""Length of an order's title (js846)."""
+
+STATE_TEXT_CHARACTERS_MAX = 100
+"""Length of a state text (2.15)."""
+
+PARAMS_BYTES_MAX = 10_000_000
+"""Size of one parameter set; a return values file may have as much (8.4)."""

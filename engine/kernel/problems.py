@@ -25,6 +25,15 @@ def unknown_object(kind: str, name: str) -> Problem:
     return Problem(code="SCHEDULER-161", text=f"There is no {kind} {name!r}", subject=name)
 
 
+def unknown_order(chain: str, order_id: str) -> Problem:
+    """The chain has no order of this id."""
+    return Problem(
+        code="SCHEDULER-162",
+        text=f"The job chain {chain!r} has no order {order_id!r}",
+        subject=order_id,
+    )
+
+
 def unknown_state(chain: str, state: str) -> Problem:
     """The job chain has no node of this name."""
     return Problem(
@@ -78,16 +87,12 @@ def order_id_too_long(length: int, limit: int) -> Problem:
 
 def unknown_task(task_id: int) -> Problem:
     """No waiting or running task has this number."""
-    return Problem(
-        code="SCHEDULER-194", text=f"There is no task {task_id}", subject=str(task_id)
-    )
+    return Problem(code="SCHEDULER-207", text=f"There is no task {task_id}", subject=str(task_id))
 
 
 def attribute_needs(attribute: str, needed: str) -> Problem:
     """One attribute is of no use without another."""
-    return Problem(
-        code="SCHEDULER-467", text=f"The attribute {attribute!r} requires {needed}"
-    )
+    return Problem(code="SCHEDULER-467", text=f"The attribute {attribute!r} requires {needed}")
 
 
 def not_setback(value: str) -> Problem:

@@ -12,7 +12,7 @@ from typing import Generic, Protocol, TypeVar
 class Comparable(Protocol):
     """Anything with an order."""
 
-    def __lt__(self, other: "Comparable", /) -> bool: ...  # noqa: D105
+    def __lt__(self, other: "Comparable", /) -> bool: ...
 
 
 K = TypeVar("K")

@@ -58,7 +58,8 @@ class TaskExited:
 
     key: ExecutionKey
     exit_code: int
-    """0-255; with a signal: minus its number on the engine's host, 128 plus it on an agent (agents.md 5.5)."""
+    """0-255; with a signal: minus its number on the engine's host, 128 plus it on an agent
+    (agents.md 5.5)."""
     signal: int | None
     reason: EndReason
     ended_at: Instant
@@ -73,7 +74,7 @@ class TaskExited:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskLost:
-    """The agent is out of touch for good, or has forgotten the task: SCHEDULER-202 (agents.md 3.10).
+    """The agent is out of touch for good, or has forgotten the task (SCHEDULER-202, agents.md 3.10).
 
     Sent only after the lease plus the kill grace, when the process cannot be running any more.
     """

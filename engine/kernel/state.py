@@ -46,7 +46,7 @@ from engine.kernel.ids import (
     SchedulePath,
     TaskId,
 )
-from engine.kernel.instants import IMMEDIATELY, NEVER, Instant
+from engine.kernel.instants import IMMEDIATELY, NEVER, Duration, Instant
 from engine.kernel.params import NO_PARAMS, Params
 from engine.kernel.queues import PriorityQueue
 from engine.kernel.reports import AgentStatus
@@ -159,6 +159,9 @@ class Outcome:
     ran: bool = True
     kept: bool = False
     succeeded: bool = True
+    moved_to: NodeState | None = None
+    suspends: bool = False
+    sets_back_for: Duration | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +192,8 @@ class Task:
     await_text: str = ""
     pid: int | None = None
     started_at: Instant | None = None
+    deadline: Instant | None = None
+    """When the job's `timeout` is over."""
     kill: KillMode | None = None
     escalate_at: Instant | None = None
     kill_error: str = ""
@@ -524,8 +529,8 @@ class State:
         self.class_slots.setdefault(task.process_class, {})[task.id] = None
         for use in task.locks:
             self.lock_holders.setdefault(use.lock, {})[task.id] = use.exclusive
-        due = task.escalate_at if task.escalate_at is not None else task.await_until
-        if due is not None and due < NEVER:
+        due = min(task.escalate_at or NEVER, task.await_until or NEVER, task.deadline or NEVER)
+        if due < NEVER:
             self.timers.set(task.id, due)
 
     def _unindex_task(self, task: Task) -> None:

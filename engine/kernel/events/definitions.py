@@ -13,7 +13,15 @@ from engine.kernel.definitions import (
     ProcessClass,
     ScheduleFile,
 )
-from engine.kernel.ids import ChainKey, ClassPath, JobKey, LockPath, MonitorPath, NodeState, SchedulePath
+from engine.kernel.ids import (
+    ChainKey,
+    ClassPath,
+    JobKey,
+    LockPath,
+    MonitorPath,
+    NodeState,
+    SchedulePath,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from engine.kernel.ids import (
     OrderKey,
     TaskId,
 )
-from engine.kernel.instants import Instant
+from engine.kernel.instants import Duration, Instant
 from engine.kernel.params import NO_PARAMS, Params
 
 
@@ -96,6 +96,7 @@ class TaskAwaitsAgent:
 
     task: TaskId
     until: Instant
+    since: Instant
     text: str = ""
 
 
@@ -106,6 +107,8 @@ class TaskStarted:
     task: TaskId
     pid: int
     at: Instant
+    deadline: Instant | None = None
+    """When the job's `timeout` is over (SCHEDULER-272)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +150,12 @@ class TaskEnded:
     """The order stays because the job stops, whatever the result (2.9, JS-973)."""
     succeeded: bool = True
     """The result after monitors: whether the success branch is taken."""
+    moved_to: NodeState | None = None
+    """The job itself has sent its order to this node (2.7, case C)."""
+    suspends: bool = False
+    """The job itself suspends its order where it stands (the sync job)."""
+    sets_back_for: Duration | None = None
+    """The job itself sets its order back for so long (the sync job)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -90,7 +90,13 @@ def _step_ended(state: State, event: e.OrderStepEnded) -> None:
     assert order.task == event.task, "only the task that holds the order gives it back"
     state.put_order(
         state.order_with_place(
-            replace(order, task=None, last_error=event.last_error, start_at=IMMEDIATELY)
+            replace(
+                order,
+                task=None,
+                last_error=event.last_error,
+                start_at=IMMEDIATELY,
+                setback_count=0,
+            )
         )
     )
 

@@ -95,6 +95,7 @@ def _awaits_agent(state: State, event: e.TaskAwaitsAgent) -> None:
             agent=None,
             key=None,
             await_until=event.until,
+            awaits_since=task.awaits_since or event.since,
             await_text=event.text,
         )
     )
@@ -104,7 +105,13 @@ def _started(state: State, event: e.TaskStarted) -> None:
     task = state.tasks[event.task]
     assert task.status is TaskStatus.STARTING, "a task starts once"
     state.put_task(
-        replace(task, status=TaskStatus.RUNNING, pid=event.pid, started_at=event.at)
+        replace(
+            task,
+            status=TaskStatus.RUNNING,
+            pid=event.pid,
+            started_at=event.at,
+            deadline=event.deadline,
+        )
     )
 
 
@@ -116,6 +123,7 @@ def _kill_requested(state: State, event: e.TaskKillRequested) -> None:
             kill=event.mode,
             escalate_at=event.escalate_at,
             kill_error=event.error_code or task.kill_error,
+            deadline=None,
         )
     )
 
@@ -133,6 +141,7 @@ def _ended(state: State, event: e.TaskEnded) -> None:
             status=TaskStatus.ENDED,
             escalate_at=None,
             await_until=None,
+            deadline=None,
             outcome=Outcome(
                 at=event.at,
                 exit_code=event.exit_code,
@@ -143,6 +152,9 @@ def _ended(state: State, event: e.TaskEnded) -> None:
                 ran=event.ran,
                 kept=event.kept,
                 succeeded=event.succeeded,
+                moved_to=event.moved_to,
+                suspends=event.suspends,
+                sets_back_for=event.sets_back_for,
             ),
         )
     )
@@ -225,9 +237,7 @@ def _job_start_planned(state: State, event: e.JobStartPlanned) -> None:
 def _job_woken(state: State, event: e.JobWoken) -> None:
     cause = None if event.cause is e.Cause.NONE else event.cause
     state.put_job(
-        replace(
-            state.jobs[event.job], woken=cause, woken_in_period_only=event.in_period_only
-        )
+        replace(state.jobs[event.job], woken=cause, woken_in_period_only=event.in_period_only)
     )
 
 

@@ -1,0 +1,229 @@
+"""What a job may start now, and what keeps it from starting more.
+
+One place for these rules: `progress` starts tasks by them, `reasons` explains waiting by them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from engine.kernel.commands import NodeAction
+from engine.kernel.definitions import LockUse, NativeScript
+from engine.kernel.events.tasks import Cause
+from engine.kernel.ids import (
+    DEFAULT_CLASS,
+    ChainKey,
+    ClassPath,
+    JobKey,
+    LockPath,
+    MonitorPath,
+    NodeState,
+    OrderKey,
+    SchedulePath,
+    TaskId,
+)
+from engine.kernel.instants import Instant
+from engine.kernel.state import ChainState, JobState, State
+
+# --- what is missing -----------------------------------------------------------------------------
+
+Requisite: TypeAlias = ClassPath | LockPath | SchedulePath | MonitorPath
+
+
+def missing_requisites(state: State, job: JobState) -> Iterator[tuple[str, str]]:
+    """Yield kind and path of the objects a job needs and that do not exist (0.3)."""
+    definition = job.definition
+    if definition.process_class and definition.process_class not in state.process_classes:
+        yield "process_class", definition.process_class
+    for use in definition.locks:
+        if use.lock not in state.locks:
+            yield "lock", use.lock
+    for monitor in definition.monitors:
+        if monitor.path is not None and monitor.path not in state.monitors:
+            yield "monitor", monitor.path
+    run_time = definition.run_time
+    if run_time is not None and run_time.schedule is not None:
+        if run_time.schedule not in state.schedules:
+            yield "schedule", run_time.schedule
+
+
+# --- the job as a whole --------------------------------------------------------------------------
+
+
+def is_held(state: State, job: JobState, at: Instant) -> bool:
+    """Whether the job starts nothing at all now, whatever waits."""
+    return (
+        state.control.paused
+        or job.stopped
+        or job.replacement is not None
+        or job.removal_held
+        or at_task_limit(state, job)
+        or any(True for _ in missing_requisites(state, job))
+        or (job.delayed_until is not None and at < job.delayed_until)
+    )
+
+
+def at_task_limit(state: State, job: JobState) -> bool:
+    """Whether as many tasks run as `tasks` allows."""
+    return len(state.tasks_of_job.get(job.key, ())) >= job.definition.tasks
+
+
+# --- orders --------------------------------------------------------------------------------------
+
+
+def chain_serves(chain: ChainState, node: NodeState) -> bool:
+    """Whether orders of this chain may do a step at this node."""
+    return (
+        not chain.stopped
+        and chain.replacement is None
+        and not chain.removal_held
+        and chain.action(node) is NodeAction.PROCESS
+    )
+
+
+def at_order_limit(state: State, chain: ChainState) -> bool:
+    """Whether only orders that have started may go on (1.8)."""
+    limit = chain.definition.max_orders
+    return limit is not None and state.started_in_chain.get(chain.key, 0) >= limit
+
+
+def next_order(state: State, job: JobKey, at: Instant) -> OrderKey | None:
+    """Return the order that the job takes next: start time, priority, arrival (1.7)."""
+    best: tuple[tuple[Instant, int, int], OrderKey] | None = None
+    for chain_key, node in state.nodes_of_job.get(job, ()):
+        queue = state.queues.get((chain_key, node))
+        if queue is None:
+            continue
+        chain = state.chains[chain_key]
+        if not chain_serves(chain, node):
+            continue
+        waiting = [queue.touched]
+        if not at_order_limit(state, chain):
+            waiting.append(queue.fresh)
+        for entries in waiting:
+            first = entries.first()
+            if first is not None and first[0][0] <= at and (best is None or first[0] < best[0]):
+                best = first
+    return None if best is None else best[1]
+
+
+# --- what a job would start ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Want:
+    """A task that the job would start, if locks and process class allow."""
+
+    cause: Cause
+    process_class: ClassPath
+    order: OrderKey | None = None
+    queued: TaskId | None = None
+
+
+def class_of(state: State, job: JobState, chain: ChainKey | None) -> ClassPath:
+    """Return the class a task belongs to: the job's before the chain's (6.6)."""
+    if isinstance(job.definition.script, NativeScript):
+        return job.definition.process_class or DEFAULT_CLASS
+    if job.definition.process_class:
+        return job.definition.process_class
+    if chain is not None:
+        return state.chains[chain].definition.process_class or DEFAULT_CLASS
+    return DEFAULT_CLASS
+
+
+def queued_want(state: State, job: JobState, at: Instant, *, in_period: bool) -> Want | None:
+    """Return the start of the first queued task that is due; forced ones overtake (3.5)."""
+    queue = state.queued_tasks.get(job.key)
+    if queue is None:
+        return None
+    first = queue.first()
+    if first is None or first[0][0] > at:
+        return None
+    task = state.tasks[first[1]]
+    if not in_period and (task.in_period or not task.force):
+        due = [
+            other
+            for other in (state.tasks[key] for key in queue.keys())  # noqa: SIM118  # not a dict
+            if other.start_at <= at and other.force and not other.in_period
+        ]
+        if not due:
+            return None
+        task = min(due, key=lambda other: (other.start_at, other.id))
+    return Want(cause=task.cause, process_class=class_of(state, job, None), queued=task.id)
+
+
+def order_want(state: State, job: JobState, at: Instant) -> Want | None:
+    """Return the start for the next order, if one is there."""
+    order = next_order(state, job.key, at)
+    if order is None:
+        return None
+    return Want(cause=Cause.ORDER, process_class=class_of(state, job, order.chain), order=order)
+
+
+# --- process classes -----------------------------------------------------------------------------
+
+
+def class_is_full(state: State, path: ClassPath) -> bool:
+    """Whether the class runs as many tasks as it may."""
+    if state.main.ignore_process_classes:
+        return False
+    process_class = state.process_classes.get(path)
+    if process_class is None:
+        return True
+    return len(state.class_slots.get(path, ())) >= process_class.definition.max_processes
+
+
+def class_lets_in(state: State, path: ClassPath, job: JobKey) -> bool:
+    """Whether the job may take a slot: one is free, and nobody came earlier (6.3)."""
+    if class_is_full(state, path):
+        return False
+    waiters = state.class_waiters.get(path)
+    first = None if waiters is None else waiters.first()
+    return first is None or first[1] == job or state.main.ignore_process_classes
+
+
+# --- locks ---------------------------------------------------------------------------------------
+
+
+def lock_is_free(state: State, use: LockUse) -> bool:
+    """Whether the lock's holders leave room for this use (7.2)."""
+    holders = state.lock_holders.get(use.lock, {})
+    if use.exclusive:
+        return not holders
+    limit = state.locks[use.lock].definition.max_non_exclusive
+    if limit is not None and len(holders) >= limit:
+        return False
+    return not any(holders.values())
+
+
+def has_turn(state: State, use: LockUse, job: JobKey) -> bool:
+    """Whether nobody waits for the lock longer whom this use would pass unfairly.
+
+    Fair by design, where the original let shared users pass a waiting exclusive one for ever (7.3):
+    only shared users may pass shared users.
+    """
+    waiters = state.lock_waiters.get(use.lock)
+    if waiters is None:
+        return True
+    own = state.jobs[job].wait
+    place = None if own is None or use.lock not in own.locks else own.place
+    for other in waiters.keys():  # noqa: SIM118  # not a dict
+        if other == job:
+            continue
+        theirs = state.jobs[other].wait
+        if theirs is None or (place is not None and theirs.place > place):
+            continue
+        if use.exclusive or _uses_exclusively(state, other, use.lock):
+            return False
+    return True
+
+
+def _uses_exclusively(state: State, job: JobKey, lock: LockPath) -> bool:
+    return any(use.exclusive for use in state.jobs[job].definition.locks if use.lock == lock)
+
+
+def locks_let_in(state: State, job: JobState) -> bool:
+    """Whether all of the job's locks can be had together, and it is its turn."""
+    return all(
+        lock_is_free(state, use) and has_turn(state, use, job.key) for use in job.definition.locks
+    )

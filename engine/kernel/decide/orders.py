@@ -1,0 +1,227 @@
+"""Requests about orders: add, modify, remove (orders-and-jobs.md 2.3, 2.13, 2.14)."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from engine.kernel import problems
+from engine.kernel.commands import AddOrder, AfterDelay, ModifyOrder, RemoveOrder
+from engine.kernel.decide.answer import Answer, Decision
+from engine.kernel.definitions import EndNode, OrderDefinition
+from engine.kernel.events import Event
+from engine.kernel.events.orders import (
+    OrderFileGone,
+    OrderModified,
+    OrderParamsChanged,
+    OrderRemovalHeld,
+    OrderRemoved,
+    OrderReplacementHeld,
+    OrderResumed,
+    OrderSetbackEnded,
+    OrderStartPlanned,
+    OrderSuspended,
+    OrderUnblacklisted,
+)
+from engine.kernel.ids import OrderId, OrderKey
+from engine.kernel.instants import IMMEDIATELY, Instant
+from engine.kernel.limits import ORDER_ID_CHARACTERS_MAX, PARAMS_BYTES_MAX, TITLE_CHARACTERS_MAX
+from engine.kernel.params import Params, merge
+from engine.kernel.plans import first_start, planned_start, requested_start, start_after_reset
+from engine.kernel.problems import Problem
+from engine.kernel.state import State
+from engine.kernel.travel import (
+    arrive,
+    carry_out_held,
+    finish,
+    place,
+    resolve,
+    return_to_start,
+    start_node,
+)
+
+
+def decide_add_order(state: State, request: AddOrder, at: Instant) -> Decision:
+    """Place an order, replace one, or hold the replacement until its step has ended (2.3)."""
+    definition = _with_id(state, request.order)
+    chain = state.chains.get(definition.key.chain)
+    if chain is None:
+        return problems.unknown_object("job chain", definition.key.chain)
+    refusal = _check_sizes(definition)
+    if refusal is not None:
+        return refusal
+    if definition.end_state is not None and not chain.definition.is_nested:
+        if state.node(chain.key, definition.end_state) is None:
+            return problems.unknown_state(chain.definition.path, definition.end_state)
+    existing = state.orders.get(definition.key)
+    if existing is not None and not request.replace:
+        return problems.order_exists(chain.definition.path, definition.key.id)
+    node = start_node(state, chain.key, definition.state, definition.end_state)
+    if isinstance(node, Problem):
+        return node
+    start_at = first_start(state, definition, request.at, at)
+    if existing is not None and existing.task is not None:
+        yield OrderReplacementHeld(definition=definition, start_at=start_at, parent=request.parent)
+    else:
+        if existing is not None:
+            yield OrderRemoved(order=existing.key)
+        yield from place(state, definition, node, start_at, at, request.parent)
+    return Answer(subject=definition.key.id)
+
+
+def _with_id(state: State, definition: OrderDefinition) -> OrderDefinition:
+    """Return the definition with a generated id if it has none, and its title cut (2.2)."""
+    key = definition.key
+    if not key.id:
+        number = state.control.last_order_number + 1
+        while OrderKey(key.chain, OrderId(str(number))) in state.orders:
+            number += 1
+        key = OrderKey(key.chain, OrderId(str(number)))
+    return replace(definition, key=key, title=definition.title[:TITLE_CHARACTERS_MAX])
+
+
+def _check_sizes(definition: OrderDefinition) -> Problem | None:
+    if len(definition.key.id) > ORDER_ID_CHARACTERS_MAX:
+        return problems.order_id_too_long(len(definition.key.id), ORDER_ID_CHARACTERS_MAX)
+    return check_params(definition.params)
+
+
+def check_params(params: Params) -> Problem | None:
+    """Return a problem if the set is larger than the engine keeps."""
+    size = sum(len(name) + len(value) for name, value in params.items())
+    if size > PARAMS_BYTES_MAX:
+        return problems.bad_value("params", f"{size} characters", f"{PARAMS_BYTES_MAX} at most")
+    return None
+
+
+# --- modify --------------------------------------------------------------------------------------
+
+
+def decide_modify_order(state: State, request: ModifyOrder, at: Instant) -> Decision:
+    """Change an order; the parts are carried out in the order of 2.13."""
+    refusal = _check_modification(state, request)
+    if refusal is not None:
+        return refusal
+    key = request.order
+    if request.reset:
+        yield from _reset(state, key, at)
+    yield from _modify_properties(state, request, at)
+    if request.state is not None:
+        yield from _send_to(state, request, at)
+    if key in state.orders and request.end_state is not None:
+        yield OrderModified(order=key, end_state=request.end_state)
+    if key in state.orders and request.at is not None:
+        yield from _set_start(state, request, at)
+    if key in state.orders and request.end_setback and state.orders[key].setback_count:
+        yield OrderSetbackEnded(order=key)
+    if key in state.orders and request.suspended is not None:
+        yield from _set_suspended(state, key, suspended=request.suspended)
+    if key in state.orders and request.title is not None:
+        yield OrderModified(order=key, title=request.title[:TITLE_CHARACTERS_MAX])
+    if key in state.orders and not state.orders[key].modified:
+        yield OrderModified(order=key)
+    return Answer(subject=key.id)
+
+
+def _check_modification(state: State, request: ModifyOrder) -> Problem | None:
+    order = state.orders.get(request.order)
+    chain = state.chains.get(request.order.chain)
+    if chain is None:
+        return problems.unknown_object("job chain", request.order.chain)
+    path = chain.definition.path
+    if order is None:
+        return problems.unknown_order(path, request.order.id)
+    if order.task is not None:
+        for change, asked in (
+            ("a reset", request.reset),
+            ("a change of its state", request.state is not None),
+            ("a change of its start time", request.at is not None),
+        ):
+            if asked:
+                return problems.order_in_task(order.key.id, change)
+    for state_name in (request.state, request.end_state):
+        if state_name is not None and state.node(chain.key, state_name) is None:
+            return problems.unknown_state(path, state_name)
+    if request.state is not None:
+        node = resolve(state, chain.key, request.state, order.end_state)
+        if isinstance(node, Problem):
+            return node
+    return check_params(request.params)
+
+
+def _reset(state: State, key: OrderKey, at: Instant) -> Iterator[Event]:
+    order = state.orders[key]
+    start_at = start_after_reset(state, order, at)
+    yield from return_to_start(state, key, start_at, unsuspend=True)
+    yield from carry_out_held(state, key, at)
+
+
+def _modify_properties(state: State, request: ModifyOrder, at: Instant) -> Iterator[Event]:
+    key = request.order
+    if request.run_time is not None:
+        yield OrderModified(order=key, run_time=request.run_time)
+        order = state.orders[key]
+        if not order.touched and order.task is None:
+            start_at = planned_start(state, request.run_time, at)
+            yield OrderStartPlanned(order=key, start_at=start_at)
+    if request.params:
+        params = merge(state.orders[key].params, request.params)
+        yield OrderParamsChanged(order=key, params=params)
+    if request.xml_payload is not None:
+        yield OrderModified(order=key, xml_payload=request.xml_payload)
+    if request.priority is not None:
+        yield OrderModified(order=key, priority=request.priority)
+
+
+def _send_to(state: State, request: ModifyOrder, at: Instant) -> Iterator[Event]:
+    key = request.order
+    assert request.state is not None
+    order = state.orders[key]
+    if order.blacklisted:
+        yield OrderUnblacklisted(order=key)
+    node = resolve(state, key.chain, request.state, order.end_state)
+    assert not isinstance(node, Problem), "checked before"
+    if isinstance(node, EndNode):
+        yield from finish(state, key, node.state, at)
+    else:
+        yield from arrive(state, key, node, at)
+
+
+def _set_start(state: State, request: ModifyOrder, at: Instant) -> Iterator[Event]:
+    order = state.orders[request.order]
+    assert request.at is not None
+    start_at = requested_start(request.at, at)
+    now = isinstance(request.at, AfterDelay) and start_at == IMMEDIATELY
+    if now and order.touched and order.start_at == IMMEDIATELY:
+        return  # js578: it waits at a later node without a start time
+    yield OrderStartPlanned(order=order.key, start_at=start_at, clears_setback=True)
+
+
+def _set_suspended(state: State, key: OrderKey, *, suspended: bool) -> Iterator[Event]:
+    order = state.orders[key]
+    if suspended and not order.suspended:
+        yield OrderSuspended(order=key, reason="by command")
+    elif not suspended and order.suspended:
+        yield OrderResumed(order=key)
+        if order.blacklisted and not order.is_file_order:
+            yield OrderRemoved(order=key)
+    elif not suspended and order.blacklisted and not order.is_file_order:
+        yield OrderRemoved(order=key)
+
+
+# --- remove --------------------------------------------------------------------------------------
+
+
+def decide_remove_order(state: State, request: RemoveOrder, at: Instant) -> Decision:
+    """Remove an order, after its step if it is in one; a permanent one with its file."""
+    order = state.orders.get(request.order)
+    chain = state.chains.get(request.order.chain)
+    if chain is None:
+        return problems.unknown_object("job chain", request.order.chain)
+    if order is None:
+        return problems.unknown_order(chain.definition.path, request.order.id)
+    if order.is_permanent and order.key in state.order_files:
+        yield OrderFileGone(order=order.key)
+    if order.task is not None:
+        yield OrderRemovalHeld(order=order.key)
+    else:
+        yield OrderRemoved(order=order.key)
+    return Answer(subject=order.key.id)

@@ -1,0 +1,204 @@
+"""State -> what should be going on outside. Derived, never remembered (architecture notes, rule 4).
+
+Drivers compare the demands with the world and act; every demand carries a key, so doing it twice is
+harmless, and after a restart of the engine nothing else has to be restored.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from engine.kernel.definitions import (
+    AgentReference,
+    ForeignScript,
+    Include,
+    Job,
+    NativeScript,
+    ShellScript,
+    Text,
+)
+from engine.kernel.effects import KeepAgent, ProcessSpec, RunNative, RunProcess
+from engine.kernel.ids import AgentUri, folder_of, name_of
+from engine.kernel.params import Params, as_environment, for_node, merge, value_of
+from engine.kernel.split_sync import successor_agents
+from engine.kernel.state import FILE_ORDER_PARAM, State, Task, TaskStatus
+
+PREFIX_PARAMS = ("scheduler.variable_name_prefix", "SCHEDULER_VARIABLE_NAME_PREFIX")
+DEFAULT_PREFIX = "SCHEDULER_PARAM_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A process to be run whose script text has still to be put together.
+
+    The service reads the includes when the task starts (orders-and-jobs.md 0.7) and puts the text
+    into `run.spec.script`; a missing include is a start failure (SCHEDULER-399).
+    """
+
+    run: RunProcess
+    parts: tuple[Text | Include, ...]
+    refusal: str = ""
+    """Not empty: the script is in a language that the engine cannot run."""
+
+
+def demand_of(state: State, task: Task) -> Run | RunNative | None:
+    """Return what should be going on for a task; None when nothing should."""
+    if task.key is None or task.status not in {TaskStatus.STARTING, TaskStatus.RUNNING}:
+        return None
+    job = state.jobs[task.job].definition
+    if isinstance(job.script, NativeScript):
+        order = None if task.order is None else state.orders[task.order]
+        return RunNative(
+            key=task.key,
+            task=task.id,
+            kind=job.script.kind,
+            parameters=merge(task.params, {} if order is None else order.params),
+            agents=() if order is None else successor_agents(state, order),
+        )
+    return _run_of(state, task, job)
+
+
+def run_demands(state: State) -> Iterator[Run | RunNative]:
+    """Yield what should be going on for all tasks."""
+    for task in state.tasks.values():
+        demand = demand_of(state, task)
+        if demand is not None:
+            yield demand
+
+
+def agent_demands(state: State) -> Iterator[KeepAgent]:
+    """Yield the agents to be in touch with: those of all process classes.
+
+    Several classes may name one agent: the shortest period and the longest timeout hold for the
+    session (agents.md 3.13).
+    """
+    references: dict[AgentUri, AgentReference] = {}
+    for process_class in state.process_classes.values():
+        for agent in process_class.definition.agents:
+            known = references.get(agent.uri)
+            references[agent.uri] = agent if known is None else _combined(known, agent)
+    for agent in references.values():
+        yield KeepAgent(
+            agent=agent.uri,
+            heartbeat_period=agent.heartbeat_period,
+            heartbeat_timeout=agent.heartbeat_timeout,
+        )
+
+
+def _combined(one: AgentReference, other: AgentReference) -> AgentReference:
+    return AgentReference(
+        uri=one.uri,
+        heartbeat_period=min(one.heartbeat_period, other.heartbeat_period),
+        heartbeat_timeout=max(one.heartbeat_timeout, other.heartbeat_timeout),
+    )
+
+
+# --- one process ---------------------------------------------------------------------------------
+
+
+def _run_of(state: State, task: Task, job: Job) -> Run:
+    assert task.key is not None
+    assert task.agent is not None
+    reference = _reference(state, task)
+    parts: tuple[Text | Include, ...] = ()
+    refusal = ""
+    match job.script:
+        case ShellScript():
+            parts = job.script.parts
+        case ForeignScript():
+            what = job.script.java_class or job.script.language
+            refusal = f"SCHEDULER-199 The engine cannot run jobs of {what!r}"
+        case NativeScript():
+            raise AssertionError("native jobs have no process")
+    return Run(
+        run=RunProcess(
+            key=task.key,
+            task=task.id,
+            agent=task.agent,
+            heartbeat_period=reference.heartbeat_period,
+            heartbeat_timeout=reference.heartbeat_timeout,
+            kill=task.kill,
+            may_start=task.kill is None or task.status is TaskStatus.RUNNING,
+            spec=ProcessSpec(
+                job=job.path,
+                script="",
+                environment=environment_of(state, task),
+                login_user=job.login_user,
+                priority=job.priority,
+                stderr_is_error=job.stderr_is_error,
+            ),
+        ),
+        parts=parts,
+        refusal=refusal,
+    )
+
+
+def _reference(state: State, task: Task) -> AgentReference:
+    process_class = state.process_classes.get(task.process_class)
+    assert task.agent is not None
+    for agent in () if process_class is None else process_class.definition.agents:
+        if agent.uri == task.agent:
+            return agent
+    return AgentReference(uri=task.agent)
+
+
+def environment_of(state: State, task: Task) -> dict[str, str]:
+    """Return the environment that the engine adds to the process's own (8.2).
+
+    The host that runs the process adds what only it knows (agents.md 5.2): its name, its port,
+    the start's date, the file for return values.
+    """
+    job = state.jobs[task.job].definition
+    order = None if task.order is None else state.orders[task.order]
+    prefix = parameter_prefix(state)
+    environment: dict[str, str] = {**job.environment, **task.environment}
+    environment.update(as_environment(state.main.params, prefix))
+    environment.update(
+        {
+            "SCHEDULER_ID": state.main.scheduler_id,
+            "SCHEDULER_JOB_NAME": name_of(job.path),
+            "SCHEDULER_TASK_ID": str(task.id),
+            "SCHEDULER_TASK_TRIGGER_FILES": ";".join(task.trigger_files),
+            "SCHEDULER_SUPERVISOR_HOST": "",
+            "SCHEDULER_SUPERVISOR_PORT": "",
+        }
+    )
+    if job.source is not None:
+        environment[JOB_FOLDER] = folder_of(job.path)
+    order_params: Params = {}
+    if order is not None:
+        chain = state.chains[order.key.chain].definition
+        environment.update(
+            {
+                "SCHEDULER_JOB_CHAIN": name_of(chain.path),
+                "SCHEDULER_ORDER_ID": order.key.id,
+                "SCHEDULER_ORDER_HISTORY_ID": str(order.history or ""),
+                "SCHEDULER_ORDER_STATE": order.state,
+            }
+        )
+        if chain.source is not None:
+            environment[CHAIN_FOLDER] = folder_of(chain.path)
+        path = value_of(order.params, FILE_ORDER_PARAM)
+        if path:
+            environment["SCHEDULER_TASK_TRIGGER_FILES"] = path
+        order_params = for_node(order.params, order.state)
+    environment.update(as_environment(_upper(task.params, order_params), prefix))
+    return environment
+
+
+JOB_FOLDER = "SCHEDULER_JOB_CONFIGURATION_DIRECTORY"
+CHAIN_FOLDER = "SCHEDULER_JOB_CHAIN_CONFIGURATION_DIRECTORY"
+"""The kernel puts the folder's path below the live folder; the service makes it absolute."""
+
+
+def _upper(*sets: Params) -> dict[str, str]:
+    """Return the union under upper-cased names; upper-casing comes first (agents.md 5.2)."""
+    return {name.upper(): value for params in sets for name, value in params.items()}
+
+
+def parameter_prefix(state: State) -> str:
+    """Return the prefix of parameters in the environment (8.3); `*NONE` is an empty one."""
+    for name in PREFIX_PARAMS:
+        prefix = value_of(state.main.params, name)
+        if prefix:
+            return "" if prefix == "*NONE" else prefix
+    return DEFAULT_PREFIX

@@ -1,0 +1,249 @@
+"""Who has to be looked at after an event: the subjects it may have set free or made due."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from engine.kernel.events import Event
+from engine.kernel.events import control as c
+from engine.kernel.events import definitions as d
+from engine.kernel.events import orders as o
+from engine.kernel.events import tasks as t
+from engine.kernel.ids import ChainKey, ClassPath, JobKey, LockPath, NodeState, OrderKey, TaskId
+from engine.kernel.reports import AgentStatus
+from engine.kernel.state import State, TaskStatus, job_of_node
+
+
+@dataclass(frozen=True, slots=True)
+class JobSubject:
+    """See what the job can start."""
+
+    job: JobKey
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSubject:
+    """See what the task is due for."""
+
+    task: TaskId
+
+
+@dataclass(frozen=True, slots=True)
+class ChainSubject:
+    """See whether a held replacement or removal of the chain has become possible."""
+
+    chain: ChainKey
+
+
+@dataclass(frozen=True, slots=True)
+class ClassSubject:
+    """See whether the class can be removed."""
+
+    process_class: ClassPath
+
+
+@dataclass(frozen=True, slots=True)
+class LockSubject:
+    """See whether the lock can be removed."""
+
+    lock: LockPath
+
+
+@dataclass(frozen=True, slots=True)
+class FileSubject:
+    """See whether a permanent order differs from its file."""
+
+    order: OrderKey
+
+
+Subject: TypeAlias = (
+    JobSubject | TaskSubject | ChainSubject | ClassSubject | LockSubject | FileSubject
+)
+
+
+def affected_by(state: State, event: Event) -> Iterator[Subject]:
+    """Yield the subjects to be visited because of an event; asked before it is applied."""
+    match event:
+        case o.OrderAdded():
+            yield from _node_job(state, event.definition.key.chain, event.state)
+        case o.OrderFileFound():
+            yield FileSubject(event.definition.key)
+        case o.OrderFileGone():
+            yield FileSubject(event.order)
+        case o.OrderNodeChanged() | o.OrderReturned():
+            yield from _node_job(state, event.order.chain, event.state)
+            yield from _limited_chain(state, event.order.chain)
+            yield FileSubject(event.order)
+        case o.OrderChainChanged():
+            yield from _node_job(state, event.chain, event.state)
+            yield from _limited_chain(state, event.order.chain)
+        case (
+            o.OrderSetBack()
+            | o.OrderSetbackEnded()
+            | o.OrderResumed()
+            | o.OrderStartPlanned()
+            | o.OrderUnblacklisted()
+            | o.OrderModified()
+        ):
+            order = state.orders[event.order]
+            yield from _node_job(state, event.order.chain, order.state)
+        case o.OrderStepEnded():
+            yield from _node_job(state, event.order.chain, event.state)
+            yield ChainSubject(event.order.chain)
+        case o.OrderFinished() | o.OrderBlacklisted() | o.OrderRemoved():
+            yield from _limited_chain(state, event.order.chain)
+            yield ChainSubject(event.order.chain)
+            yield FileSubject(event.order)
+        case t.TaskQueued() | t.TaskRemovedFromQueue():
+            if isinstance(event, t.TaskQueued):
+                yield JobSubject(event.job)
+            else:
+                yield JobSubject(state.tasks[event.task].job)
+        case t.TaskCreated() | t.TaskEnded() | t.TaskAwaitsAgent():
+            yield TaskSubject(event.task)
+        case t.TaskClosed():
+            yield from _freed_by(state, event)
+        case t.JobUnstopped() | t.JobErrorsCounted() | t.JobWoken() | t.JobStartPlanned():
+            yield JobSubject(event.job)
+        case t.JobEnabledSet() | t.JobStopped():
+            yield JobSubject(event.job)
+        case t.JobWaitEnded():
+            yield from _next_waiters(state, event.job)
+        case _:
+            yield from _affected_by_definition(state, event)
+
+
+def _affected_by_definition(state: State, event: Event) -> Iterator[Subject]:
+    match event:
+        case d.JobDefined():
+            yield JobSubject(event.job.key)
+        case d.JobReplacementHeld():
+            yield JobSubject(event.job.key)
+        case d.JobRemovalHeld() | d.JobRemoved():
+            yield JobSubject(event.job)
+            for path in state.process_classes:
+                yield ClassSubject(path)
+        case d.ChainDefined():
+            for node in event.chain.nodes:
+                job = job_of_node(node)
+                if job is not None:
+                    yield JobSubject(job)
+            for key in state.order_files:
+                if key.chain == event.chain.key:
+                    yield FileSubject(key)
+        case d.ChainReplacementHeld():
+            yield ChainSubject(event.chain.key)
+        case d.ChainRemovalHeld():
+            yield ChainSubject(event.chain)
+        case d.ChainRemoved():
+            for path in state.process_classes:
+                yield ClassSubject(path)
+        case d.ChainStopSet() | d.NodeActionSet():
+            yield from _jobs_of_chain(state, event.chain)
+        case d.ProcessClassDefined():
+            yield from _everything_waiting(state, event.process_class.path)
+        case d.ProcessClassRemovalHeld():
+            yield ClassSubject(event.process_class)
+        case d.LockRemovalHeld():
+            yield LockSubject(event.lock)
+        case d.LockDefined() | d.ScheduleDefined() | d.MonitorDefined() | d.MainConfigured():
+            for job in state.jobs:
+                yield JobSubject(job)
+        case c.AgentStatusChanged():
+            if event.status is AgentStatus.COUPLED:
+                yield from _tasks_waiting_for(state, event.agent)
+        case c.EpochBegan() | c.EnginePausedSet():
+            for job in state.jobs:
+                yield JobSubject(job)
+            for task in state.tasks:
+                yield TaskSubject(task)
+        case _:
+            return
+
+
+def _node_job(state: State, chain: ChainKey, node_state: NodeState) -> Iterator[Subject]:
+    node = state.node(chain, node_state)
+    job = None if node is None else job_of_node(node)
+    if job is not None:
+        yield JobSubject(job)
+
+
+def _jobs_of_chain(state: State, chain: ChainKey) -> Iterator[Subject]:
+    for node in state.node_index.get(chain, {}).values():
+        job = job_of_node(node)
+        if job is not None:
+            yield JobSubject(job)
+
+
+def _limited_chain(state: State, chain: ChainKey) -> Iterator[Subject]:
+    """A chain below its `max_orders` again lets the next order start (js946)."""
+    known = state.chains.get(chain)
+    if known is not None and known.definition.max_orders is not None:
+        yield from _jobs_of_chain(state, chain)
+
+
+def _freed_by(state: State, event: t.TaskClosed) -> Iterator[Subject]:
+    """Yield who may go on with the slot and the locks that a task gives back."""
+    task = state.tasks[event.task]
+    yield from _class_head(state, task.process_class)
+    for use in task.locks:
+        yield LockSubject(use.lock)
+        waiters = state.lock_waiters.get(use.lock)
+        if waiters is not None:
+            for job in sorted(waiters.keys(), key=lambda key: _place(state, key)):
+                yield JobSubject(job)
+    yield JobSubject(event.job)
+    yield ClassSubject(task.process_class)
+
+
+def _place(state: State, job: JobKey) -> int:
+    wait = state.jobs[job].wait
+    return 0 if wait is None else wait.place
+
+
+def _class_head(state: State, path: ClassPath) -> Iterator[Subject]:
+    waiters = state.class_waiters.get(path)
+    first = None if waiters is None else waiters.first()
+    if first is not None:
+        yield JobSubject(first[1])
+
+
+def _next_waiters(state: State, job: JobKey) -> Iterator[Subject]:
+    """A job leaves its queues: those behind it may have become first."""
+    wait = state.jobs[job].wait
+    if wait is None:
+        return
+    if wait.process_class is not None:
+        waiters = state.class_waiters.get(wait.process_class)
+        if waiters is not None:
+            following = [
+                (other.place, key)
+                for key in waiters.keys()  # noqa: SIM118  # not a dict
+                if key != job and (other := state.jobs[key].wait) is not None
+            ]
+            if following:
+                yield JobSubject(min(following)[1])
+    for lock in wait.locks:
+        queue = state.lock_waiters.get(lock)
+        if queue is not None:
+            for key in list(queue.keys()):
+                if key != job:
+                    yield JobSubject(key)
+
+
+def _everything_waiting(state: State, path: ClassPath) -> Iterator[Subject]:
+    yield from _class_head(state, path)
+    for job in state.jobs.values():
+        if job.definition.process_class == path or not job.definition.process_class:
+            yield JobSubject(job.key)
+    for task in state.class_slots.get(path, ()):
+        if state.tasks[task].status is TaskStatus.WAITING_FOR_AGENT:
+            yield TaskSubject(task)
+
+
+def _tasks_waiting_for(state: State, agent: str) -> Iterator[Subject]:
+    for process_class in state.process_classes.values():
+        if any(known.uri == agent for known in process_class.definition.agents):
+            for task in state.class_slots.get(process_class.path, ()):
+                if state.tasks[task].status is TaskStatus.WAITING_FOR_AGENT:
+                    yield TaskSubject(task)

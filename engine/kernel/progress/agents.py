@@ -1,0 +1,117 @@
+"""On which agent a task runs: fixed priority or round robin, failed ones left out (agents.md 4)."""
+
+from collections.abc import Iterator
+
+from engine.kernel.definitions import AgentReference, NativeScript, ProcessClass, Select
+from engine.kernel.events import Event
+from engine.kernel.events.tasks import TaskAssigned, TaskAwaitsAgent, TaskEnded
+from engine.kernel.ids import LOCAL, AgentUri, ExecutionKey, TaskId
+from engine.kernel.instants import Duration, Instant, later, seconds
+from engine.kernel.params import value_of
+from engine.kernel.reports import AgentStatus
+from engine.kernel.state import ClassState, State, Task
+
+RETRY_DELAY_PARAM = "scheduler.remote_scheduler.connect_retry_delay"
+RETRY_DELAY = seconds(30)
+RETRY_DELAY_MIN = seconds(1)
+
+
+def retry_delay(state: State) -> Duration:
+    """Return how long a failed agent is left out; a parameter of the engine changes it."""
+    text = value_of(state.main.params, RETRY_DELAY_PARAM)
+    if text is None or not text.strip().isdecimal():
+        return RETRY_DELAY
+    return max(seconds(int(text)), RETRY_DELAY_MIN)
+
+
+def assign(state: State, task_id: TaskId, at: Instant) -> Iterator[Event]:
+    """Choose where the task runs, or let it wait until an agent may be tried again."""
+    task = state.tasks[task_id]
+    process_class = state.process_classes.get(task.process_class)
+    native = isinstance(state.jobs[task.job].definition.script, NativeScript)
+    if process_class is None:
+        yield _failed(task, at, f"There is no process class {task.process_class!r}")
+    elif native or not process_class.definition.agents:
+        if task.await_until is not None and not native:
+            yield _failed(task, at, f"The process class {task.process_class!r} has no agents left")
+        else:
+            yield _assigned(state, task, LOCAL, process_class.cursor, at)
+    else:
+        yield from _choose(state, task, process_class, at)
+
+
+def _choose(state: State, task: Task, process_class: ClassState, at: Instant) -> Iterator[Event]:
+    definition = process_class.definition
+    order = _candidates(process_class)
+    for index in order:
+        agent = definition.agents[index]
+        if _is_available(state, process_class, agent, at):
+            yield _assigned(state, task, agent.uri, (index + 1) % len(order), at)
+            return
+    oldest, due = _next_attempt(state, process_class, at)
+    if due <= at:
+        index = definition.agents.index(oldest)
+        yield _assigned(state, task, oldest.uri, (index + 1) % len(order), at)
+        return
+    since = task.awaits_since if task.awaits_since is not None else at
+    text = f"SCHEDULER-489 No agent of the process class {definition.path!r} is reachable"
+    if definition.timeout is not None:
+        limit = later(since, definition.timeout)
+        if limit <= at:
+            yield _failed(task, at, f"{text} for {definition.timeout // 1000} s")
+            return
+        due = min(due, limit)
+    yield TaskAwaitsAgent(task=task.id, until=due, since=since, text=text)
+
+
+def _candidates(process_class: ClassState) -> list[int]:
+    count = len(process_class.definition.agents)
+    start = process_class.cursor % count if _is_round_robin(process_class.definition) else 0
+    return [(start + offset) % count for offset in range(count)]
+
+
+def _is_round_robin(definition: ProcessClass) -> bool:
+    return definition.select is Select.NEXT
+
+
+def _is_available(
+    state: State, process_class: ClassState, agent: AgentReference, at: Instant
+) -> bool:
+    failure = process_class.failures.get(agent.uri)
+    if failure is not None and at < later(failure.at, retry_delay(state)):
+        return False
+    known = state.agents.get(agent.uri)
+    return known is None or known.status not in {AgentStatus.LOST, AgentStatus.TERMINATING}
+
+
+def _next_attempt(
+    state: State, process_class: ClassState, at: Instant
+) -> tuple[AgentReference, Instant]:
+    """Return the agent to be tried next when none is available, and when (agents.md 4.2)."""
+    delay = retry_delay(state)
+
+    def attempt_at(agent: AgentReference) -> Instant:
+        failure = process_class.failures.get(agent.uri)
+        known = state.agents.get(agent.uri)
+        since = failure.at if failure is not None else (known.since if known is not None else at)
+        return later(since, delay)
+
+    oldest = min(process_class.definition.agents, key=attempt_at)
+    return oldest, attempt_at(oldest)
+
+
+def _assigned(state: State, task: Task, agent: AgentUri, cursor: int, at: Instant) -> TaskAssigned:
+    key = ExecutionKey(f"{state.control.engine_id}/{task.id}.{task.attempt + 1}")
+    return TaskAssigned(task=task.id, agent=agent, key=key, at=at, cursor=cursor)
+
+
+def _failed(task: Task, at: Instant, text: str) -> TaskEnded:
+    return TaskEnded(
+        task=task.id,
+        at=at,
+        exit_code=1,
+        error_code="SCHEDULER-489" if "489" in text else "SCHEDULER-161",
+        error_text=text,
+        ran=False,
+        succeeded=False,
+    )

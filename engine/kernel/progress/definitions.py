@@ -1,0 +1,100 @@
+"""Definitions that waited: replacements and removals that have become possible (0.4)."""
+
+from collections.abc import Iterator
+
+from engine.kernel.events import Event
+from engine.kernel.events.definitions import (
+    ChainDefined,
+    ChainRemoved,
+    JobDefined,
+    JobRemoved,
+    LockRemoved,
+    ProcessClassRemoved,
+)
+from engine.kernel.events.orders import OrderRemoved, OrderSuspended
+from engine.kernel.ids import ChainKey, ClassPath, JobKey, LockPath, OrderKey
+from engine.kernel.instants import Instant
+from engine.kernel.plans import planned_start
+from engine.kernel.problems import Problem
+from engine.kernel.state import State
+from engine.kernel.travel import place, start_node
+
+
+def settle_job(state: State, key: JobKey) -> Iterator[Event]:
+    """Replace or remove a job once no task of it runs."""
+    job = state.jobs.get(key)
+    if job is None or state.tasks_of_job.get(key):
+        return
+    if job.replacement is not None:
+        yield JobDefined(job=job.replacement)
+    elif job.removal_held and not state.queued_tasks.get(key):
+        yield JobRemoved(job=key)
+
+
+def settle_chain(state: State, key: ChainKey) -> Iterator[Event]:
+    """Replace or remove a chain once none of its orders is in a task."""
+    chain = state.chains.get(key)
+    if chain is None or state.busy_in_chain.get(key):
+        return
+    if chain.replacement is not None:
+        yield ChainDefined(chain=chain.replacement)
+    elif chain.removal_held:
+        for order in list(state.orders_of_chain.get(key, ())):
+            yield OrderRemoved(order=order)
+        yield ChainRemoved(chain=key)
+
+
+def settle_class(state: State, path: ClassPath) -> Iterator[Event]:
+    """Remove a process class once nothing uses it."""
+    process_class = state.process_classes.get(path)
+    if process_class is None or not process_class.removal_held or class_is_used(state, path):
+        return
+    yield ProcessClassRemoved(process_class=path)
+
+
+def class_is_used(state: State, path: ClassPath) -> bool:
+    """Whether a task, a job or a file order source needs the class (js1301, js1399)."""
+    return (
+        bool(state.class_slots.get(path))
+        or any(job.definition.process_class == path for job in state.jobs.values())
+        or any(
+            path in {chain.definition.process_class, chain.definition.file_watching_process_class}
+            for chain in state.chains.values()
+        )
+    )
+
+
+def settle_lock(state: State, path: LockPath) -> Iterator[Event]:
+    """Remove a lock once nobody holds it or waits for it."""
+    lock = state.locks.get(path)
+    if lock is None or not lock.removal_held:
+        return
+    if state.lock_holders.get(path) or state.lock_waiters.get(path):
+        return
+    yield LockRemoved(lock=path)
+
+
+def settle_order_file(state: State, key: OrderKey, at: Instant) -> Iterator[Event]:
+    """Bring a permanent order to what its file says, as soon as it may change (0.4)."""
+    definition = state.order_files.get(key)
+    order = state.orders.get(key)
+    if definition is None:
+        if order is not None and order.is_permanent and order.task is None and not order.touched:
+            yield OrderRemoved(order=key)
+        return
+    chain = state.chains.get(key.chain)
+    if chain is None or chain.removal_held:
+        return
+    suspended = False
+    if order is not None:
+        if order.definition == definition or order.task is not None or order.touched:
+            return
+        suspended = order.suspended
+        yield OrderRemoved(order=key)
+    node = start_node(state, key.chain, definition.state, definition.end_state)
+    if isinstance(node, Problem):
+        return
+    start_at = planned_start(state, definition.run_time, at)
+    yield from place(state, definition, node, start_at, at)
+    if suspended and not state.orders[key].suspended:
+        yield OrderSuspended(order=key, reason="it was suspended before its file changed")

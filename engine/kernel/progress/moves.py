@@ -1,0 +1,187 @@
+"""What follows the end of a task: its order moves on, its job stops or goes on (2.7, 2.9, 3.6)."""
+
+from collections.abc import Iterator
+
+from engine.kernel.commands import NodeAction
+from engine.kernel.definitions import JobNode, NativeScript, NestedNode, Node, OnError, SinkNode
+from engine.kernel.events import Event
+from engine.kernel.events.orders import (
+    OrderNodeChanged,
+    OrderSetBack,
+    OrderStateTextSet,
+    OrderStepEnded,
+    OrderSuspended,
+    Transition,
+)
+from engine.kernel.events.tasks import (
+    JobErrorsCounted,
+    JobStateTextSet,
+    JobStopped,
+    TaskClosed,
+)
+from engine.kernel.ids import NodeState, OrderKey, TaskId
+from engine.kernel.instants import IMMEDIATELY, Instant, later
+from engine.kernel.state import JobState, Outcome, State, Task
+from engine.kernel.travel import (
+    advance,
+    carry_out_held,
+    finish,
+    go_to,
+    on_error_of,
+    set_back,
+    stay,
+)
+
+STANDARD_ERROR = 1
+"""The return code of a step that failed without one of its own (2.6)."""
+
+
+def settle_ended(state: State, task_id: TaskId, at: Instant) -> Iterator[Event]:
+    """Carry out everything that the end of a task means, and close it (13.4)."""
+    task = state.tasks[task_id]
+    outcome = task.outcome
+    assert outcome is not None, "only an ended task is settled"
+    job = state.jobs[task.job]
+    if task.order is not None:
+        yield from _settle_order(state, task, outcome, job, task.order, at)
+    if outcome.ran or outcome.state_text:
+        yield JobStateTextSet(job=job.key, text=outcome.state_text)
+    yield from _settle_job(state, task, outcome, at)
+    yield TaskClosed(task=task.id, job=task.job)
+
+
+# --- the order -----------------------------------------------------------------------------------
+
+
+def _settle_order(
+    state: State, task: Task, outcome: Outcome, job: JobState, key: OrderKey, at: Instant
+) -> Iterator[Event]:
+    order = state.orders[key]
+    node = state.node(key.chain, order.state)
+    count = order.setback_count
+    keeps = outcome.kept or (bool(outcome.error_code) and job.definition.stop_on_error)
+    transition = Transition.KEEP
+    if not keeps:
+        transition = Transition.SUCCESS if outcome.succeeded else Transition.ERROR
+    code = _return_code(outcome)
+    yield OrderStepEnded(
+        order=key,
+        task=task.id,
+        state=order.state,
+        transition=transition,
+        return_code=code,
+        at=outcome.at,
+        error_code=outcome.error_code,
+        error_text=outcome.error_text,
+        last_error=outcome.error_text if code == STANDARD_ERROR and outcome.error_code else "",
+    )
+    if outcome.state_text:
+        yield OrderStateTextSet(order=key, text=outcome.state_text)
+    if transition is Transition.KEEP:
+        if on_error_of(node) is OnError.SUSPEND and not state.orders[key].suspended:
+            yield OrderSuspended(order=key, reason="its step failed and its job stopped")
+        yield from stay(state, key, IMMEDIATELY, at)
+    elif outcome.moved_to is not None:
+        yield from _moved(state, key, outcome, outcome.moved_to, at)
+    else:
+        yield from _leave(state, key, node, code, count, at)
+    yield from carry_out_held(state, key, at)
+
+
+def _return_code(outcome: Outcome) -> int:
+    """Return the step's return code: 0 for success, the exit code, or the standard error."""
+    if outcome.succeeded:
+        return 0
+    if outcome.exit_code != 0 and outcome.signal is None:
+        return outcome.exit_code
+    return STANDARD_ERROR
+
+
+def _moved(
+    state: State, key: OrderKey, outcome: Outcome, target: NodeState, at: Instant
+) -> Iterator[Event]:
+    """The job itself said where its order goes (2.7 C)."""
+    order = state.orders[key]
+    if target != order.state:
+        yield from go_to(state, key, target, at)
+        return
+    if outcome.suspends and not order.suspended:
+        yield OrderSuspended(order=key, reason=outcome.state_text)
+    elif outcome.sets_back_for is not None:
+        yield OrderSetBack(order=key, count=1, start_at=later(at, outcome.sets_back_for))
+    else:
+        yield OrderNodeChanged(order=key, state=target, former=target, start_at=IMMEDIATELY)
+
+
+def _leave(
+    state: State, key: OrderKey, node: Node | None, code: int, count: int, at: Instant
+) -> Iterator[Event]:
+    """Apply the transition of a step (13.3)."""
+    if isinstance(node, SinkNode):
+        yield from finish(state, key, node.state, at)
+        return
+    if not isinstance(node, JobNode | NestedNode):
+        # The node went with a change of the chain; the order waits for somebody to send it on.
+        yield OrderSuspended(order=key, reason="its node is no longer in the job chain")
+        return
+    target = _target(node, code)
+    if target is not None:
+        yield from advance(state, key, target, node.error_state, at)
+        return
+    on_error = on_error_of(node)
+    if on_error is OnError.SETBACK:
+        yield from set_back(state, key, count + 1, at)
+        order = state.orders[key]
+        if order.setback_count:
+            if state.chains[key.chain].action(order.state) is NodeAction.NEXT_STATE:
+                yield from go_to(state, key, order.state, at)
+            else:
+                yield from stay(state, key, order.start_at, at)
+            return
+    if on_error is OnError.SUSPEND:
+        if not state.orders[key].suspended:
+            yield OrderSuspended(order=key, reason="its step failed")
+        return
+    yield from advance(state, key, None, node.error_state, at)
+
+
+def _target(node: JobNode | NestedNode, code: int) -> NodeState | None:
+    if isinstance(node, JobNode):
+        for rule in node.on_return_codes:
+            if rule.to_state is not None and any(code in codes for codes in rule.codes):
+                return rule.to_state
+    return node.next_state if code == 0 else None
+
+
+# --- the job -------------------------------------------------------------------------------------
+
+
+def _settle_job(state: State, task: Task, outcome: Outcome, at: Instant) -> Iterator[Event]:
+    """Count errors in a row, pause or stop the job (3.6, 3.8)."""
+    job = state.jobs[task.job]
+    failed = bool(outcome.error_code)
+    if not failed:
+        if job.consecutive_errors:
+            yield JobErrorsCounted(job=job.key, consecutive=0)
+        return
+    consecutive = job.consecutive_errors + 1
+    fitting = [entry for entry in job.definition.error_delays if entry.count <= consecutive]
+    if job.definition.error_delays:
+        delay = max(fitting, key=lambda entry: entry.count) if fitting else None
+        if delay is not None and delay.delay is None:
+            yield JobErrorsCounted(job=job.key, consecutive=consecutive)
+            yield JobStopped(job=job.key, reason=f"{consecutive} tasks in a row have failed")
+            return
+        until = None if delay is None or not delay.delay else later(at, delay.delay)
+        yield JobErrorsCounted(job=job.key, consecutive=consecutive, delayed_until=until)
+        return
+    yield JobErrorsCounted(job=job.key, consecutive=consecutive)
+    stops = job.definition.stop_on_error or outcome.kept
+    if stops and not job.stopped:
+        yield JobStopped(job=job.key, reason=f"{outcome.error_code} {outcome.error_text}")
+
+
+def is_native(job: JobState, kind: str) -> bool:
+    """Whether the job's code is the native one of this kind."""
+    script = job.definition.script
+    return isinstance(script, NativeScript) and script.kind == kind

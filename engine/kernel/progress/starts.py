@@ -1,0 +1,114 @@
+"""Which task starts next: queues, process classes, locks (3.13, 6.3, 7.3)."""
+
+from collections.abc import Iterator
+
+from engine.kernel.capacity import (
+    Want,
+    class_lets_in,
+    is_held,
+    locks_let_in,
+    order_want,
+    queued_want,
+)
+from engine.kernel.events import Event
+from engine.kernel.events.orders import OrderStarted, OrderStateTextSet
+from engine.kernel.events.tasks import (
+    Cause,
+    JobAwaitsLocks,
+    JobAwaitsProcess,
+    JobErrorsCounted,
+    JobWaitEnded,
+    JobWoken,
+    TaskCreated,
+)
+from engine.kernel.ids import HistoryId, JobKey, OrderKey, TaskId
+from engine.kernel.instants import Instant
+from engine.kernel.progress.periods import automatic_want, in_period, plan_next_start
+from engine.kernel.state import JobState, State
+from engine.kernel.travel import advance, on_error_of
+
+
+def visit_job(state: State, key: JobKey, at: Instant) -> Iterator[Event]:
+    """Start as many tasks of the job as may start now."""
+    job = state.jobs.get(key)
+    if job is None:
+        return
+    if job.delayed_until is not None and job.delayed_until <= at:
+        yield JobErrorsCounted(job=key, consecutive=job.consecutive_errors, delayed_until=None)
+    yield from plan_next_start(state, key, at)
+    while (job := state.jobs.get(key)) is not None:
+        want = None if is_held(state, job, at) else next_want(state, job, at)
+        if want is None:
+            if job.wait is not None:
+                yield JobWaitEnded(job=key)
+            return
+        if want.order is not None and want.process_class not in state.process_classes:
+            yield from _refuse_order(state, want.order, want.process_class, at)
+            continue
+        if not locks_let_in(state, job):
+            yield from _await_locks(job)
+            return
+        if not class_lets_in(state, want.process_class, key):
+            if job.wait is None or job.wait.process_class != want.process_class:
+                yield JobAwaitsProcess(job=key, process_class=want.process_class)
+            return
+        if job.wait is not None:
+            yield JobWaitEnded(job=key)
+        yield from _start(state, key, want, at)
+        yield from plan_next_start(state, key, at)
+
+
+def next_want(state: State, job: JobState, at: Instant) -> Want | None:
+    """Return what the job starts next, in the order of 3.13."""
+    open_now = in_period(state, job, at)
+    queued = queued_want(state, job, at, in_period=open_now)
+    if queued is not None:
+        return queued
+    automatic = automatic_want(state, job, at, in_period=open_now)
+    if automatic is not None:
+        return automatic
+    return order_want(state, job, at) if open_now else None
+
+
+def _await_locks(job: JobState) -> Iterator[Event]:
+    locks = tuple(use.lock for use in job.definition.locks)
+    if job.wait is None or job.wait.locks != locks:
+        yield JobAwaitsLocks(job=job.key, locks=locks)
+
+
+def _start(state: State, key: JobKey, want: Want, at: Instant) -> Iterator[Event]:
+    job = state.jobs[key]
+    if want.order is not None and not state.orders[want.order].touched:
+        history = HistoryId(state.control.last_history + 1)
+        yield OrderStarted(order=want.order, history=history, at=at)
+    if job.woken is not None and want.queued is None and want.cause is job.woken:
+        yield JobWoken(job=key, cause=Cause.NONE, in_period_only=False)
+    task = want.queued or TaskId(state.control.last_task + 1)
+    yield TaskCreated(
+        task=task,
+        job=key,
+        cause=want.cause,
+        process_class=want.process_class,
+        at=at,
+        locks=job.definition.locks,
+        order=want.order,
+        state=None if want.order is None else state.orders[want.order].state,
+    )
+
+
+def _refuse_order(
+    state: State, order: OrderKey, process_class: str, at: Instant
+) -> Iterator[Event]:
+    """A chain's process class is missing: its order takes the error branch (2.9)."""
+    standing = state.orders[order]
+    node = state.node(order.chain, standing.state)
+    if not standing.touched:
+        history = HistoryId(state.control.last_history + 1)
+        yield OrderStarted(order=order, history=history, at=at)
+    yield OrderStateTextSet(
+        order=order, text=f"SCHEDULER-161 There is no process class {process_class!r}"
+    )
+    error_state = None
+    if node is not None and on_error_of(node) is None:
+        error_state = getattr(node, "error_state", None)
+    yield from advance(state, order, None, error_state, at)

@@ -1,0 +1,291 @@
+"""How orders travel: which node comes next, what happens on arrival, how a run ends.
+
+The functions yield events one at a time; `step` applies each before it asks for the next, so that
+every line sees the state as it has become.
+"""
+
+from collections.abc import Iterator
+
+from engine.kernel import problems
+from engine.kernel.commands import NodeAction
+from engine.kernel.definitions import (
+    EndNode,
+    JobNode,
+    NestedNode,
+    Node,
+    OnError,
+    OrderDefinition,
+    SinkNode,
+)
+from engine.kernel.events import Event
+from engine.kernel.events.orders import (
+    OrderAdded,
+    OrderBlacklisted,
+    OrderFinished,
+    OrderNodeChanged,
+    OrderRemoved,
+    OrderReturned,
+    OrderSetBack,
+    OrderSuspended,
+)
+from engine.kernel.ids import ChainKey, NodeState, OrderKey
+from engine.kernel.instants import IMMEDIATELY, NEVER, Duration, Instant, later
+from engine.kernel.params import Params
+from engine.kernel.plans import next_start, planned_start, schedule_is_missing
+from engine.kernel.problems import Problem
+from engine.kernel.state import Order, State, job_of_node
+
+NOWHERE = NodeState("")
+"""Where an order ends that fails at a node without an error node (1.4.3)."""
+
+
+# --- finding the way -----------------------------------------------------------------------------
+
+
+def resolve(
+    state: State, chain: ChainKey, target: NodeState, end_state: NodeState | None = None
+) -> Node | Problem:
+    """Return the first node from `target` on that does not skip its orders (13.1).
+
+    A skipped node that is the order's end state is returned itself: nobody travels past it.
+    """
+    seen: set[NodeState] = set()
+    current = target
+    actions = state.chains[chain]
+    while True:
+        node = state.node(chain, current)
+        if node is None:
+            return problems.unknown_state(actions.definition.path, current)
+        if actions.action(current) is not NodeAction.NEXT_STATE or isinstance(node, EndNode):
+            return node
+        if end_state is not None and current == end_state:
+            return node
+        if current in seen:
+            return problems.skipping_loop(actions.definition.path, target)
+        seen.add(current)
+        following = None if isinstance(node, SinkNode) else node.next_state
+        if following is None:
+            return node
+        current = following
+
+
+def start_node(
+    state: State, chain: ChainKey, wanted: NodeState | None, end_state: NodeState | None
+) -> Node | Problem:
+    """Return the node at which an order of this chain begins (2.3 step 3)."""
+    definition = state.chains[chain].definition
+    if wanted is None:
+        if not definition.nodes:
+            return problems.not_addable(definition.path, NOWHERE)
+        wanted = definition.nodes[0].state
+    node = resolve(state, chain, wanted, end_state)
+    if isinstance(node, Problem):
+        return node
+    skipped = state.chains[chain].action(node.state) is NodeAction.NEXT_STATE
+    if skipped or (job_of_node(node) is None and not isinstance(node, NestedNode)):
+        return problems.not_addable(definition.path, wanted)
+    return node
+
+
+def suspends_on_arrival(node: Node) -> bool:
+    """Whether an order is suspended when it arrives at the node (1.6)."""
+    return not isinstance(node, EndNode) and node.suspend
+
+
+def _delay(node: Node) -> Duration:
+    return Duration(0) if isinstance(node, EndNode) else node.delay
+
+
+# --- moving --------------------------------------------------------------------------------------
+
+
+def place(
+    state: State,
+    definition: OrderDefinition,
+    node: Node,
+    start_at: Instant,
+    at: Instant,
+    parent: OrderKey | None = None,
+) -> Iterator[Event]:
+    """Put a new order at its first node; a delay there does not count (1.6)."""
+    first = definition.state or state.chains[definition.key.chain].definition.nodes[0].state
+    yield OrderAdded(
+        definition=definition,
+        state=node.state,
+        initial_state=first,
+        start_at=start_at,
+        at=at,
+        suspended=definition.suspended or suspends_on_arrival(node),
+        parent=parent,
+    )
+
+
+def go_to(state: State, key: OrderKey, target: NodeState, at: Instant) -> Iterator[Event]:
+    """Send an order that is in no task to a node, or end its run there (2.7 A)."""
+    order = state.orders[key]
+    node = resolve(state, key.chain, target, order.end_state)
+    if isinstance(node, Problem):
+        # The chain was changed under the order: it waits, visibly, for somebody to send it on.
+        yield OrderSuspended(order=key, reason=str(node))
+        yield OrderNodeChanged(order=key, state=target, former=order.state, start_at=IMMEDIATELY)
+    elif isinstance(node, EndNode):
+        yield from finish(state, key, node.state, at)
+    else:
+        yield from arrive(state, key, node, at)
+
+
+def arrive(state: State, key: OrderKey, node: Node, at: Instant) -> Iterator[Event]:
+    """Let an order come to a node where it waits for a job (1.6)."""
+    order = state.orders[key]
+    if suspends_on_arrival(node) and not order.suspended:
+        yield OrderSuspended(order=key, reason=f"the node {node.state} suspends its orders")
+    start_at = later(at, _delay(node)) if _delay(node) else IMMEDIATELY
+    yield OrderNodeChanged(order=key, state=node.state, former=order.state, start_at=start_at)
+
+
+def stay(state: State, key: OrderKey, start_at: Instant, at: Instant) -> Iterator[Event]:
+    """Let an order wait at its node again after a step that kept it or set it back (2.7 D)."""
+    order = state.orders[key]
+    node = state.node(key.chain, order.state)
+    if node is None:
+        return
+    if state.chains[key.chain].action(order.state) is NodeAction.NEXT_STATE:
+        yield from go_to(state, key, order.state, at)
+        return
+    if suspends_on_arrival(node) and not order.suspended:
+        yield OrderSuspended(order=key, reason=f"the node {node.state} suspends its orders")
+    if start_at == IMMEDIATELY and _delay(node):
+        yield OrderNodeChanged(
+            order=key,
+            state=order.state,
+            former=order.state,
+            start_at=later(at, _delay(node)),
+            setback_count=order.setback_count,
+        )
+
+
+def advance(
+    state: State,
+    key: OrderKey,
+    target: NodeState | None,
+    error_state: NodeState | None,
+    at: Instant,
+) -> Iterator[Event]:
+    """Move an order on after a step: to `target`, or without one to its node's error state.
+
+    An order whose end state is its present node, or the next one if that is skipped, ends where it
+    stands (2.8).
+    """
+    order = state.orders[key]
+    goto = target if target is not None else error_state
+    if order.outer is None and order.end_state is not None:
+        if order.state == order.end_state or _skips_end_state(state, order, goto):
+            yield from finish(state, key, order.state, at)
+            return
+    if goto is None:
+        yield from finish(state, key, NOWHERE, at)
+    else:
+        yield from go_to(state, key, goto, at)
+
+
+def _skips_end_state(state: State, order: Order, goto: NodeState | None) -> bool:
+    if goto is None:
+        return False
+    node = resolve(state, order.key.chain, goto, order.end_state)
+    return (
+        not isinstance(node, Problem)
+        and node.state == order.end_state
+        and state.chains[order.key.chain].action(node.state) is NodeAction.NEXT_STATE
+    )
+
+
+# --- the end of a run ----------------------------------------------------------------------------
+
+
+def finish(state: State, key: OrderKey, end: NodeState, at: Instant) -> Iterator[Event]:
+    """End the run of an order (2.10): it returns to its start, stays blacklisted, or goes."""
+    order = state.orders[key]
+    start_at = next_start(state, order, at)
+    repeats = (
+        order.is_permanent or start_at < NEVER or schedule_is_missing(state, order.run_time)
+    ) and (end != order.initial_state or order.initial_state == order.end_state)
+    yield OrderFinished(order=key, state=end, at=at)
+    if repeats:
+        yield from return_to_start(state, key, start_at, state.orders[key].params)
+    elif order.is_file_order or order.suspended:
+        yield OrderBlacklisted(order=key)
+    else:
+        yield OrderRemoved(order=key)
+    yield from carry_out_held(state, key, at)
+
+
+def return_to_start(
+    state: State,
+    key: OrderKey,
+    start_at: Instant,
+    params: Params | None = None,
+    *,
+    unsuspend: bool = False,
+) -> Iterator[Event]:
+    """Put an order back to its initial node, its run over (2.10 step 3, 2.14)."""
+    order = state.orders[key]
+    node = resolve(state, key.chain, order.initial_state)
+    first = order.initial_state
+    suspends = False
+    if not isinstance(node, Problem) and not isinstance(node, EndNode):
+        first = node.state
+        suspends = suspends_on_arrival(node)
+    yield OrderReturned(
+        order=key,
+        state=first,
+        start_at=start_at,
+        params=order.params if params is None else params,
+        unsuspended=unsuspend,
+    )
+    if suspends and not state.orders[key].suspended:
+        yield OrderSuspended(order=key, reason=f"the node {first} suspends its orders")
+
+
+def carry_out_held(state: State, key: OrderKey, at: Instant) -> Iterator[Event]:
+    """Remove or replace an order for which that was asked while it was in a task (2.3)."""
+    order = state.orders.get(key)
+    if order is None or order.task is not None:
+        return
+    if order.removal_held:
+        yield OrderRemoved(order=key)
+    elif order.replacement is not None:
+        definition = order.replacement
+        start_at = order.replacement_start_at
+        yield OrderRemoved(order=key)
+        node = start_node(state, key.chain, definition.state, definition.end_state)
+        if not isinstance(node, Problem):
+            if start_at is None:
+                start_at = planned_start(state, definition.run_time, at)
+            yield from place(state, definition, node, start_at, at)
+
+
+# --- setback -------------------------------------------------------------------------------------
+
+
+def setback_delay(state: State, order: Order, count: int) -> Duration | None:
+    """Return how long the order waits at its `count`-th setback; None: too often (4.3)."""
+    node = state.node(order.key.chain, order.state)
+    job = state.jobs.get(node.job) if isinstance(node, JobNode) else None
+    if job is None or count > job.definition.setback_max:
+        return None
+    fitting = [entry for entry in job.definition.setback_delays if entry.count <= count]
+    return max(fitting, key=lambda entry: entry.count).delay if fitting else Duration(0)
+
+
+def set_back(state: State, key: OrderKey, count: int, at: Instant) -> Iterator[Event]:
+    """Set an order back for the `count`-th time; one time too many gives no event."""
+    order = state.orders[key]
+    delay = setback_delay(state, order, count)
+    if delay is not None:
+        start_at = later(at, delay) if delay else IMMEDIATELY
+        yield OrderSetBack(order=key, count=count, start_at=start_at)
+
+
+def on_error_of(node: Node | None) -> OnError | None:
+    """Return what a failing step does at this node beside going to the error state."""
+    return node.on_error if isinstance(node, JobNode) else None
