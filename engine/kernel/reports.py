@@ -74,7 +74,7 @@ class TaskExited:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskLost:
-    """The agent is out of touch for good, or has forgotten the task (SCHEDULER-202, agents.md 3.10).
+    """The agent is out of touch for good, or has forgotten the task: SCHEDULER-202, agents.md 3.10.
 
     Sent only after the lease plus the kill grace, when the process cannot be running any more.
     """
