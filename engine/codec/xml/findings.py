@@ -166,3 +166,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     if close is not None:
         return f"Did you mean {close!r}?"
     return f"Known here: {', '.join(candidates)}" if candidates else ""
+
+
+def attributes_of(element: Element) -> list[tuple[str, str]]:
+    """Return names and values of an element's attributes."""
+    return [(str(name), str(value)) for name, value in element.attrib.items()]

@@ -1,0 +1,404 @@
+"""The live folder: what is there, what has changed, what the engine has to know about it.
+
+`LiveFolder.scan` looks once and returns the difference to the look before as `ApplyDefinitions`;
+`run` does so again and again. A changed file is read when two looks have seen it the same, because
+a file that is being copied is seen incomplete; `check_now` reads it at once. The folder is polled,
+since network file systems send no notices; notices of the local system only shorten the wait.
+
+Nothing is decided about objects in use: the kernel replaces and removes them (live-folder.md 6).
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import tzinfo
+from pathlib import Path
+
+from watchfiles import awatch
+
+from engine.codec.xml.definition_files import FileContent, FileName, file_name, read_definition
+from engine.codec.xml.findings import Finding, Severity, in_order
+from engine.codec.xml.includes import text_of
+from engine.codec.xml.reading import Context
+from engine.codec.xml.substitution import Variables
+from engine.drivers.live_files import Listing, Stamp, list_files, read_file, write_file
+from engine.errors import DefinitionError
+from engine.kernel.commands import ApplyDefinitions, BrokenFile, ObjectKind, ObjectRef
+from engine.kernel.definitions import Definition, Include, MainConfiguration, Text
+from engine.kernel.instants import Instant
+
+logger = logging.getLogger(__name__)
+
+SWEEP_INTERVAL_S = 2.0
+"""Between two looks when nothing hints at a change."""
+SETTLE_S = 1.0
+"""A changed file must look the same so much later before it is read."""
+
+_ORDER_OF_KINDS = (
+    ObjectKind.LOCK,
+    ObjectKind.MONITOR,
+    ObjectKind.SCHEDULE,
+    ObjectKind.PROCESS_CLASS,
+    ObjectKind.JOB,
+    ObjectKind.CHAIN,
+    ObjectKind.ORDER,
+)
+"""References then normally exist when they are needed (live-folder.md 5)."""
+
+_Key = tuple[ObjectKind, str]
+_Signature = tuple[str, Stamp, tuple[Stamp | None, ...]]
+"""The file, its stamp, and those of the files it includes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MainObjects:
+    """What `scheduler.xml` contributes to the folder's objects."""
+
+    main: MainConfiguration
+    definitions: tuple[Definition, ...] = ()
+    keys: frozenset[_Key] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What became of a file at its last reading."""
+
+    name: FileName
+    signature: _Signature
+    live_files: tuple[str, ...]
+    is_defined: bool
+    """Whether the kernel has an object of it, maybe of an earlier content."""
+    is_broken: bool
+
+
+class LiveFolder:
+    """A folder of definition files, and what the engine has been told about it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        environment: Mapping[str, str],
+        zone: tzinfo,
+        *,
+        engine_id: str = "",
+        include_path: Path | None = None,
+        main: MainObjects | None = None,
+        sweep_interval_s: float = SWEEP_INTERVAL_S,
+        settle_s: float = SETTLE_S,
+    ) -> None:
+        self.folder = folder
+        self._context = Context(
+            zone=zone,
+            environment=Variables(environment),
+            read_include=self.read_include,
+            engine_id=engine_id,
+        )
+        self._include_path = include_path if include_path is not None else folder.parent
+        self._main = main
+        self._sweep_interval_s = sweep_interval_s
+        self._settle_s = settle_s
+        self._known: dict[_Key, _Known] = {}
+        self._unsettled: dict[_Key, _Signature | None] = {}
+        """Differences seen once; None: the file was missing."""
+        self._findings: dict[str, tuple[Finding, ...]] = {}
+        self._has_looked = False
+        self._looking = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self._submit: Callable[[ApplyDefinitions], Awaitable[None]] | None = None
+
+    # --- looking ---------------------------------------------------------------------------------
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Everything that is wrong in the folder now, warnings included, by file and line."""
+        return in_order(one for several in self._findings.values() for one in several)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the last look saw nothing that the next one has to confirm."""
+        return not self._unsettled
+
+    def scan(self, *, at_once: bool = False) -> ApplyDefinitions | None:
+        """Look once; return what has changed, or None.
+
+        The first look takes everything as it is, and its result is complete. Later ones want to
+        see a change twice, except with `at_once`. Must not run twice at the same time.
+        """
+        listing = list_files(self.folder)
+        self._note_folders(listing)
+        at_once = at_once or not self._has_looked
+        names = self._names(listing)
+        confirmed = self._confirmed(names, listing, at_once=at_once)
+        defined: list[Definition] = []
+        removed: list[ObjectRef] = []
+        broken: list[BrokenFile] = []
+        for key in confirmed:
+            name = names.get(key)
+            if name is None:
+                removed.append(self._known.pop(key).name.ref)
+                continue
+            self._read(key, name, listing, defined, removed, broken)
+        return self._difference(defined, removed, broken)
+
+    def read_script(self, parts: Sequence[Text | Include]) -> str:
+        """Return a script's text with its includes, for the start of a task.
+
+        Raises DefinitionError when an include cannot be read (SCHEDULER-399).
+        """
+        texts = []
+        for part in parts:
+            match part:
+                case Text(text=text):
+                    texts.append(text)
+                case Include():
+                    texts.append(self._included_text(part))
+        return "".join(texts)
+
+    def read_include(self, include: Include, *, beside_configuration: bool = False) -> bytes:
+        """Read an included file; raises OSError."""
+        if include.live_file is not None:
+            return read_file(self.folder, include.live_file.lstrip("/"))
+        base = self.folder.parent if beside_configuration else self._include_path
+        return read_file(base, include.file or "")
+
+    # --- changing files on behalf of commands ----------------------------------------------------
+
+    def write(self, file: str, xml: str) -> None:
+        """Write a definition file, path below the folder; call `check_now` afterwards."""
+        write_file(self.folder, file, xml)
+
+    def file_of(self, ref: ObjectRef) -> Path | None:
+        """Return the file that defines an object, or None when no file does."""
+        key = FileName(file="", kind=ref.kind, folder="", name=ref.path.lstrip("/")).key
+        known = self._known.get(key)
+        return None if known is None else self.folder / known.name.file
+
+    def remove(self, ref: ObjectRef) -> bool:
+        """Delete the file of an object; tell whether there was one. `check_now` does the rest."""
+        path = self.file_of(ref)
+        if path is None:
+            return False
+        path.unlink(missing_ok=True)
+        return True
+
+    # --- the loop --------------------------------------------------------------------------------
+
+    async def run(
+        self, submit: Callable[[ApplyDefinitions], Awaitable[None]], *, with_notices: bool = True
+    ) -> None:
+        """Look for changes until cancelled, and hand them to `submit`.
+
+        The first look belongs to the caller (`scan` or `check_now`) if the start has to wait for
+        it. `with_notices` lets the operating system's notices shorten the wait.
+        """
+        self._submit = submit
+        notices = asyncio.create_task(self._notices()) if with_notices else None
+        try:
+            while True:
+                await self._look(at_once=False)
+                await asyncio.sleep(self._settle_s)
+                if self.is_settled:
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._wake.wait(), self._sweep_interval_s)
+                self._wake.clear()
+        finally:
+            if notices is not None:
+                notices.cancel()
+                await asyncio.gather(notices, return_exceptions=True)
+
+    async def check_now(self) -> None:
+        """Look at once and read every change; returns when the changes have been submitted."""
+        await self._look(at_once=True)
+
+    async def _look(self, *, at_once: bool) -> None:
+        async with self._looking:
+            # In a thread: reading thousands of files must not hold up the event loop.
+            difference = await asyncio.to_thread(self.scan, at_once=at_once)
+            if difference is not None and self._submit is not None:
+                await self._submit(difference)
+
+    async def _notices(self) -> None:
+        try:
+            async for _ in awatch(self.folder, debounce=200, step=50):
+                self._wake.set()
+        except (OSError, RuntimeError) as error:
+            logger.warning("No notices of changes in %s, only polling: %s", self.folder, error)
+
+    # --- parts of a look -------------------------------------------------------------------------
+
+    def _note_folders(self, listing: Listing) -> None:
+        """Keep findings of files that are still there; note folders that cannot be listed."""
+        gone = [
+            file
+            for file in self._findings
+            if file not in listing.stamps and not listing.is_hidden(file)
+        ]
+        for file in gone:
+            del self._findings[file]
+        for folder, reason in listing.unreadable.items():
+            self._findings[folder or "."] = (
+                Finding(
+                    file=folder or ".",
+                    severity=Severity.WARNING,
+                    text=f"The folder cannot be read: {reason}",
+                    advice="Its objects stay as they are until it can be read again",
+                    code="" if folder else "SCHEDULER-895",
+                ),
+            )
+
+    def _names(self, listing: Listing) -> dict[_Key, FileName]:
+        """Return the file of each object; of two for one object the first in the alphabet."""
+        names: dict[_Key, FileName] = {}
+        for file in sorted(listing.stamps):
+            name = file_name(file)
+            if name is None:
+                continue
+            first = names.setdefault(name.key, name)
+            if first is not name:
+                self._findings[file] = (_duplicate(file, first.file),)
+        for key, known in self._known.items():
+            if listing.is_hidden(known.name.file):
+                names.setdefault(key, known.name)
+        return names
+
+    def _confirmed(
+        self, names: Mapping[_Key, FileName], listing: Listing, *, at_once: bool
+    ) -> list[_Key]:
+        """Return the objects whose change has been seen twice; remember the others."""
+        seen: dict[_Key, _Signature | None] = {}
+        for key, name in names.items():
+            known = self._known.get(key)
+            signature = self._signature(name, known, listing)
+            if signature is not None and (known is None or known.signature != signature):
+                seen[key] = signature
+        for key in self._known.keys() - names.keys():
+            seen[key] = None
+        confirmed = [
+            key
+            for key, signature in seen.items()
+            if at_once or (key in self._unsettled and self._unsettled[key] == signature)
+        ]
+        for key in confirmed:
+            del seen[key]
+        self._unsettled = seen
+        return confirmed
+
+    def _signature(
+        self, name: FileName, known: _Known | None, listing: Listing
+    ) -> _Signature | None:
+        stamp = listing.stamps.get(name.file)
+        if stamp is None:
+            return None  # in a folder that cannot be read just now
+        included = known.live_files if known is not None else ()
+        return name.file, stamp, _stamps(included, listing)
+
+    def _read(
+        self,
+        key: _Key,
+        name: FileName,
+        listing: Listing,
+        defined: list[Definition],
+        removed: list[ObjectRef],
+        broken: list[BrokenFile],
+    ) -> None:
+        """Read one file and note what became of it."""
+        before = self._known.get(key)
+        content = self._content(key, name, listing)
+        errors = [one for one in content.findings if one.severity is Severity.ERROR]
+        was_defined = before is not None and before.is_defined
+        if errors:
+            broken.append(
+                BrokenFile(
+                    object=name.ref,
+                    file=name.file,
+                    findings=tuple(one.sentence for one in errors),
+                )
+            )
+        elif content.definition is not None:
+            defined.append(content.definition)
+        elif before is not None and (was_defined or before.is_broken):
+            removed.append(before.name.ref)
+        self._known[key] = _Known(
+            name=name,
+            signature=(name.file, listing.stamps[name.file], _stamps(content.live_files, listing)),
+            live_files=content.live_files,
+            is_defined=content.definition is not None or (bool(errors) and was_defined),
+            is_broken=bool(errors),
+        )
+        if content.findings:
+            self._findings[name.file] = content.findings
+        else:
+            self._findings.pop(name.file, None)
+
+    def _content(self, key: _Key, name: FileName, listing: Listing) -> FileContent:
+        if self._main is not None and key in self._main.keys:
+            return _unusable(
+                name.file,
+                "The object is defined in scheduler.xml already",
+                "Remove one of the two definitions",
+                "SCHEDULER-148" if name.kind is ObjectKind.JOB else "",
+            )
+        try:
+            data = read_file(self.folder, name.file, listing.places.get(name.file))
+        except OSError as error:
+            return _unusable(
+                name.file,
+                f"The file cannot be read: {error.strerror or error}",
+                "Check its permissions",
+            )
+        context = replace(self._context, folder=name.folder)
+        modified_at = Instant(listing.stamps[name.file].modified_s * 1000)
+        return read_definition(data, name, context, modified_at)
+
+    def _difference(
+        self,
+        defined: list[Definition],
+        removed: list[ObjectRef],
+        broken: list[BrokenFile],
+    ) -> ApplyDefinitions | None:
+        is_first = not self._has_looked
+        self._has_looked = True
+        if not is_first and not (defined or removed or broken):
+            return None
+        main = self._main if is_first else None
+        return ApplyDefinitions(
+            defined=(*(main.definitions if main is not None else ()), *defined),
+            removed=tuple(removed),
+            broken=tuple(broken),
+            main=main.main if main is not None else None,
+            complete=is_first,
+        )
+
+    def _included_text(self, include: Include) -> str:
+        name = include.live_file or include.file or ""
+        try:
+            return text_of(self.read_include(include))
+        except OSError as error:
+            raise DefinitionError(
+                f"SCHEDULER-399 The included file {name!r} cannot be read: "
+                f"{error.strerror or error}",
+                path=name,
+                element="include",
+            ) from error
+
+
+def _stamps(files: Iterable[str], listing: Listing) -> tuple[Stamp | None, ...]:
+    return tuple(listing.stamps.get(file.lstrip("/")) for file in files)
+
+
+def _duplicate(file: str, first: str) -> Finding:
+    return Finding(
+        file=file,
+        severity=Severity.WARNING,
+        text=f"The file is ignored, because {first!r} defines an object of the same name",
+        advice="Remove or rename one of the two; names of jobs and job chains have no case",
+        code="SCHEDULER-889",
+    )
+
+
+def _unusable(file: str, text: str, advice: str, code: str = "") -> FileContent:
+    return FileContent(
+        definition=None, findings=(Finding(file=file, text=text, advice=advice, code=code),)
+    )
