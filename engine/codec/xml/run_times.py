@@ -14,11 +14,13 @@ from engine.kernel.ids import SchedulePath
 
 _CODE = re.compile(r"(SCHEDULER-\d+) +")
 _ATTRIBUTE = re.compile(r"<\w+> has no attribute '([^']+)'|(\w+)(?:=|: )")
-_ATTRIBUTES = frozenset(
-    ["absolute_repeat", "at", "begin", "calendar", "date", "day", "end", "file", "let_run"]
-    + ["live_file", "month", "name", "once", "repeat", "schedule", "single_start", "substitute"]
-    + ["time_zone", "title", "valid_from", "valid_to", "when_holiday", "which"]
+# fmt: off
+_ATTRIBUTES = (
+    "absolute_repeat", "at", "begin", "calendar", "date", "day", "end", "file", "let_run",
+    "live_file", "month", "name", "once", "repeat", "schedule", "single_start", "substitute",
+    "time_zone", "title", "valid_from", "valid_to", "when_holiday", "which",
 )
+# fmt: on
 _ORDER = re.compile(r"<\w+> has to stand before ")
 
 
