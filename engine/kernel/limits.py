@@ -77,3 +77,23 @@ STATE_TEXT_CHARACTERS_MAX = 100
 
 PARAMS_BYTES_MAX = 10_000_000
 """Size of one parameter set; a return values file may have as much (8.4)."""
+
+# --- the service ---------------------------------------------------------------------------------
+
+INBOX_LETTERS_MAX = 10_000
+"""Requests and reports waiting for the owner of the state; beyond it their senders wait."""
+
+BATCH_LETTERS_MAX = 500
+"""Letters that share one commit, so that none waits long for the others' answers."""
+
+BATCH_EVENTS_MAX = 5_000
+"""Events after which a batch is committed although more letters wait."""
+
+FEED_NOTICES_MAX = 20_000
+"""Notices that one follower of the feed may be behind; then it is cut off and starts anew."""
+
+SNAPSHOT_EVERY_EVENTS = 50_000
+"""Events after which a new snapshot shortens the next recovery to about a second."""
+
+SCRIPT_BYTES_MAX = 4_000_000
+"""A script with its includes."""
