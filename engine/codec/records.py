@@ -8,7 +8,7 @@ microseconds each way. The shapes:
   Changing a default therefore changes the meaning of old rows and needs an upcaster
   (`engine.codec.journal`);
 * in a union of several records, or of a record with anything but None, the object carries its class
-  name under `kind`; a field of that name gives way and is written as `kind_`;
+  name under `kind`; a field of that name gives way there and is written as `kind_`;
 * enums are written by value, named tuples and tuples as arrays, sets as sorted arrays, bytes as
   base64, mappings with text, number or enum keys as objects, other mappings as arrays of pairs.
 
@@ -201,9 +201,11 @@ class _Default:
     value: Any
     classes: tuple[type, ...]
     """Equality alone would take True for 1 and a float for an int."""
+    equal: Any
+    """What to compare with: the value, a mapping of any class as a dictionary."""
 
 
-_NO_DEFAULT = _Default(MISSING, ())
+_NO_DEFAULT = _Default(MISSING, (), MISSING)
 
 
 def _default_of(field: dataclasses.Field[Any]) -> _Default:
@@ -213,8 +215,9 @@ def _default_of(field: dataclasses.Field[Any]) -> _Default:
         value = field.default_factory()
     else:
         return _NO_DEFAULT
-    alike = shapes.MAPPINGS if isinstance(value, Mapping) else ()
-    return _Default(value, (type(value), *alike))
+    if isinstance(value, Mapping):
+        return _Default(value, (type(value), *shapes.MAPPINGS), dict(value))
+    return _Default(value, (type(value),), value)
 
 
 _EncodeStep = tuple[str, str, _Default, type | None, Encode]
@@ -226,33 +229,43 @@ _DecodeStep = tuple[str, type | None, Decode]
 def _compile_record(cls: Any) -> Shape:
     """Compile a dataclass; its shape is known before its fields are, since records may nest."""
     name = cls.__name__
-    outwards: list[_EncodeStep] = []
-    inwards: dict[str, _DecodeStep] = {}
-    encode = _record_encoder(cls, outwards)
-    decode = _record_decoder(cls, inwards)
+    plain, tagged = _Plan([], {}), _Plan([], {})
+    encode, encode_tagged = _record_encoder(cls, plain), _record_encoder(cls, tagged)
     shape = _RecordShape(
         lambda value: encode(value, {}),
-        lambda data: decode(data, False),
+        _record_decoder(cls, plain, ignored=None),
         dict,
         (cls,),
         name=name,
-        encode_tagged=lambda value: encode(value, {KIND: name}),
-        decode_tagged=lambda data: decode(data, True),
+        encode_tagged=lambda value: encode_tagged(value, {KIND: name}),
+        decode_tagged=_record_decoder(cls, tagged, ignored=KIND),
     )
     _pending[cls] = shape
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
         if field.init:
             part = _shape_of(hints[field.name])
-            key = f"{KIND}_" if field.name == KIND else field.name
-            outwards.append((field.name, key, _default_of(field), part.exact, part.encode))
-            inwards[key] = (field.name, part.exact, part.decode)
+            plain.add(field, field.name, part)
+            tagged.add(field, f"{KIND}_" if field.name == KIND else field.name, part)
     return shape
 
 
-def _record_encoder(
-    cls: type, steps: list[_EncodeStep]
-) -> Callable[[Any, dict[str, Any]], dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is done for each field of a record."""
+
+    outwards: list[_EncodeStep]
+    inwards: dict[str, _DecodeStep]
+
+    def add(self, field: dataclasses.Field[Any], key: str, part: Shape) -> None:
+        """Plan a field that is written under `key`."""
+        self.outwards.append((field.name, key, _default_of(field), part.exact, part.encode))
+        self.inwards[key] = (field.name, part.exact, part.decode)
+
+
+def _record_encoder(cls: type, plan: _Plan) -> Callable[[Any, dict[str, Any]], dict[str, Any]]:
+    steps = plan.outwards
+
     def encode(value: Any, data: dict[str, Any]) -> dict[str, Any]:
         if value.__class__ is not cls:
             raise CodecError(f"must be {cls.__name__}, not {name_of_type(value)}")
@@ -263,7 +276,7 @@ def _record_encoder(
                 if item is default.value:
                     continue
                 item_class = item.__class__
-                if item_class in default.classes and item == default.value:
+                if item_class in default.classes and item == default.equal:
                     continue
                 data[key] = item if item_class is exact else encode_item(item)
         except CodecError as error:
@@ -273,8 +286,10 @@ def _record_encoder(
     return encode
 
 
-def _record_decoder(cls: Any, steps: dict[str, _DecodeStep]) -> Callable[[Any, bool], Any]:
-    def decode(data: Any, tagged: bool) -> Any:
+def _record_decoder(cls: Any, plan: _Plan, *, ignored: str | None) -> Decode:
+    steps = plan.inwards
+
+    def decode(data: Any) -> Any:
         if data.__class__ is not dict:
             raise CodecError(f"must be an object, not {name_of_type(data)}")
         arguments: dict[str, Any] = {}
@@ -285,7 +300,7 @@ def _record_decoder(cls: Any, steps: dict[str, _DecodeStep]) -> Callable[[Any, b
                 if step is not None:
                     name, exact, decode_item = step
                     arguments[name] = item if item.__class__ is exact else decode_item(item)
-                elif key != KIND or not tagged:
+                elif key != ignored:
                     raise _unknown_field(cls)
         except CodecError as error:
             raise error.within(key) from None
