@@ -2,9 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 
 from engine.kernel.effects import KillMode
 from engine.kernel.ids import ExecutionKey, TaskId
+
+
+class Before(Enum):
+    """What is known of earlier attempts to start this very execution."""
+
+    NEVER = "never"
+    """Demanded for the first time: a host out of reach means that nothing has run."""
+    PERHAPS = "perhaps"
+    """An earlier life of the engine may have started it: a host out of reach proves nothing."""
+    SURELY = "surely"
+    """The journal has its TaskLaunched: it is never started again, only looked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +42,8 @@ class RunSsh:
     """`scheduler.variable_name_prefix`; empty for `*NONE`."""
     state: str | None = None
     """The order's node, for parameters meant for one node only."""
+    before: Before = Before.NEVER
+    """The driver remembers more by itself; this matters after a restart of the engine."""
     kill: KillMode | None = None
     """Set as soon as the task shall end; the driver signals once per mode."""
     may_start: bool = True

@@ -189,7 +189,7 @@ def _tree(
     shown = {
         process.pid: process
         for process in table.processes.values()
-        if everyone or process.uid in {table.uid, None} or process.pid in claims
+        if everyone or process.is_own or process.user == table.user or process.pid in claims
     }
     children: dict[int, list[Process]] = {}
     roots = []
@@ -246,7 +246,7 @@ def _badges(
         found.add(Badge.STOPPED)
     if process.state == "D":
         found.add(Badge.UNINTERRUPTIBLE)
-    if process.uid is not None and process.uid != table.uid:
+    if not process.is_own and process.user != table.user:
         found.add(Badge.OTHER_USER)
     if isinstance(record, IdentityRecord) and _is_older(process.start, record.start):
         found.add(Badge.OLDER_THAN_RECORD)

@@ -68,16 +68,17 @@ class Target:
     """A host and account with everything needed to log in; equal targets share a connection."""
 
     host: str
-    port: int
     user: str
     login: Login
+    port: int | None = None
+    """None: 22, unless a configuration file says otherwise."""
     strict_host_key: bool | None = None
     """None: as the engine's settings say."""
     proxy: Proxy | None = None
     jumps: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.user}@{self.host}" + ("" if self.port == 22 else f":{self.port}")
+        return f"{self.user}@{self.host}" + ("" if self.port in {None, 22} else f":{self.port}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,9 +274,7 @@ class _Reader:
         url = urlsplit(self.text("url") or "")
         host = self.text("host") or url.hostname
         user = self.text("user") or url.username
-        port = (
-            self.number("port", 65535) if "port" in self._values else (_port_of(url.netloc) or 22)
-        )
+        port = self.number("port", 65535) if "port" in self._values else _port_of(url.netloc)
         if host is None:
             self.wrong("host", "is missing")
         elif re.search(r"[\s/@]", host) or host.startswith("-"):
@@ -284,9 +283,9 @@ class _Reader:
             self.wrong("user", "is missing")
         login = self._login()
         proxy = self._proxy()
-        if host is None or user is None or login is None or not port:
-            if port == 0:
-                self.wrong("port", "must not be 0")
+        if port == 0:
+            self.wrong("port", "must not be 0")
+        if host is None or user is None or login is None:
             return None
         return Target(
             host=host.strip(),

@@ -30,8 +30,9 @@ class Process:
     group: int
     session: int | None
     user: str
-    uid: int | None
-    """None where the host does not say."""
+    """May be cut by the host's `ps`: for display."""
+    is_own: bool
+    """Of the account that looked; False where the host does not say."""
     state: str
     """First letter of the kernel's state: R, S, D, T, Z ...; `?` when unknown."""
     start: str
@@ -61,6 +62,8 @@ class RunDirectory:
     result: int | None
     """Exit status, once the job has ended."""
     fields: Mapping[str, str]
+    path: str = ""
+    """Where the directory is on its host."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +105,7 @@ def parse_probe(text: str) -> HostTable | None:
     kernel_lines: list[list[str]] = []
     tokens: dict[int, RunToken] = {}
     runs: dict[RunToken, RunDirectory] = {}
+    paths: dict[str, str] = {}
     whole = cut = False
     for line in text.split("\n"):
         tag, _, rest = line.partition(" ")
@@ -122,6 +126,9 @@ def parse_probe(text: str) -> HostTable | None:
                 tokens |= _token(rest)
             case "R":
                 runs |= _run(rest)
+            case "D":
+                name, _, path = rest.partition(" ")
+                paths[name] = path
             case "Z":
                 whole = True
     if not whole or not _are_numbers(header.get("uid", ""), header.get("now", "")):
@@ -138,7 +145,7 @@ def parse_probe(text: str) -> HostTable | None:
         system=header.get("os", ""),
         boot=header.get("boot", "-"),
         processes=processes,
-        runs=runs,
+        runs={token: replace(run, path=paths.get(token, "")) for token, run in runs.items()},
         tokens_readable=header.get("tokens") == "yes",
         cut=cut,
     )
@@ -159,7 +166,7 @@ def _process(columns: list[str], line: str, header: Mapping[str, str]) -> Proces
         group=int(row["pgid"]),
         session=_number(row.get("sid")),
         user=row.get("user", ""),
-        uid=_number(row.get("uid")),
+        is_own=False,
         state=row.get("stat", "?")[:1],
         start="",
         began=int(now) - elapsed if elapsed is not None and _are_numbers(now) else None,
@@ -188,7 +195,7 @@ def _refine(processes: dict[int, Process], words: list[str], header: Mapping[str
         state=words[1][:1],
         start=words[2],
         session=_number(words[3]),
-        uid=_number(words[4]),
+        is_own=words[4] == "own",
         began=began,
         control_group=clean(words[5]) if len(words) > 5 else "",
     )

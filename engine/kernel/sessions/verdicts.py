@@ -159,13 +159,13 @@ def leader_of(table: HostTable, record: IdentityRecord) -> Leader:
     return Leader.OURS if process.start == record.start else Leader.REUSED
 
 
-def _is_ours_to_touch(table: HostTable, process: Process) -> bool:
+def _is_ours_to_touch(process: Process) -> bool:
     """Tell whether it may be touched at all: of this account, not dead, not 0 or 1."""
-    return process.uid == table.uid and not process.is_zombie and process.pid > 1
+    return process.is_own and not process.is_zombie and process.pid > 1
 
 
 def _own(table: HostTable) -> Iterable[Process]:
-    return (process for process in table.processes.values() if _is_ours_to_touch(table, process))
+    return (process for process in table.processes.values() if _is_ours_to_touch(process))
 
 
 def _related(table: HostTable, record: IdentityRecord, scope: Scope) -> dict[int, Reason]:
@@ -203,6 +203,6 @@ def _proven(
 
 def _extra(table: HostTable, record: IdentityRecord) -> tuple[int, ...]:
     process = table.processes.get(record.extra_pid or 0)
-    if process is None or not _is_ours_to_touch(table, process):
+    if process is None or not _is_ours_to_touch(process):
         return ()
     return (process.pid,) if process.start == record.extra_start else ()

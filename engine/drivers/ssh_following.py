@@ -1,0 +1,200 @@
+"""Talking to one run: start it, read its output by offset, wait for its result.
+
+The remote program sleeps until it is asked, so a lost connection leaves nothing behind that waits;
+it speaks by itself only once, on stderr, when a run it has started has ended.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from engine.drivers.ssh_hosts import Channel, HostLink, Purpose
+from engine.drivers.ssh_login import lost
+from engine.drivers.ssh_wrapper import (
+    CHUNK_MAX,
+    Begun,
+    ReplyHead,
+    ask,
+    parse_begin,
+    parse_reply,
+    shell_command,
+)
+from engine.kernel.ids import ExecutionKey
+from engine.kernel.sessions.exports import RETURNED_LENGTH_MAX
+from engine.kernel.sessions.identity import RunToken, fields_of
+
+TAIL_LENGTH = 64 * 1024
+"""Bytes of a stream's end that are kept, for the order's parameters."""
+FIRST_LINE_LENGTH = 100
+NOISE_LINES_MAX = 1000
+"""Lines a login shell may print before our program's greeting."""
+
+
+class Stream(Enum):
+    """Where a job's output came from."""
+
+    STDOUT = "stdout"
+    STDERR = "stderr"
+
+
+class TaskOutput(Protocol):
+    """Where the output of tasks goes: the task logs."""
+
+    async def kept(self, key: ExecutionKey, stream: Stream) -> int:
+        """Return how many bytes of this stream are there already, from an earlier life."""
+        ...
+
+    async def write(self, key: ExecutionKey, stream: Stream, data: bytes) -> None:
+        """Append bytes; returns when they are kept."""
+        ...
+
+    async def note(self, key: ExecutionKey, text: str) -> None:
+        """Append a line of the engine's own."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How often is looked, in seconds."""
+
+    poll_first_s: float = 0.05
+    poll_max_s: float = 1.0
+    retry_first_s: float = 1.0
+    """After a lost connection; doubles up to the backoff of the table."""
+    watch_s: float = 30.0
+    """Between looks at a run that is alive but has lost its own process."""
+    reap_s: float = 1.0
+    """Run directories are removed together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What one answer has shown."""
+
+    head: ReplyHead
+    returned: str
+    pid: int | None
+
+
+class Followed:
+    """Output of one run so far: offsets, first line and tails."""
+
+    def __init__(self, key: ExecutionKey, output: TaskOutput) -> None:
+        self._key = key
+        self._output = output
+        self._sizes = {Stream.STDOUT: 0, Stream.STDERR: 0}
+        self._tails = {Stream.STDOUT: b"", Stream.STDERR: b""}
+        self._first = {Stream.STDOUT: b"", Stream.STDERR: b""}
+        self._read = False
+
+    async def offsets(self) -> tuple[int, int]:
+        """Return from where on output is wanted."""
+        if not self._read:
+            for stream in Stream:
+                self._sizes[stream] = await self._output.kept(self._key, stream)
+            self._read = True
+        return self._sizes[Stream.STDOUT], self._sizes[Stream.STDERR]
+
+    async def take(self, stream: Stream, data: bytes) -> None:
+        """Keep a piece of output."""
+        if not data:
+            return
+        await self._output.write(self._key, stream, data)
+        self._sizes[stream] += len(data)
+        self._tails[stream] = (self._tails[stream] + data)[-TAIL_LENGTH:]
+        if b"\n" not in self._first[stream]:
+            self._first[stream] = (self._first[stream] + data)[: 4 * FIRST_LINE_LENGTH]
+
+    def has(self, stream: Stream) -> bool:
+        """Tell whether the run has written to this stream."""
+        return self._sizes[stream] > 0
+
+    def tail(self, stream: Stream) -> str:
+        """Return the last output, whatever bytes it holds."""
+        return self._tails[stream].decode(errors="replace")
+
+    def first_line(self, stream: Stream) -> str:
+        """Return the first line, cut."""
+        line = self._first[stream].partition(b"\n")[0].decode(errors="replace").rstrip("\r")
+        return line[:FIRST_LINE_LENGTH]
+
+
+class Conversation:
+    """A launched or attached run that answers our questions."""
+
+    def __init__(self, channel: Channel, link: HostLink, begun: Begun, timeout_s: float) -> None:
+        self.begun = begun
+        self.has_ended = asyncio.Event()
+        """The host says that the run it has started is over."""
+        self._channel = channel
+        self._link = link
+        self._timeout_s = timeout_s
+
+    async def listen(self) -> None:
+        """Wait for the one thing the program says by itself; returns at the end of the channel."""
+        while (line := await self._channel.error_line()) is not None:
+            if line.strip() == b"JS-END":
+                self.has_ended.set()
+
+    async def ask(self, followed: Followed) -> State:
+        """Fetch what is new. Raises ConnectionLost."""
+        await self._channel.write(ask(*await followed.offsets()), self._timeout_s)
+        line = await self._channel.line(self._timeout_s)
+        head = parse_reply(line.decode(errors="replace"))
+        if head is None:
+            raise lost(self._link.target, ValueError("the host's answer makes no sense"))
+        await followed.take(Stream.STDOUT, await self._part(head.out))
+        await followed.take(Stream.STDERR, await self._part(head.err))
+        returned = (await self._part(head.returned)).decode(errors="replace")
+        fields = fields_of((await self._part(head.identity)).decode(errors="replace"))
+        pid = fields.get("pid", "")
+        return State(
+            head=head,
+            returned=returned[: RETURNED_LENGTH_MAX + 1],
+            pid=int(pid) if pid.isdigit() else None,
+        )
+
+    def end(self) -> None:
+        """Let the program on the host end."""
+        self._channel.end_input()
+
+    async def _part(self, count: int) -> bytes:
+        return await self._channel.exactly(count, self._timeout_s)
+
+
+@contextlib.asynccontextmanager
+async def conversation(
+    link: HostLink, token: RunToken, program: bytes, *, shell: str, timeout_s: float
+) -> AsyncIterator[Conversation]:
+    """Send a launch program and talk to it.
+
+    Raises HostUnreachable and the like when it was certainly not sent, SshError when the host says
+    why it cannot, ConnectionLost when nobody knows what has become of it.
+    """
+    async with link.open(shell_command(shell), Purpose.STEP) as channel:
+        await channel.write(program, timeout_s)
+        begun = await _greeting(link, channel, token, timeout_s)
+        talk = Conversation(channel, link, begun, timeout_s)
+        listening = asyncio.create_task(talk.listen())
+        try:
+            yield talk
+        finally:
+            listening.cancel()
+            talk.end()
+
+
+async def _greeting(link: HostLink, channel: Channel, token: RunToken, timeout_s: float) -> Begun:
+    for _ in range(NOISE_LINES_MAX):
+        line = await channel.line(timeout_s)
+        begun = parse_begin(line.decode(errors="replace"), token)
+        if begun is not None:
+            return begun
+    raise lost(link.target, ValueError("the login shell prints too much"))
+
+
+def is_more_waiting(state: State) -> bool:
+    """Tell whether the host has more output than it could send at once."""
+    return CHUNK_MAX in {state.head.out, state.head.err}

@@ -1,0 +1,616 @@
+"""One run on a remote host, from its start to its real result.
+
+A `Step` starts its run at most once, follows its output, survives lost connections and restarts of
+the engine, and ends what is to be ended; what it does about processes is decided by
+`engine.kernel.sessions.decisions`. Its truth lies on the host, under the token of its execution
+key: an interrupted step is simply begun again.
+"""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import assert_never
+
+from engine.drivers.ssh_following import (
+    TAIL_LENGTH,
+    Conversation,
+    Followed,
+    Pace,
+    State,
+    Stream,
+    TaskOutput,
+    conversation,
+    is_more_waiting,
+)
+from engine.drivers.ssh_hosts import HostLink, Purpose, SshHosts
+from engine.drivers.ssh_login import HostUnreachable
+from engine.drivers.ssh_wrapper import (
+    Begun,
+    Control,
+    ControlAnswer,
+    RunFiles,
+    attached_command,
+    control_program,
+    launch_program,
+    parse_control,
+)
+from engine.errors import ConnectionLost, HostKeyUnknown, LoginRefused, SshError
+from engine.kernel.effects import KillMode
+from engine.kernel.instants import FOREVER, Instant
+from engine.kernel.reports import (
+    EndReason,
+    LaunchFailure,
+    Report,
+    TaskExited,
+    TaskLaunched,
+    TaskLost,
+    TaskNotLaunched,
+)
+from engine.kernel.sessions.decisions import (
+    ComeAgain,
+    Decision,
+    Deed,
+    GoToError,
+    Observation,
+    StepState,
+    decide,
+)
+from engine.kernel.sessions.effects import Before, RunSsh
+from engine.kernel.sessions.exports import environment_file, exports_of, returned_values
+from engine.kernel.sessions.identity import token_of
+from engine.kernel.sessions.outcome import RemoteEnd, step_result
+from engine.kernel.sessions.parameters import (
+    SCRIPT_LENGTH_MAX,
+    Commands,
+    Script,
+    ScriptFile,
+    SshJob,
+    substitute,
+)
+from engine.kernel.sessions.verdicts import Alive, Gone, Leader, NoRecord, Unknown, Verdict
+
+log = logging.getLogger(__name__)
+
+KILL_ROUNDS = 8
+"""How often KILL is repeated in one breath while something is left: forks may outrun one."""
+SIGNAL_NUMBERS = {"TERM": 15, "KILL": 9}
+_jitter = secrets.SystemRandom()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepWorld:
+    """What a step needs from outside."""
+
+    hosts: SshHosts
+    output: TaskOutput
+    report: Callable[[Report], Awaitable[None]]
+    """Returns when the journal has the report."""
+    now: Callable[[], Instant]
+    pace: Pace
+    engine_environment: Mapping[str, str]
+    """The engine's own variables, for jobs that ask for them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _End:
+    """The run has ended with this status."""
+
+    status: int
+    returned: str
+    signal: str = ""
+
+
+class Step:
+    """The life of one execution."""
+
+    def __init__(self, run: RunSsh, job: SshJob, world: StepWorld) -> None:
+        self.token = token_of(run.key)
+        self.directory = ""
+        """Where the run is on its host, once that is known."""
+        self.is_over = False
+        """The demand was withdrawn."""
+        self._run = run
+        self._job = job
+        self._world = world
+        self._link = world.hosts.link(job.target)
+        self._followed = Followed(run.key, world.output)
+        self._changed = asyncio.Event()
+        self._before = run.before
+        self._launched_at = world.now()
+        self._launch_reported = False
+        self._unreachable_since: Instant | None = None
+        self._failures = 0
+        self._first_gone_at: Instant | None = None
+        self._terminated_at: Instant | None = None
+        self._killed_at: Instant | None = None
+        self._end: _End | None = None
+        self._given_up: str | None = None
+        self._all_gone = False
+        self._settled = asyncio.Event()
+        """Nothing more will be done about living processes: whoever waited for that may go on."""
+
+    @property
+    def link(self) -> HostLink:
+        """The connection to the run's host."""
+        return self._link
+
+    def update(self, run: RunSsh) -> None:
+        """Take note of a changed demand."""
+        if run.kill != self._run.kill or run.may_start != self._run.may_start:
+            self._run = run
+            self._changed.set()
+
+    def withdraw(self) -> None:
+        """Take note that nobody wants the run any more."""
+        self.is_over = True
+        self._changed.set()
+
+    async def live(self) -> None:
+        """Bring the run to its end and report it; returns when there is nothing left to do."""
+        async with asyncio.TaskGroup() as group:
+            ending = group.create_task(self._end_when_told())
+            final = await self._attend()
+            ending.cancel()
+        if final is not None and not self.is_over:
+            await self._world.report(final)
+
+    # -- attending ------------------------------------------------------------------------------
+
+    async def _attend(self) -> Report | None:
+        """Start or find the run again and again, until there is something to report."""
+        while True:
+            try:
+                final = await self._meet()
+            except HostUnreachable as error:
+                final = self._unreached(error)
+            except ConnectionLost as error:
+                self._before = max(self._before, Before.PERHAPS, key=list(Before).index)
+                final = self._unreached(error)
+            except (LoginRefused, HostKeyUnknown) as error:
+                final = self._unreached(error)
+            except SshError as error:  # the host was reached and says why it cannot
+                if self._before is Before.SURELY:
+                    final = self._unreached(error)
+                    await self._pause()
+                    continue
+                text = f"{self._job.target}: {error}"
+                return TaskNotLaunched(key=self._run.key, failure=LaunchFailure.REFUSED, text=text)
+            if final is not None or (self.is_over and self._is_settled()):
+                return final
+            await self._pause()
+
+    def _unreached(self, error: SshError) -> Report | None:
+        """Decide what a host out of reach means: before the start an end, later only patience."""
+        if self._before is Before.NEVER:
+            unreachable = isinstance(error, HostUnreachable)
+            failure = LaunchFailure.UNREACHABLE if unreachable else LaunchFailure.REFUSED
+            return TaskNotLaunched(key=self._run.key, failure=failure, text=str(error))
+        now = self._world.now()
+        if self._unreachable_since is None:
+            self._unreachable_since = now
+        self._failures += 1
+        decision = decide(self._observe(Unknown(why=str(error))))
+        if isinstance(decision.order, GoToError):
+            return TaskLost(key=self._run.key, text=decision.text)
+        return None
+
+    async def _pause(self) -> None:
+        """Wait before the next attempt: briefly after a loss, longer while it lasts."""
+        first = self._world.pace.retry_first_s
+        if self._failures:
+            decision = decide(self._observe(Unknown(why="")))
+            most = _wait_s(decision)
+            wait = min(first * 2 ** min(self._failures - 1, 16), most) * _jitter.uniform(0.8, 1.2)
+        else:
+            wait = self._world.pace.poll_first_s
+        limit = self._job.session.unreachable_limit
+        if self._unreachable_since is not None and limit < FOREVER:
+            left = (self._unreachable_since + limit - self._world.now()) / 1000
+            wait = min(wait, max(left, 0.01))
+        await asyncio.sleep(wait)
+
+    async def _meet(self) -> Report | None:
+        """Have one conversation with the host; None when another is needed."""
+        mode = self._mode()
+        program = launch_program(
+            self.token,
+            files=await self._files() if mode in {"start", "prepare"} else None,
+            folder=self._job.session.folder,
+            mode=mode,
+            shell=self._world.hosts.settings.shell,
+        )
+        settings = self._world.hosts.settings
+        async with conversation(
+            self._link,
+            self.token,
+            program,
+            shell=settings.shell,
+            timeout_s=settings.answer_timeout_s,
+        ) as talk:
+            self._reached(talk.begun)
+            if mode == "claim" or talk.begun.how == "absent":
+                return await self._absent(mode)
+            if mode == "start" or talk.begun.how == "exists":
+                return await self._follow(talk)
+        return await self._run_attached(talk.begun)
+
+    def _mode(self) -> str:
+        if self._before is Before.SURELY:
+            return "attach"
+        if not self._run.may_start or self.is_over:
+            return "claim"
+        return "start" if self._job.session.detached else "prepare"
+
+    def _reached(self, begun: Begun) -> None:
+        self.directory = begun.directory
+        self._unreachable_since, self._failures = None, 0
+        if begun.how == "made":
+            self._launched_at = self._world.now()
+        if begun.how != "absent":
+            self._before = Before.SURELY
+        self._changed.set()
+
+    async def _absent(self, mode: str) -> Report | None:
+        """The host has no directory of this run."""
+        if mode == "claim":
+            self.directory = ""  # it stays: a start that is still on its way must find it
+            text = "ended before it was started"
+            return TaskNotLaunched(key=self._run.key, failure=LaunchFailure.REFUSED, text=text)
+        return await self._judge(NoRecord(result=None, has_directory=False))
+
+    # -- following ------------------------------------------------------------------------------
+
+    async def _follow(self, talk: Conversation) -> Report | None:
+        """Read output until the run has a result or its own process is gone without one."""
+        pace = self._world.pace
+        wait = pace.poll_first_s
+        next_look = self._world.now() + round(pace.watch_s * 1000)
+        while True:
+            has_ended = talk.has_ended.is_set()
+            state = await talk.ask(self._followed)
+            await self._launched(state)
+            if is_more_waiting(state):
+                continue
+            if state.head.result is not None:
+                self._end = _End(status=state.head.result, returned=state.returned)
+                return await self._finish()
+            if state.head.refused:
+                text = f"{self._job.target} cannot give a run a process group of its own"
+                return TaskNotLaunched(key=self._run.key, failure=LaunchFailure.REFUSED, text=text)
+            orphaned = has_ended or state.head.leader_lives is False or state.head.vanished
+            if orphaned or (state.head.leader_lives is None and self._world.now() >= next_look):
+                return await self._judge(None)
+            if self._given_up is not None:
+                return TaskLost(key=self._run.key, text=self._given_up)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(talk.has_ended.wait(), wait)
+            wait = min(wait * 2, pace.poll_max_s)
+
+    async def _launched(self, state: State) -> None:
+        if state.pid is None or self._launch_reported:
+            return
+        self._launch_reported = True
+        if self._run.before is not Before.SURELY:
+            launched = TaskLaunched(key=self._run.key, pid=state.pid, started_at=self._launched_at)
+            await self._world.report(launched)
+
+    async def _judge(self, verdict: Verdict | None) -> Report | None:
+        """Settle a run that shows no result: look at its processes and follow the table."""
+        if verdict is None:
+            verdict = (await self._look("check")).verdict
+        if isinstance(verdict, Unknown):
+            raise lost_sight(self._job, verdict.why)
+        if isinstance(verdict, Gone) and self._first_gone_at is None:
+            self._first_gone_at = self._world.now()
+        if self._struck and isinstance(verdict, Gone):
+            self._end = _End(status=128 + self._signal_number, returned="", signal=self._signal)
+            return await self._finish()
+        decision = decide(self._observe(verdict))
+        match decision.deed:
+            case Deed.CLOSE_WITH_RESULT:
+                return None  # the next answer brings it, with the output that belongs to it
+            case Deed.CLOSE_AS_VANISHED | Deed.END_TASK:
+                return TaskLost(key=self._run.key, text=f"{self._job.target}: {decision.text}")
+            case _:
+                if self._given_up is not None:
+                    return TaskLost(key=self._run.key, text=self._given_up)
+                await self._wait_for_settled(min(_wait_s(decision), self._world.pace.watch_s))
+                return None
+
+    async def _finish(self) -> Report | None:
+        """Report the run's own end, after whatever is being killed has gone."""
+        if not self._is_settled():
+            self._changed.set()
+            await self._settled.wait()
+        end = self._end
+        assert end is not None, "only called with a result"
+        signal = self._signal if end.status == 128 + self._signal_number and self._struck else ""
+        remote = RemoteEnd(
+            status=end.status,
+            signal=signal,
+            wrote_stderr=self._followed.has(Stream.STDERR),
+            output_tail=self._followed.tail(Stream.STDOUT),
+            error_tail=self._followed.tail(Stream.STDERR),
+        )
+        result = step_result(remote, self._job.rules)
+        returned = returned_values(end.returned)
+        for text in (*result.problems, *returned.warnings):
+            await self._world.output.note(self._run.key, text)
+        return TaskExited(
+            key=self._run.key,
+            exit_code=end.status if signal else result.exit_code,
+            signal=self._signal_number if signal else None,
+            reason=EndReason.KILLED if signal else EndReason.EXITED,
+            ended_at=self._world.now(),
+            first_line=self._followed.first_line(Stream.STDOUT),
+            error_line=self._followed.first_line(Stream.STDERR) or None,
+            returned={**returned.values, **result.parameters} if returned.error is None else None,
+            returned_problem=returned.error,
+        )
+
+    # -- attached ---------------------------------------------------------------------------------
+
+    async def _run_attached(self, begun: Begun) -> Report | None:
+        """Start a prepared run on a channel of its own and pass on what it says."""
+        settings = self._world.hosts.settings
+        command = attached_command(begun, settings.shell)
+        terminal = self._job.session.terminal
+        async with self._link.open(command, Purpose.STEP, terminal=terminal) as channel:
+            channel.end_input()
+
+            async def pump(stream: Stream) -> None:
+                read = channel.output if stream is Stream.STDOUT else channel.error_output
+                while data := await read(TAIL_LENGTH):
+                    await self._followed.take(stream, data)
+
+            async with asyncio.TaskGroup() as group:
+                group.create_task(pump(Stream.STDOUT))
+                group.create_task(pump(Stream.STDERR))
+                group.create_task(self._announce())
+            await channel.ended()
+        return None  # result and return values lie in the directory: the next meeting reads them
+
+    async def _announce(self) -> None:
+        """Report the launch of an attached run as soon as its record is there."""
+        settings = self._world.hosts.settings
+        program = launch_program(
+            self.token,
+            files=None,
+            folder=self._job.session.folder,
+            mode="attach",
+            shell=settings.shell,
+        )
+        with contextlib.suppress(SshError):
+            async with conversation(
+                self._link,
+                self.token,
+                program,
+                shell=settings.shell,
+                timeout_s=settings.answer_timeout_s,
+            ) as talk:
+                wait = self._world.pace.poll_first_s
+                while not self._launch_reported:
+                    state = await talk.ask(self._followed)
+                    await self._launched(state)
+                    if state.head.result is not None or state.head.refused or state.head.vanished:
+                        return
+                    await asyncio.sleep(wait)
+                    wait = min(wait * 2, self._world.pace.poll_max_s)
+
+    # -- ending -----------------------------------------------------------------------------------
+
+    async def _end_when_told(self) -> None:
+        """Send what the demand asks for, each signal verified, until nothing is left."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            while self._is_being_ended() and self._given_up is None:
+                self._settled.clear()
+                wait = await self._strike()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._changed.wait(), wait)
+                self._changed.clear()
+            if self._is_settled():
+                self._settled.set()
+
+    def _is_being_ended(self) -> bool:
+        """Tell whether something is still to be done about living processes."""
+        if not self.directory or self._all_gone:
+            return False
+        if self.is_over or self._run.kill is KillMode.KILL:
+            return True
+        if self._run.kill is KillMode.TERMINATE:
+            return self._terminated_at is None or self._job.session.kill_after is not None
+        return False
+
+    def _is_settled(self) -> bool:
+        """Tell whether nothing more will be done about living processes."""
+        if self._given_up is not None or self._all_gone:
+            return True
+        if not self.directory:  # never reached: it may live, unless it was never started
+            return self._before is Before.NEVER
+        return not self._is_being_ended()
+
+    async def _strike(self) -> float:
+        """Do the next deed of rows 4 to 8; returns seconds until the one after."""
+        due = decide(self._observe(Alive(leader=Leader.OURS, members=()), ending=True))
+        if due.deed is Deed.GIVE_UP:
+            self._given_up = f"{self._job.target}: {due.text}"
+            return 0
+        act = {Deed.TERMINATE: "TERM", Deed.KILL: "KILL"}.get(due.deed, "check")
+        try:
+            answer = await self._look(act)
+        except SshError as error:
+            log.info("%s is not reached to end %s: %s", self._job.target, self._run.key, error)
+            return _jitter.uniform(0.8, 1.2) * min(
+                self._world.pace.retry_first_s * 4, self._world.pace.watch_s
+            )
+        now = self._world.now()
+        if answer.signalled:
+            await self._struck_with(act, now, answer)
+        match answer.verdict:
+            case Alive():
+                self._all_gone = answer.after == "gone"
+                return 0 if self._all_gone else _wait_s(due)
+            case Gone():
+                self._all_gone = True
+                return 0
+            case NoRecord() if now - self._launched_at < self._job.session.start_grace:
+                return min(self._world.pace.retry_first_s, 0.2)  # it is just writing its record
+            case NoRecord():
+                self._all_gone = True
+                return 0
+            case _:
+                return self._world.pace.watch_s
+
+    async def _struck_with(self, act: str, now: Instant, answer: ControlAnswer) -> None:
+        if act == "TERM":
+            self._terminated_at = self._terminated_at or now
+        elif act == "KILL":
+            self._killed_at = self._killed_at or now
+        pids = answer.verdict.members if isinstance(answer.verdict, Alive) else ()
+        text = f"signal {act} sent to {len(pids)} process(es): " + ", ".join(
+            str(member.pid) for member in pids
+        )
+        await self._world.output.note(self._run.key, text)
+
+    async def _look(self, act: str) -> ControlAnswer:
+        settings = self._world.hosts.settings
+        session = self._job.session
+        custom = session.custom if settings.allow_custom_commands else None
+        control = Control(
+            directory=self.directory,
+            act=act,
+            scope=session.scope,
+            rounds=KILL_ROUNDS if act == "KILL" else 1,
+            user=self._job.target.user,
+            custom=_custom(act, custom.terminate, custom.kill) if custom is not None else None,
+            children=custom.children if custom is not None else None,
+            active=custom.active if custom is not None else None,
+        )
+        answer = await self._link.ask(control_program(control, settings.shell))
+        return parse_control(answer.output.decode(errors="replace"))
+
+    @property
+    def _struck(self) -> bool:
+        return self._terminated_at is not None or self._killed_at is not None
+
+    @property
+    def _signal(self) -> str:
+        return "KILL" if self._killed_at is not None else "TERM"
+
+    @property
+    def _signal_number(self) -> int:
+        return SIGNAL_NUMBERS[self._signal]
+
+    # -- pieces -----------------------------------------------------------------------------------
+
+    def _observe(self, verdict: Verdict, *, ending: bool = False) -> Observation:
+        session = self._job.session
+        kill_after = session.kill_after
+        match self._run.kill:
+            case KillMode.KILL:
+                kill_after = None
+            case KillMode.TERMINATE if not self.is_over:
+                kill_after = kill_after or FOREVER
+            case KillMode.TERMINATE | None:
+                pass
+            case _ as other:
+                assert_never(other)
+        return Observation(
+            at=self._world.now(),
+            step=StepState.OVER if ending or self.is_over else StepState.OPEN,
+            verdict=verdict,
+            launched_at=self._launched_at,
+            unreachable_since=self._unreachable_since,
+            failures=self._failures,
+            first_gone_at=self._first_gone_at,
+            terminated_at=self._terminated_at,
+            killed_at=self._killed_at,
+            kill_after=kill_after,
+            mode=session.mode,
+            unreachable_limit=session.unreachable_limit,
+            start_grace=session.start_grace,
+        )
+
+    async def _wait_for_settled(self, wait: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._settled.wait(), max(wait, self._world.pace.poll_first_s))
+
+    async def _files(self) -> RunFiles:
+        """Return the contents of the run's directory. Raises SshError for what cannot be sent."""
+        job, run = self._job, self._run
+        variables = dict(run.environment)
+        if job.exports_engine_environment:
+            variables |= {
+                f"SCHEDULER_MASTER_{name}": value
+                for name, value in self._world.engine_environment.items()
+            }
+        if job.exports_parameters:
+            exports = exports_of(run.parameters, prefix=run.variable_prefix, state=run.state)
+            if exports.problems:
+                raise SshError("; ".join(exports.problems))
+            variables |= exports.values
+        variables.pop("SCHEDULER_RETURN_VALUES", None)
+        try:
+            environment = environment_file(variables)
+        except ValueError as error:
+            raise SshError(str(error)) from error
+        commands, script = await self._work()
+        rules = job.rules
+        codes = "*" if rules.ignore_error else " ".join(map(str, sorted(rules.ignored_codes)))
+        custom = job.session.custom
+        allowed = self._world.hosts.settings.allow_custom_commands
+        return RunFiles(
+            commands=commands,
+            environment=environment,
+            script=script,
+            ignored_codes=codes,
+            stderr_stops=not rules.ignore_stderr,
+            pid_command=custom.pid if allowed else None,
+        )
+
+    async def _work(self) -> tuple[tuple[str, ...], str | None]:
+        match self._job.work:
+            case Commands(texts=texts):
+                return texts, None
+            case Script(text=text, arguments=arguments):
+                return (_call(arguments),), text.replace("\r", "")
+            case ScriptFile(path=path, arguments=arguments):
+                try:
+                    text = await asyncio.to_thread(_read, path)
+                except (OSError, UnicodeDecodeError) as error:
+                    raise SshError(f"the script file {path} cannot be read: {error}") from error
+                return (_call(arguments),), substitute(text, self._run.parameters).replace("\r", "")
+            case _ as other:
+                assert_never(other)
+
+
+def lost_sight(job: SshJob, why: str) -> ConnectionLost:
+    """Return the error for a host that answers but cannot be looked at."""
+    return ConnectionLost(f"{job.target}: {why}", host=job.target.host)
+
+
+def _wait_s(decision: Decision) -> float:
+    return decision.order.after / 1000 if isinstance(decision.order, ComeAgain) else 0.0
+
+
+def _custom(act: str, terminate: str | None, kill: str | None) -> str | None:
+    return {"TERM": terminate, "KILL": kill}.get(act)
+
+
+def _call(arguments: str) -> str:
+    """Return the command that starts the uploaded script, wherever its directory is."""
+    return f'exec "${{0%/cmd.1}}/script" {arguments}'.rstrip() + "\n"
+
+
+def _read(path: str) -> str:
+    with Path(path).open(encoding="utf-8") as file:
+        text = file.read(SCRIPT_LENGTH_MAX + 1)
+    if len(text) > SCRIPT_LENGTH_MAX:
+        raise OSError(f"it is longer than {SCRIPT_LENGTH_MAX} characters")
+    return text
