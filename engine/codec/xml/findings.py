@@ -16,6 +16,8 @@ Element: TypeAlias = etree._Element  # noqa: SLF001 - lxml has no public name fo
 
 FINDINGS_OF_A_FILE_MAX = 100
 """More findings than this help nobody and would cost memory in a hostile file."""
+KNOWN_SHOWN_MAX = 45
+"""A longer list of what is known is no advice."""
 
 
 class Severity(Enum):
@@ -165,7 +167,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     close = nearest(word, candidates)
     if close is not None:
         return f"Did you mean {close!r}?"
-    return f"Known here: {', '.join(candidates)}" if candidates else ""
+    if not candidates or len(candidates) > KNOWN_SHOWN_MAX:
+        return ""
+    return f"Known here: {', '.join(candidates)}"
 
 
 def attributes_of(element: Element) -> list[tuple[str, str]]:

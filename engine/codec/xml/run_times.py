@@ -8,19 +8,17 @@ from engine.codec.xml.findings import Element, did_you_mean
 from engine.codec.xml.includes import included_document
 from engine.codec.xml.reading import Reading
 from engine.codec.xml.schedules import read_run_time, read_schedule, read_scheduler_holidays
+from engine.codec.xml.schema import words
 from engine.kernel.calendar import Holidays, RunTime
 from engine.kernel.definitions import ScheduleFile, Source
 from engine.kernel.ids import SchedulePath
 
 _CODE = re.compile(r"(SCHEDULER-\d+) +")
 _ATTRIBUTE = re.compile(r"<\w+> has no attribute '([^']+)'|(\w+)(?:=|: )")
-# fmt: off
-_ATTRIBUTES = (
-    "absolute_repeat", "at", "begin", "calendar", "date", "day", "end", "file", "let_run",
-    "live_file", "month", "name", "once", "repeat", "schedule", "single_start", "substitute",
-    "time_zone", "title", "valid_from", "valid_to", "when_holiday", "which",
+_ATTRIBUTES = words(
+    "name title schedule substitute valid_from valid_to single_start begin end let_run repeat "
+    "absolute_repeat when_holiday once time_zone at date calendar day which month file live_file"
 )
-# fmt: on
 _ORDER = re.compile(r"<\w+> has to stand before ")
 
 

@@ -68,6 +68,11 @@ def element(
     )
 
 
+def words(text: str) -> tuple[str, ...]:
+    """Split a list of names; long tables are easier to read without quotes."""
+    return tuple(text.split())
+
+
 def check(root: Element, rule: str, table: Mapping[str, ElementRule], findings: Findings) -> None:
     """Note everything in which an element and its content differ from a rule of the table."""
     pending = [(root, table[rule])]

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from engine.kernel.commands import AfterDelay, AtInstant, InPeriod, StartAt
 from engine.kernel.definitions import StepDurationLimit
-from engine.kernel.instants import FOREVER, Duration, from_datetime, parse_duration
+from engine.kernel.instants import FOREVER, Duration, Instant, from_datetime, parse_duration
 
 _YES = frozenset(["yes", "true", "1"])
 _NO = frozenset(["no", "false", "0"])
@@ -115,6 +115,11 @@ def start_at(text: str, zone: tzinfo) -> StartAt:
     return AtInstant(at=from_datetime(_moment(text, zone)))
 
 
+def moment(text: str, zone: tzinfo) -> Instant:
+    """Read a date and time, local in `zone` unless it names an offset."""
+    return from_datetime(_moment(text.strip(), zone))
+
+
 def start_at_or_period(text: str, zone: tzinfo) -> StartAt | InPeriod:
     """Read what `<start_job at=…>` takes: a start, or `period`."""
     return InPeriod() if text.strip() == "period" else start_at(text, zone)
@@ -202,6 +207,10 @@ def _any_time(text: str) -> object:
     return start_at_or_period(text, UTC)
 
 
+def _any_moment(text: str) -> object:
+    return moment(text, UTC)
+
+
 def _time(text: str) -> object:
     return start_at(text, UTC)
 
@@ -224,6 +233,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "at_period": _kind(
             _any_time, "now, period, now+SECONDS, now+HH:MM:SS or yyyy-mm-dd HH:MM[:SS]"
         ),
+        "moment": _kind(_any_moment, "yyyy-mm-ddTHH:MM:SS, with or without zone"),
         "regex": _kind(python_regex, "a regular expression"),
         "priority": _kind(process_priority, f"a number or one of {', '.join(_PRIORITIES)}"),
         "visible": _one_of("yes", "no", "never"),

@@ -1,0 +1,146 @@
+"""The table of XML commands: their attributes and children (xml-commands.md 5 and 6)."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from engine.codec.xml.definition_schema import DEFINITIONS
+from engine.codec.xml.schema import ElementRule, element, words
+
+_SHOWN = "what max_orders:count"
+_ORDER = element(
+    "job_chain!:filled id title priority:int state end_state at:at web_service replace:yesno "
+    "suspended:yesno",
+    "extensions params process*=anything run_time payload xml_payload",
+    ordered=False,
+)
+_IN_COMMANDS = words(
+    "add_jobs add_order check_folders kill_task licence.use lock lock.remove modify_job "
+    "modify_hot_folder modify_order modify_spooler job.why job_chain.modify job_chain_node.modify "
+    "order plugin.command process_class process_class.remove job_chain.check_distributed "
+    "register_remote_scheduler remove_job_chain remove_order run_time setting.set "
+    "scheduler_log.log_categories.show scheduler_log.log_categories.set "
+    "scheduler_log.log_categories.reset show_state show_jobs show_job show_job_chains "
+    "show_job_chain show_order show_task show_history show_calendar show_process_classes "
+    "show_schedulers s service_request start_job subsystem.show terminate "
+    "remote_scheduler.configuration.changed remote_scheduler.remote_task.start "
+    "remote_scheduler.remote_task.close"
+)
+_INTERNAL = words(
+    "supervisor.remote_scheduler.configuration.fetch_updated_files cluster_member_command "
+    "events.get config"
+)
+_ONLY_ROOT = (
+    *words("param params param.get params.get schedule.remove publish_event job job_chain"),
+    *_INTERNAL,
+)
+
+_COMMANDS: dict[str, ElementRule] = {
+    "show_state": element(
+        f"{_SHOWN} subsystems path max_order_history:count max_task_history:count"
+    ),
+    "s": element(f"{_SHOWN} subsystems path max_order_history:count max_task_history:count"),
+    "show_jobs": element(f"{_SHOWN} max_task_history:count"),
+    "show_job": element(f"{_SHOWN} job!:filled job_chain max_task_history:count"),
+    "show_job_chains": element(f"{_SHOWN} max_order_history:count"),
+    "show_job_chain": element(f"{_SHOWN} job_chain!:filled max_order_history:count"),
+    "show_order": element("job_chain!:filled order history_id:positive what"),
+    "show_task": element("id!:positive what"),
+    "show_history": element("job!:filled id:int prev:count next:count what"),
+    "show_calendar": element("from:moment before:moment limit:count what"),
+    "show_process_classes": element("what"),
+    "subsystem.show": element("what"),
+    "job.why": element("job!:filled"),
+    "param.get": element("name!:filled"),
+    "params.get": element(),
+    "scheduler_log.log_categories.show": element(),
+    "scheduler_log.log_categories.set": element("category!:filled value!"),
+    "scheduler_log.log_categories.reset": element("delay:duration"),
+    "start_job": element(
+        "job!:filled at:at_period after:count force:yesno name web_service",
+        "params environment",
+        ordered=False,
+    ),
+    "modify_job": element("job!:filled cmd:job_cmd", "run_time"),
+    "kill_task": element("job!:filled id!:positive immediately:yesno timeout:duration_never"),
+    "modify_order": element(
+        "job_chain!:filled order!:filled action:reset state end_state priority:int title at:at "
+        "setback:yesno suspended:yesno",
+        "run_time params xml_payload",
+        ordered=False,
+    ),
+    "job_chain.modify": element("job_chain!:filled state!:chain_state"),
+    "job_chain_node.modify": element("job_chain!:filled state!:filled action!:node_action"),
+    "remove_order": element("job_chain!:filled order!:filled"),
+    "remove_job_chain": element("job_chain!:filled"),
+    "add_order": _ORDER,
+    "order": _ORDER,
+    "add_jobs": element("", "job*"),
+    "modify_hot_folder": element(
+        "folder",
+        "job=hot_job job_chain=hot_job_chain lock=hot_lock order=hot_order "
+        "process_class=hot_process_class schedule=hot_schedule",
+    ),
+    "hot_order": element(
+        "job_chain!:filled id!:filled title priority:int state end_state at:at web_service "
+        "replace:yesno suspended:yesno",
+        "extensions params process*=anything run_time payload xml_payload",
+        ordered=False,
+    ),
+    "hot_schedule": element(opaque=True),
+    "check_folders": element(),
+    "modify_spooler": element("cmd!:spooler_cmd timeout:duration"),
+    "terminate": element(
+        "restart:yesno all_schedulers:yesno timeout:duration cluster_member_id "
+        "delete_dead_entry:yesno continue_exclusive_operation"
+    ),
+    "lock.remove": element("lock!:filled"),
+    "process_class.remove": element("process_class!:filled"),
+    "schedule.remove": element("schedule!:filled"),
+    "publish_event": element(text=True),
+}
+
+
+def _with_path_as_name(rule: ElementRule) -> ElementRule:
+    """Let the name of an object contain folders, and require it."""
+    named = element("name!:filled")
+    return ElementRule(
+        attributes={**rule.attributes, **named.attributes},
+        children=rule.children,
+        has_text=rule.has_text,
+        is_opaque=rule.is_opaque,
+        is_ordered=rule.is_ordered,
+    )
+
+
+_NAMED = words("job job_chain lock process_class")
+_ALL = (*_IN_COMMANDS, *_ONLY_ROOT)
+_COMMAND_LIST = " ".join(f"{name}*" for name in _IN_COMMANDS)
+
+MEANINGLESS = frozenset(
+    (
+        *_INTERNAL,
+        *words("licence.use plugin.command register_remote_scheduler run_time setting.set"),
+        *words("show_schedulers service_request remote_scheduler.configuration.changed"),
+        *words("remote_scheduler.remote_task.start remote_scheduler.remote_task.close"),
+        "job_chain.check_distributed",
+    )
+)
+"""Commands of the original that have no meaning for this engine (SCHEDULER-105)."""
+
+COMMANDS: Mapping[str, ElementRule] = MappingProxyType(
+    {
+        **DEFINITIONS,
+        **{name: element(opaque=True, text=True) for name in MEANINGLESS - {"run_time"}},
+        **_COMMANDS,
+        **{name: _with_path_as_name(DEFINITIONS[name]) for name in _NAMED},
+        **{f"hot_{name}": _with_path_as_name(DEFINITIONS[name]) for name in _NAMED},
+        "commands": element("", _COMMAND_LIST, ordered=False),
+        "command": element("", _COMMAND_LIST, ordered=False),
+        "spooler": element(
+            "", f"commands command {' '.join(f'{name}*' for name in _ALL)}", ordered=False
+        ),
+    }
+)
+
+COMMAND_NAMES = frozenset(_ALL)
+"""Everything that may stand where a command is expected."""
