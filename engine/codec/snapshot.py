@@ -66,7 +66,7 @@ def snapshot_bytes(state: State) -> bytes:
     return capture(state).to_bytes()
 
 
-def state_from(data: bytes) -> State:
+def state_from_snapshot(data: bytes) -> State:
     """Return the state that a snapshot holds, with its indexes; CodecError names what is wrong.
 
     What a snapshot does not have, because its release did not know it, is as in a new state.

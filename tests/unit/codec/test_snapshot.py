@@ -5,7 +5,7 @@ import zlib
 import pytest
 
 from engine.codec.records import dump_json
-from engine.codec.snapshot import capture, snapshot_bytes, state_from
+from engine.codec.snapshot import capture, snapshot_bytes, state_from_snapshot
 from engine.errors import CodecError
 from engine.kernel.commands import ObjectKind, ObjectRef
 from engine.kernel.definitions import (
@@ -107,11 +107,11 @@ def world(orders: int = 3) -> State:
 
 def test_a_state_comes_back_with_its_indexes() -> None:
     state = world()
-    assert vars(state_from(snapshot_bytes(state))) == vars(state)
+    assert vars(state_from_snapshot(snapshot_bytes(state))) == vars(state)
 
 
 def test_an_empty_state_comes_back() -> None:
-    assert vars(state_from(snapshot_bytes(State()))) == vars(State())
+    assert vars(state_from_snapshot(snapshot_bytes(State()))) == vars(State())
 
 
 def test_the_order_of_the_records_is_kept() -> None:
@@ -119,7 +119,7 @@ def test_the_order_of_the_records_is_kept() -> None:
     first = state.orders[OrderKey(CHAIN, OrderId("0"))]
     del state.orders[first.key]
     state.orders[first.key] = first
-    assert list(state_from(snapshot_bytes(state)).orders) == list(state.orders)
+    assert list(state_from_snapshot(snapshot_bytes(state)).orders) == list(state.orders)
 
 
 def test_a_capture_is_not_changed_by_what_happens_later() -> None:
@@ -143,7 +143,7 @@ def packed(**content: object) -> bytes:
 
 
 def test_what_an_older_release_did_not_write_is_as_in_a_new_state() -> None:
-    assert vars(state_from(packed(format=1))) == vars(State())
+    assert vars(state_from_snapshot(packed(format=1))) == vars(State())
 
 
 @pytest.mark.parametrize(
@@ -159,5 +159,5 @@ def test_what_an_older_release_did_not_write_is_as_in_a_new_state() -> None:
 )
 def test_what_is_no_snapshot_is_refused(data: bytes, text: str) -> None:
     with pytest.raises(CodecError) as caught:
-        state_from(data)
+        state_from_snapshot(data)
     assert text in str(caught.value)
