@@ -149,7 +149,14 @@ def queued_want(state: State, job: JobState, at: Instant, *, in_period: bool) ->
         if not due:
             return None
         task = min(due, key=lambda other: (other.start_at, other.id))
-    return Want(cause=task.cause, process_class=class_of(state, job, None), queued=task.id)
+    order = next_order(state, job.key, at) if job.definition.is_order_job else None
+    chain = None if order is None else order.chain
+    return Want(
+        cause=task.cause,
+        process_class=class_of(state, job, chain),
+        queued=task.id,
+        order=order,
+    )
 
 
 def order_want(state: State, job: JobState, at: Instant) -> Want | None:

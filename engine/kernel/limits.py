@@ -97,3 +97,6 @@ SNAPSHOT_EVERY_EVENTS = 50_000
 
 SCRIPT_BYTES_MAX = 4_000_000
 """A script with its includes."""
+
+NARRATION_LINES_MAX = 100_000
+"""Messages waiting to be written into task logs; beyond it they are counted and left out."""

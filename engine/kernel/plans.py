@@ -35,6 +35,18 @@ def order_calendar(state: State, run_time: RunTime) -> Calendar | MissingSchedul
     )
 
 
+def job_calendar(state: State, run_time: RunTime) -> Calendar | MissingSchedule:
+    """Return a job's calendar; the scheduler-wide holidays count (schedules.md 6)."""
+    return calendar_of(
+        run_time,
+        {path: schedule.file.schedule for path, schedule in state.schedules.items()},
+        zone_of(state.main.time_zone or state.control.time_zone),
+        state.main.holidays,
+        zone_of=zone_of,
+        user=CalendarUser.JOB,
+    )
+
+
 def planned_start(state: State, run_time: RunTime | None, at: Instant) -> Instant:
     """Return the first start of an order that is placed at `at` and has this run time."""
     if run_time is None:

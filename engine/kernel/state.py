@@ -229,7 +229,19 @@ class JobState:
     replacement: Job | None = None
     removal_held: bool = False
     next_start: Instant = NEVER
+    """The next start by the run time; while a task runs none is planned (schedules.md 12)."""
     next_start_cause: Cause = Cause.NONE
+    is_planned: bool = False
+    """False: the run time has to be asked again."""
+    is_open: bool = True
+    """Whether a period of the run time is open; always so without a run time."""
+    open_until: Instant = NEVER
+    """When `is_open` changes."""
+    last_end: Instant | None = None
+    """End of the last task in this life of the engine, from which `repeat` counts."""
+    once_pending: bool = True
+    """No task has started since the job was loaded or the engine began."""
+    restarts: bool = False
     woken: Cause | None = None
     woken_in_period_only: bool = False
     state_text: str = ""
@@ -567,7 +579,7 @@ class State:
                 waiters.set(job.key, job.wait.place)
             for lock in job.wait.locks:
                 self.lock_waiters.setdefault(lock, PriorityQueue()).set(job.key, job.wait.place)
-        due = min(job.delayed_until or NEVER, job.next_start)
+        due = min(job.delayed_until or NEVER, job.next_start, job.open_until)
         if due < NEVER:
             self.timers.set(job.key, due)
 

@@ -83,7 +83,8 @@ def decide_modify_job(state: State, request: ModifyJob, at: Instant) -> Decision
         case JobAction.WAKE:
             yield from _wake(job, Cause.WAKE, in_period_only=False)
         case JobAction.WAKE_WHEN_IN_PERIOD:
-            yield from _wake(job, Cause.WAKE, in_period_only=True)
+            if job.is_open:
+                yield from _wake(job, Cause.WAKE, in_period_only=True)
         case JobAction.END:
             # A shell task runs to its end, and every other task of ours does one step only.
             pass

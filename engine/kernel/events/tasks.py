@@ -210,6 +210,8 @@ class JobErrorsCounted:
     job: JobKey
     consecutive: int
     delayed_until: Instant | None = None
+    restarts: bool = False
+    """A task starts by itself when the pause is over (jobs with an automatic start)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,6 +244,15 @@ class JobStartPlanned:
     job: JobKey
     start_at: Instant
     cause: Cause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPeriodChanged:
+    """A period of the job's run time has opened or closed; it stays so until `until`."""
+
+    job: JobKey
+    is_open: bool
+    until: Instant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,6 +295,7 @@ JobEvent: TypeAlias = (
     | JobAwaitsLocks
     | JobWaitEnded
     | JobStartPlanned
+    | JobPeriodChanged
     | JobWoken
     | JobStateTextSet
 )

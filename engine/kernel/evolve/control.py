@@ -16,6 +16,8 @@ def _epoch_began(state: State, event: e.EpochBegan) -> None:
         time_zone=event.time_zone,
         began_at=event.at,
     )
+    for job in list(state.jobs.values()):
+        state.put_job(replace(job, is_planned=False, last_end=None, once_pending=True))
 
 
 def _paused_set(state: State, event: e.EnginePausedSet) -> None:

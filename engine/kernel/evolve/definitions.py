@@ -22,6 +22,14 @@ from engine.kernel.state import (
 
 def _main_configured(state: State, event: e.MainConfigured) -> None:
     state.main = event.main
+    ask_run_times_again(state)
+
+
+def ask_run_times_again(state: State) -> None:
+    """Note that every job's run time has to be asked again: what it rests on has changed."""
+    for job in list(state.jobs.values()):
+        if job.definition.run_time is not None and job.is_planned:
+            state.put_job(replace(job, is_planned=False))
 
 
 def _job_defined(state: State, event: e.JobDefined) -> None:
@@ -41,6 +49,8 @@ def _job_defined(state: State, event: e.JobDefined) -> None:
             enabled=enabled,
             stopped=(former.stopped and former.stop_persistent) or not enabled,
             stop_persistent=True,
+            is_planned=False,
+            once_pending=True,
         )
     state.put_job(job)
 
@@ -132,10 +142,12 @@ def _lock_removed(state: State, event: e.LockRemoved) -> None:
 def _schedule_defined(state: State, event: e.ScheduleDefined) -> None:
     path = event.schedule.schedule.path
     state.schedules[path] = Schedule(path=path, file=event.schedule)
+    ask_run_times_again(state)
 
 
 def _schedule_removed(state: State, event: e.ScheduleRemoved) -> None:
     del state.schedules[event.schedule]
+    ask_run_times_again(state)
 
 
 def _monitor_defined(state: State, event: e.MonitorDefined) -> None:

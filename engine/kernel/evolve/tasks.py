@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from engine.kernel.events import tasks as e
-from engine.kernel.instants import IMMEDIATELY
+from engine.kernel.instants import IMMEDIATELY, NEVER
 from engine.kernel.state import JobState, JobWait, Outcome, State, Task, TaskStatus
 
 
@@ -62,6 +62,9 @@ def _created(state: State, event: e.TaskCreated) -> None:
             trigger_files=event.trigger_files,
         )
     )
+    job_state = state.jobs.get(event.job)
+    if job_state is not None:
+        state.put_job(replace(job_state, next_start=NEVER, once_pending=False))
     if event.order is not None:
         order = state.orders[event.order]
         assert order.task is None, "an order is in one task at most"
@@ -164,6 +167,10 @@ def _closed(state: State, event: e.TaskClosed) -> None:
     task = state.tasks[event.task]
     assert task.status is TaskStatus.ENDED, "a task is closed after its end"
     state.drop_task(event.task)
+    job = state.jobs.get(event.job)
+    if job is not None and not state.tasks_of_job.get(event.job):
+        end = None if task.outcome is None else task.outcome.at
+        state.put_job(replace(job, last_end=end, is_planned=False))
 
 
 def _warned(state: State, event: e.TaskWarned) -> None:
@@ -187,7 +194,14 @@ def _job_stopped(state: State, event: e.JobStopped) -> None:
 def _job_unstopped(state: State, event: e.JobUnstopped) -> None:
     job = state.jobs[event.job]
     state.put_job(
-        replace(job, stopped=False, stop_persistent=True, consecutive_errors=0, delayed_until=None)
+        replace(
+            job,
+            stopped=False,
+            stop_persistent=True,
+            consecutive_errors=0,
+            delayed_until=None,
+            is_planned=False,
+        )
     )
 
 
@@ -201,6 +215,8 @@ def _job_errors_counted(state: State, event: e.JobErrorsCounted) -> None:
             state.jobs[event.job],
             consecutive_errors=event.consecutive,
             delayed_until=event.delayed_until,
+            restarts=event.restarts,
+            is_planned=False,
         )
     )
 
@@ -230,7 +246,21 @@ def _job_wait_ended(state: State, event: e.JobWaitEnded) -> None:
 
 def _job_start_planned(state: State, event: e.JobStartPlanned) -> None:
     state.put_job(
-        replace(state.jobs[event.job], next_start=event.start_at, next_start_cause=event.cause)
+        replace(
+            state.jobs[event.job],
+            next_start=event.start_at,
+            next_start_cause=event.cause,
+            is_planned=True,
+        )
+    )
+
+
+def _job_period_changed(state: State, event: e.JobPeriodChanged) -> None:
+    job = state.jobs[event.job]
+    # A wake-up for this period only is forgotten when the period closes (3.5).
+    woken = job.woken if event.is_open or not job.woken_in_period_only else None
+    state.put_job(
+        replace(job, is_open=event.is_open, open_until=event.until, is_planned=False, woken=woken)
     )
 
 
@@ -265,6 +295,7 @@ HANDLERS: Mapping[type, Callable[[State, Any], None]] = {  # type: ignore[explic
     e.JobAwaitsLocks: _job_awaits_locks,
     e.JobWaitEnded: _job_wait_ended,
     e.JobStartPlanned: _job_start_planned,
+    e.JobPeriodChanged: _job_period_changed,
     e.JobWoken: _job_woken,
     e.JobStateTextSet: _job_state_text_set,
 }

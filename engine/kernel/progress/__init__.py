@@ -17,6 +17,7 @@ from engine.kernel.progress.affected import (
     FileSubject,
     JobSubject,
     LockSubject,
+    ScheduleSubject,
     Subject,
     TaskSubject,
     affected_by,
@@ -28,6 +29,7 @@ from engine.kernel.progress.definitions import (
     settle_lock,
     settle_order_file,
 )
+from engine.kernel.progress.periods import plan_orders_again
 from engine.kernel.progress.starts import visit_job
 from engine.kernel.progress.tasks import visit_task
 from engine.kernel.state import State, job_of_node
@@ -51,6 +53,8 @@ def visit(state: State, subject: Subject, at: Instant) -> Iterator[Event]:
             yield from settle_lock(state, subject.lock)
         case FileSubject():
             yield from settle_order_file(state, subject.order, at)
+        case ScheduleSubject():
+            yield from plan_orders_again(state, at)
         case _:
             assert_never(subject)
 

@@ -56,8 +56,19 @@ class FileSubject:
     order: OrderKey
 
 
+@dataclass(frozen=True, slots=True)
+class ScheduleSubject:
+    """Plan the orders anew that have not started and whose schedule has changed (2.4)."""
+
+
 Subject: TypeAlias = (
-    JobSubject | TaskSubject | ChainSubject | ClassSubject | LockSubject | FileSubject
+    JobSubject
+    | TaskSubject
+    | ChainSubject
+    | ClassSubject
+    | LockSubject
+    | FileSubject
+    | ScheduleSubject
 )
 
 
@@ -103,7 +114,7 @@ def affected_by(state: State, event: Event) -> Iterator[Subject]:
             yield TaskSubject(event.task)
         case t.TaskClosed():
             yield from _freed_by(state, event)
-        case t.JobUnstopped() | t.JobErrorsCounted() | t.JobWoken() | t.JobStartPlanned():
+        case t.JobUnstopped() | t.JobErrorsCounted() | t.JobWoken() | t.JobPeriodChanged():
             yield JobSubject(event.job)
         case t.JobEnabledSet() | t.JobStopped():
             yield JobSubject(event.job)
@@ -146,9 +157,17 @@ def _affected_by_definition(state: State, event: Event) -> Iterator[Subject]:
             yield ClassSubject(event.process_class)
         case d.LockRemovalHeld():
             yield LockSubject(event.lock)
-        case d.LockDefined() | d.ScheduleDefined() | d.MonitorDefined() | d.MainConfigured():
+        case (
+            d.LockDefined()
+            | d.ScheduleDefined()
+            | d.ScheduleRemoved()
+            | d.MonitorDefined()
+            | d.MainConfigured()
+        ):
             for job in state.jobs:
                 yield JobSubject(job)
+            if isinstance(event, d.ScheduleDefined | d.ScheduleRemoved):
+                yield ScheduleSubject()
         case c.AgentStatusChanged():
             if event.status is AgentStatus.COUPLED:
                 yield from _tasks_waiting_for(state, event.agent)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from engine.kernel.commands import NodeAction
-from engine.kernel.definitions import JobNode, NativeScript, NestedNode, Node, OnError, SinkNode
+from engine.kernel.definitions import JobNode, NestedNode, Node, OnError, SinkNode
 from engine.kernel.events import Event
 from engine.kernel.events.orders import (
     OrderNodeChanged,
@@ -14,10 +14,12 @@ from engine.kernel.events.orders import (
     Transition,
 )
 from engine.kernel.events.tasks import (
+    Cause,
     JobErrorsCounted,
     JobStateTextSet,
     JobStopped,
     TaskClosed,
+    TaskQueued,
 )
 from engine.kernel.ids import NodeState, OrderKey, TaskId
 from engine.kernel.instants import IMMEDIATELY, Instant, later
@@ -173,7 +175,7 @@ def _settle_job(state: State, task: Task, outcome: Outcome, at: Instant) -> Iter
             yield JobStopped(job=job.key, reason=f"{consecutive} tasks in a row have failed")
             return
         until = None if delay is None or not delay.delay else later(at, delay.delay)
-        yield JobErrorsCounted(job=job.key, consecutive=consecutive, delayed_until=until)
+        yield from _retry_later(state, task, consecutive, until, at)
         return
     yield JobErrorsCounted(job=job.key, consecutive=consecutive)
     stops = job.definition.stop_on_error or outcome.kept
@@ -181,7 +183,26 @@ def _settle_job(state: State, task: Task, outcome: Outcome, at: Instant) -> Iter
         yield JobStopped(job=job.key, reason=f"{outcome.error_code} {outcome.error_text}")
 
 
-def is_native(job: JobState, kind: str) -> bool:
-    """Whether the job's code is the native one of this kind."""
-    script = job.definition.script
-    return isinstance(script, NativeScript) and script.kind == kind
+def _retry_later(
+    state: State, task: Task, consecutive: int, until: Instant | None, at: Instant
+) -> Iterator[Event]:
+    """Let the job pause; what it started without an order is started again afterwards (3.8)."""
+    automatic = task.order is None and task.cause not in {Cause.QUEUE, Cause.QUEUE_AT}
+    yield JobErrorsCounted(
+        job=task.job,
+        consecutive=consecutive,
+        delayed_until=until,
+        restarts=automatic and until is not None,
+    )
+    if task.cause in {Cause.QUEUE, Cause.QUEUE_AT}:
+        yield TaskQueued(
+            task=TaskId(state.control.last_task + 1),
+            job=task.job,
+            start_at=IMMEDIATELY if until is None else until,
+            at=at,
+            name=task.name,
+            force=task.force,
+            in_period=task.in_period,
+            params=task.params,
+            environment=task.environment,
+        )

@@ -17,13 +17,15 @@ from engine.kernel.events.tasks import (
     JobAwaitsLocks,
     JobAwaitsProcess,
     JobErrorsCounted,
+    JobStartPlanned,
     JobWaitEnded,
     JobWoken,
     TaskCreated,
+    TaskEnded,
 )
 from engine.kernel.ids import HistoryId, JobKey, OrderKey, TaskId
 from engine.kernel.instants import Instant
-from engine.kernel.progress.periods import automatic_want, in_period, plan_next_start
+from engine.kernel.progress.periods import automatic_want, plan_job
 from engine.kernel.state import JobState, State
 from engine.kernel.travel import advance, on_error_of
 
@@ -34,8 +36,11 @@ def visit_job(state: State, key: JobKey, at: Instant) -> Iterator[Event]:
     if job is None:
         return
     if job.delayed_until is not None and job.delayed_until <= at:
-        yield JobErrorsCounted(job=key, consecutive=job.consecutive_errors, delayed_until=None)
-    yield from plan_next_start(state, key, at)
+        restarts = job.restarts
+        yield JobErrorsCounted(job=key, consecutive=job.consecutive_errors)
+        if restarts:
+            yield JobStartPlanned(job=key, start_at=at, cause=Cause.DELAY_AFTER_ERROR)
+    yield from plan_job(state, key, at)
     while (job := state.jobs.get(key)) is not None:
         want = None if is_held(state, job, at) else next_want(state, job, at)
         if want is None:
@@ -55,19 +60,18 @@ def visit_job(state: State, key: JobKey, at: Instant) -> Iterator[Event]:
         if job.wait is not None:
             yield JobWaitEnded(job=key)
         yield from _start(state, key, want, at)
-        yield from plan_next_start(state, key, at)
+        yield from plan_job(state, key, at)
 
 
 def next_want(state: State, job: JobState, at: Instant) -> Want | None:
     """Return what the job starts next, in the order of 3.13."""
-    open_now = in_period(state, job, at)
-    queued = queued_want(state, job, at, in_period=open_now)
+    queued = queued_want(state, job, at, in_period=job.is_open)
     if queued is not None:
         return queued
-    automatic = automatic_want(state, job, at, in_period=open_now)
+    automatic = automatic_want(state, job, at)
     if automatic is not None:
         return automatic
-    return order_want(state, job, at) if open_now else None
+    return order_want(state, job, at) if job.is_open else None
 
 
 def _await_locks(job: JobState) -> Iterator[Event]:
@@ -94,6 +98,9 @@ def _start(state: State, key: JobKey, want: Want, at: Instant) -> Iterator[Event
         order=want.order,
         state=None if want.order is None else state.orders[want.order].state,
     )
+    if job.definition.is_order_job and want.order is None:
+        # A task that was started for another reason asks for an order and finds none (3.1).
+        yield TaskEnded(task=task, at=at, exit_code=0, ran=False)
 
 
 def _refuse_order(
