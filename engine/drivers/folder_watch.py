@@ -21,12 +21,13 @@ from watchfiles import awatch
 from engine.codec.xml.definition_files import FileContent, FileName, file_name, read_definition
 from engine.codec.xml.findings import Finding, Severity, in_order
 from engine.codec.xml.includes import text_of
+from engine.codec.xml.main_configuration import SchedulerXml
 from engine.codec.xml.reading import Context
 from engine.codec.xml.substitution import Variables
 from engine.drivers.live_files import Listing, Stamp, list_files, read_file, write_file
 from engine.errors import DefinitionError
 from engine.kernel.commands import ApplyDefinitions, BrokenFile, ObjectKind, ObjectRef
-from engine.kernel.definitions import Definition, Include, MainConfiguration, Text
+from engine.kernel.definitions import Definition, Include, Text
 from engine.kernel.instants import Instant
 
 logger = logging.getLogger(__name__)
@@ -52,15 +53,6 @@ _Signature = tuple[str, Stamp, tuple[Stamp | None, ...]]
 """The file, its stamp, and those of the files it includes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MainObjects:
-    """What `scheduler.xml` contributes to the folder's objects."""
-
-    main: MainConfiguration
-    definitions: tuple[Definition, ...] = ()
-    keys: frozenset[_Key] = frozenset()
-
-
 @dataclass(frozen=True, slots=True)
 class _Known:
     """What became of a file at its last reading."""
@@ -84,7 +76,7 @@ class LiveFolder:
         *,
         engine_id: str = "",
         include_path: Path | None = None,
-        main: MainObjects | None = None,
+        main: SchedulerXml | None = None,
         sweep_interval_s: float = SWEEP_INTERVAL_S,
         settle_s: float = SETTLE_S,
     ) -> None:

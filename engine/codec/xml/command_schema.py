@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from engine.codec.xml.definition_schema import DEFINITIONS
-from engine.codec.xml.schema import ElementRule, element, words
+from engine.codec.xml.definition_schema import DEFINITIONS, with_path_as_name
+from engine.codec.xml.findings import Element, Findings, did_you_mean, tag_of
+from engine.codec.xml.schema import ElementRule, check, element, words
 
 _SHOWN = "what max_orders:count"
 _ORDER = element(
@@ -100,18 +101,6 @@ _COMMANDS: dict[str, ElementRule] = {
 }
 
 
-def _with_path_as_name(rule: ElementRule) -> ElementRule:
-    """Let the name of an object contain folders, and require it."""
-    named = element("name!:filled")
-    return ElementRule(
-        attributes={**rule.attributes, **named.attributes},
-        children=rule.children,
-        has_text=rule.has_text,
-        is_opaque=rule.is_opaque,
-        is_ordered=rule.is_ordered,
-    )
-
-
 _NAMED = words("job job_chain lock process_class")
 _ALL = (*_IN_COMMANDS, *_ONLY_ROOT)
 _COMMAND_LIST = " ".join(f"{name}*" for name in _IN_COMMANDS)
@@ -132,8 +121,8 @@ COMMANDS: Mapping[str, ElementRule] = MappingProxyType(
         **DEFINITIONS,
         **{name: element(opaque=True, text=True) for name in MEANINGLESS - {"run_time"}},
         **_COMMANDS,
-        **{name: _with_path_as_name(DEFINITIONS[name]) for name in _NAMED},
-        **{f"hot_{name}": _with_path_as_name(DEFINITIONS[name]) for name in _NAMED},
+        **{name: with_path_as_name(DEFINITIONS[name]) for name in _NAMED},
+        **{f"hot_{name}": with_path_as_name(DEFINITIONS[name]) for name in _NAMED},
         "commands": element("", _COMMAND_LIST, ordered=False),
         "command": element("", _COMMAND_LIST, ordered=False),
         "spooler": element(
@@ -144,3 +133,17 @@ COMMANDS: Mapping[str, ElementRule] = MappingProxyType(
 
 COMMAND_NAMES = frozenset(_ALL)
 """Everything that may stand where a command is expected."""
+
+
+def check_commands(parent: Element, findings: Findings) -> None:
+    """Compare the commands inside an element of a file with the schema."""
+    for command in parent.iterchildren("*"):
+        name = tag_of(command)
+        if name in COMMAND_NAMES:
+            check(command, name, COMMANDS, findings)
+        elif not name.startswith("{"):
+            findings.error(
+                command,
+                f"There is no command <{name}>",
+                advice=did_you_mean(name, COMMAND_NAMES),
+            )

@@ -118,7 +118,7 @@ def read_definition(
         )
         return FileContent(definition=None, findings=findings.all)
     check(root, name.kind.value, DEFINITIONS, findings)
-    if not _is_ours(root, context, findings):
+    if not is_ours(root, context, findings):
         return FileContent(definition=None, findings=findings.all)
     _check_names(root, name, findings)
     source = Source(file=name.file, modified_at=modified_at, xml=to_xml(root))
@@ -168,7 +168,7 @@ def _definition(
     return read_order(reading, root, key, source)
 
 
-def _is_ours(root: Element, context: Context, findings: Findings) -> bool:
+def is_ours(root: Element, context: Context, findings: Findings) -> bool:
     """Tell whether the object is meant for this engine (orders-and-jobs.md 0.1)."""
     engine_id = str(root.get("spooler_id", "")).strip()
     if engine_id in ("", context.engine_id):

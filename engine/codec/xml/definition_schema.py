@@ -7,7 +7,7 @@ that the original ignores are here too, so that they are no error.
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from engine.codec.xml.schema import ElementRule, element
+from engine.codec.xml.schema import ElementRule, element, words
 
 _NODE = "state!:filled next_state error_state suspend:yesno delay:duration"
 _JOB_ATTRIBUTES = (
@@ -23,7 +23,10 @@ _SETTINGS = (
     "log_mail_to log_mail_cc log_mail_bcc log_level history history_on_process history_with_log"
 )
 
-DEFINITIONS: Mapping[str, ElementRule] = MappingProxyType(
+NAMED = words("job job_chain lock monitor process_class")
+"""Objects that carry their name as attribute where no file name gives it."""
+
+_FILES: Mapping[str, ElementRule] = MappingProxyType(
     {
         # Content that only editors and plug-ins know.
         "extensions": element(opaque=True),
@@ -110,7 +113,24 @@ DEFINITIONS: Mapping[str, ElementRule] = MappingProxyType(
         "schedule": element(opaque=True),
         "holidays": element(opaque=True),
         "holiday": element(opaque=True),
-        # scheduler.xml.
+    }
+)
+
+
+def with_path_as_name(rule: ElementRule, *, is_required: bool = True) -> ElementRule:
+    """Let the name of an object contain folders, as in commands and `scheduler.xml`."""
+    named = element("name!:filled" if is_required else "name")
+    return ElementRule(
+        attributes={**rule.attributes, **named.attributes},
+        children=rule.children,
+        has_text=rule.has_text,
+        is_opaque=rule.is_opaque,
+        is_ordered=rule.is_ordered,
+    )
+
+
+_MAIN: Mapping[str, ElementRule] = MappingProxyType(
+    {
         "spooler": element("", "config*"),
         "config": element(
             "spooler_id port tcp_port udp_port ip_address http_port https_port log_dir "
@@ -128,17 +148,22 @@ DEFINITIONS: Mapping[str, ElementRule] = MappingProxyType(
         "allowed_host": element("host!:filled level!:level"),
         "plugins": element("", "plugin*=anything"),
         "cluster": element("heart_beat_timeout heart_beat_own_timeout heart_beat_warn_timeout"),
-        "process_classes": element("ignore:yesno", "process_class*"),
+        "process_classes": element("ignore:yesno", "process_class*=named_process_class"),
         "schedules": element("", "schedule*"),
-        "locks": element("", "lock*"),
+        "locks": element("", "lock*=named_lock"),
         "scheduler_script": element("name:name ordering:int", "extensions script"),
         "http_server": element(
             "", "web_service*=anything http.authentication=anything http_directory*=anything"
         ),
         "web_services": element("", "web_service*=anything"),
-        "jobs": element("", "job*"),
-        "job_chains": element("", "job_chain*"),
+        "jobs": element("", "job*=named_job"),
+        "job_chains": element("", "job_chain*=named_job_chain"),
         "start_commands": element(opaque=True),
-        "monitors": element("", "monitor*"),
+        "monitors": element("", "monitor*=named_monitor"),
+        **{f"named_{name}": with_path_as_name(_FILES[name]) for name in NAMED},
+        # Without a name it is the default class.
+        "named_process_class": with_path_as_name(_FILES["process_class"], is_required=False),
     }
 )
+
+DEFINITIONS: Mapping[str, ElementRule] = MappingProxyType({**_FILES, **_MAIN})

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 
+from engine.codec.xml.command_schema import check_commands
 from engine.codec.xml.document import to_xml
 from engine.codec.xml.findings import Element, tag_of
 from engine.codec.xml.includes import read_description, read_params
@@ -201,6 +202,7 @@ def _exit_commands(reading: Reading, job: Element) -> tuple[ExitCommands, ...]:
     result: list[ExitCommands] = []
     seen: set[str] = set()
     for element in job.iterfind("commands"):
+        check_commands(element, reading.findings)
         codes = tuple(reading.text(element, "on_exit_code").split())
         wrong = next((code for code in codes if not _EXIT_CODE.fullmatch(code)), None)
         if wrong is not None:
