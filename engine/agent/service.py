@@ -1,0 +1,256 @@
+"""The agent without its HTTP interface: connects the pure ledger with the host's processes."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from engine.agent.host import FoundRun, Start, TaskHost
+from engine.agent.ledger import (
+    Action,
+    Discard,
+    Execution,
+    Kill,
+    Launch,
+    Ledger,
+    Moment,
+    News,
+    Offer,
+    OutputRange,
+    SaveLease,
+    SaveSession,
+    Terminate,
+    event_of,
+)
+from engine.agent.session_files import LeaseRecord, SessionFiles, SessionRecord
+from engine.codec.agent_messages import (
+    CommandAnswer,
+    CommandRequest,
+    ExecutionStatus,
+    Numbered,
+    Refusal,
+    SessionAnswer,
+    SessionRequest,
+    TaskBegun,
+    TaskEnded,
+    TaskNotBegun,
+)
+from engine.kernel.ids import ExecutionKey
+from engine.kernel.instants import Instant
+from engine.kernel.reports import EndReason
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.2
+"""Between looks at the leases."""
+SWEEP_S = 10.0
+WAIT_S_MAX = 3600.0
+"""No request waits longer, whatever its engine asks for."""
+
+
+def boot_time() -> Moment:
+    """Return the boot-time clock in milliseconds: it goes on while the host sleeps."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+
+
+@dataclass(slots=True)
+class _Line:
+    """Who waits for news of one engine."""
+
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    turn: int = 0
+    """Counts session requests: an older one still waiting gives way to a newer one."""
+
+
+class AgentService:
+    """Answers requests and carries out what the ledger decides. One event loop uses it."""
+
+    def __init__(self, ledger: Ledger, files: SessionFiles, ledger_id: str) -> None:
+        self.ledger = ledger
+        self.ledger_id = ledger_id
+        self._files = files
+        self._lines: dict[str, _Line] = {}
+        self.host: TaskHost
+        self.quiet = asyncio.Event()
+        """Set when no process runs."""
+
+    # --- life ------------------------------------------------------------------------------------
+
+    def restore_sessions(self) -> None:
+        """Take up the sessions on disk."""
+        for record, lease in self._files.read():
+            base = lease.base if lease is not None and lease.boot == self.ledger.boot else None
+            self.ledger.restore_session(record.engine, record.epoch, record.first_epoch, base)
+
+    def restore_runs(self, found: Iterable[FoundRun]) -> None:
+        """Take up the runs a former life of this program has left."""
+        for run in found:
+            begun = None
+            if run.pid is not None:
+                started_at = run.started_at or run.about.began_at
+                begun = TaskBegun(key=run.key, pid=run.pid, started_at=started_at)
+            self.ledger.restore_execution(
+                Execution(
+                    key=run.key,
+                    engine=run.about.engine,
+                    task=run.about.task,
+                    job=run.about.job,
+                    timeout=run.about.timeout,
+                    status=ExecutionStatus.RUNNING,
+                    begun=begun,
+                )
+            )
+
+    async def run(self) -> None:
+        """Watch leases and retention until cancelled."""
+        swept = 0.0
+        while True:
+            self._do(self.ledger.tick(boot_time()))
+            if time.monotonic() - swept > SWEEP_S:
+                swept = time.monotonic()
+                self._do(self.ledger.sweep(boot_time()))
+            await asyncio.sleep(TICK_S)
+
+    # --- requests --------------------------------------------------------------------------------
+
+    async def session(self, request: SessionRequest) -> SessionAnswer | Refusal:
+        """Answer a session request: at once with news, after its wait with a heartbeat."""
+        line = self._lines.setdefault(request.engine, _Line())
+        line.turn += 1
+        turn = line.turn
+        line.wake.set()
+        line.wake = asyncio.Event()
+        reply, actions = self.ledger.attend(request, boot_time())
+        self._do(actions)
+        if isinstance(reply, Refusal):
+            return reply
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + min(request.wait / 1000, WAIT_S_MAX)
+        was_terminating = self.ledger.is_terminating
+        while reply.is_empty() and turn == line.turn:
+            wake = line.wake
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await wake.wait()
+            except TimeoutError:
+                break
+            if turn != line.turn or self.ledger.is_terminating != was_terminating:
+                break
+            wake.clear()
+            reply = self.ledger.news(request)
+        return self._answer(reply)
+
+    def command(self, request: CommandRequest) -> CommandAnswer | Refusal:
+        """Carry out commands."""
+        reply, actions = self.ledger.command(request, boot_time())
+        self._do(actions)
+        return reply
+
+    def _answer(self, news: News) -> SessionAnswer:
+        return SessionAnswer(
+            run=self.ledger.run,
+            ledger=self.ledger_id,
+            stamp=self.ledger.stamp(boot_time()),
+            is_terminating=self.ledger.is_terminating,
+            is_new=news.is_new,
+            executions=news.executions,
+            events=tuple(self._numbered(offer) for offer in news.offers),
+        )
+
+    def _numbered(self, offer: Offer) -> Numbered:
+        data = b""
+        if isinstance(offer.content, OutputRange):
+            part = offer.content
+            data = self.host.read(part.key, part.channel, part.offset, part.length)
+        return Numbered(number=offer.number, event=event_of(offer, data))
+
+    # --- the program's end -----------------------------------------------------------------------
+
+    def terminate(self) -> None:
+        """Take no new tasks, and let the engines know."""
+        self.ledger.terminate()
+        for engine in self._lines:
+            self._tell(engine)
+        self._look_quiet()
+
+    def send_all(self, *, kill: bool) -> None:
+        """Send SIGTERM to all programs, or kill all trees."""
+        keys = self.ledger.running()
+        if kill:
+            self.host.kill(keys, EndReason.AGENT_STOPPED)
+            return
+        for key in keys:
+            self.host.terminate(key, EndReason.AGENT_STOPPED)
+
+    # --- what the host tells (HostListener) ------------------------------------------------------
+
+    def launched(self, key: ExecutionKey, pid: int, started_at: Instant) -> None:
+        """Pass on that a program runs."""
+        self._do(self.ledger.launched(key, pid, started_at))
+        self._tell_of(key)
+
+    def not_launched(self, key: ExecutionKey, text: str) -> None:
+        """Pass on that a program could not be started."""
+        self._end(TaskNotBegun(key=key, text=text), (0, 0))
+
+    def grew(self, key: ExecutionKey, stdout: int, stderr: int) -> None:
+        """Pass on that there is more output."""
+        self._do(self.ledger.grew(key, stdout, stderr))
+        self._tell_of(key)
+
+    def ended(self, ending: TaskEnded, stdout: int, stderr: int) -> None:
+        """Pass on that a program is over."""
+        self._end(ending, (stdout, stderr))
+
+    def _end(self, ending: TaskEnded | TaskNotBegun, sizes: Sequence[int]) -> None:
+        engine = self.ledger.engine_of(ending.key)
+        self._do(self.ledger.ended(ending, sizes, boot_time()))
+        self._tell(engine)
+        self._look_quiet()
+
+    def _look_quiet(self) -> None:
+        if self.ledger.is_terminating and not self.host.live_count():
+            self.quiet.set()
+
+    def _tell_of(self, key: ExecutionKey) -> None:
+        self._tell(self.ledger.engine_of(key))
+
+    def _tell(self, engine: str) -> None:
+        line = self._lines.get(engine)
+        if line is not None:
+            line.wake.set()
+
+    # --- actions ---------------------------------------------------------------------------------
+
+    def _do(self, actions: Iterable[Action]) -> None:
+        for action in actions:
+            match action:
+                case Launch():
+                    self.host.begin(
+                        Start(
+                            key=action.key,
+                            engine=action.engine,
+                            task=action.task,
+                            timeout=action.timeout,
+                            spec=action.spec,
+                        )
+                    )
+                case Terminate():
+                    self.host.terminate(action.key, EndReason.KILLED)
+                case Kill():
+                    log.info("Killing %d task(s): %s", len(action.keys), action.reason.value)
+                    self.host.kill(action.keys, action.reason)
+                case Discard():
+                    self.host.discard(action.key)
+                case SaveSession():
+                    self._files.save(
+                        SessionRecord(
+                            engine=action.engine,
+                            epoch=action.epoch,
+                            first_epoch=action.first_epoch,
+                        )
+                    )
+                case SaveLease():
+                    lease = LeaseRecord(boot=self.ledger.boot, base=action.base)
+                    self._files.save_lease(action.engine, lease)

@@ -1,0 +1,391 @@
+"""The engine's sessions with its agents: carries out what `link_core` decides, for each agent.
+
+The driver is level-triggered: `demands` tells the whole of what should be, as often as it changes;
+the difference to what is known of the agents is the links' business.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Literal
+from urllib.parse import quote
+
+from engine.codec import agent_wire
+from engine.codec.agent_messages import Output, Refusal, SessionAnswer
+from engine.codec.records import dump_json, parse_json
+from engine.drivers.http_client import CONNECT_S, Credentials, HttpAnswer, HttpClient, refusal_text
+from engine.drivers.link_core import Link
+from engine.drivers.link_parts import (
+    Cancel,
+    Deliver,
+    FailureKind,
+    LinkAction,
+    LinkSettings,
+    Moment,
+    SendCommands,
+    SendSession,
+    Ticket,
+)
+from engine.errors import AgentRefused, AgentUnreachable, CodecError
+from engine.kernel.effects import ForgetExecution, KeepAgent, RunProcess
+from engine.kernel.ids import AgentUri, Epoch, ExecutionKey, TaskId
+from engine.kernel.instants import Duration
+from engine.kernel.reports import AgentStatus, Report
+
+log = logging.getLogger(__name__)
+
+PROBE_S = 5.0
+"""An agent that has not told of itself in this time is not there (agents.md 7.4)."""
+SLEEP_S_MAX = 3600.0
+
+Channel = Literal["stdout", "stderr"]
+ReportSink = Callable[[Sequence[Report]], Awaitable[None]]
+"""Returns when the journal has committed the consequences."""
+OutputSink = Callable[[TaskId, Channel, int, bytes], Awaitable[None]]
+"""Writes a piece at its offset; the same one again is ignored."""
+OutputOffsets = Callable[[TaskId], tuple[int, int]]
+"""Bytes of stdout and stderr that are stored already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentPulse:
+    """How an agent's session is just now: for gauges, not for the journal."""
+
+    agent: AgentUri
+    status: AgentStatus
+    heard_at: int | None
+    """Boot-time clock in milliseconds of the last answer; None before the first."""
+    age: Duration | None
+    """Since the last answer, when this was made."""
+    period: Duration
+    timeout: Duration
+    running: int
+    """Executions that are, or may be, running there."""
+    run_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentDriverSettings:
+    """Timeouts, and credentials by agent."""
+
+    link: LinkSettings = field(default_factory=LinkSettings)
+    connect_s: float = CONNECT_S
+    probe_s: float = PROBE_S
+    credentials: Credentials = field(default_factory=Credentials)
+    """For agents that have none of their own."""
+    credentials_by_agent: Mapping[AgentUri, Credentials] = field(default_factory=dict)
+
+
+def boot_time() -> Moment:
+    """Return the boot-time clock in milliseconds: it goes on while the host sleeps."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+
+
+class AgentDriver:
+    """All agents of one engine life. Use from one event loop."""
+
+    def __init__(
+        self,
+        *,
+        engine_id: str,
+        epoch: Epoch,
+        report: ReportSink,
+        output: OutputSink,
+        output_offsets: OutputOffsets,
+        pulse: Callable[[AgentPulse], None],
+        settings: AgentDriverSettings | None = None,
+    ) -> None:
+        self.engine_id = engine_id
+        self.epoch = epoch
+        self.report = report
+        self.output = output
+        self.output_offsets = output_offsets
+        self.pulse = pulse
+        self.settings = settings or AgentDriverSettings()
+        self._lines: dict[AgentUri, _Line] = {}
+        self._group: asyncio.TaskGroup | None = None
+        self._is_first = True
+
+    async def run(self) -> None:
+        """Keep the sessions, until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                for line in self._lines.values():
+                    line.start(group)
+                await asyncio.Event().wait()
+        finally:
+            self._group = None
+
+    def demands(self, agents: Collection[KeepAgent], runs: Collection[RunProcess]) -> None:
+        """Take the whole of what should be; local tasks among the runs are left to others.
+
+        The first call of an engine's second or later life must come before anything new was decided
+        in it: what is demanded then may have been begun by an earlier life.
+        """
+        keeps = {keep.agent: keep for keep in agents}
+        by_agent: dict[AgentUri, dict[ExecutionKey, RunProcess]] = {}
+        for run in runs:
+            if run.agent:
+                by_agent.setdefault(run.agent, {})[run.key] = run
+        may_be_older = self._is_first and self.epoch > 1
+        self._is_first = False
+        for agent in list(dict.fromkeys([*keeps, *by_agent, *self._lines])):
+            line = self._lines.get(agent) or self._open(agent)
+            line.demand(keeps.get(agent), by_agent.get(agent, {}), may_be_older=may_be_older)
+
+    def forget(self, executions: Collection[ForgetExecution]) -> None:
+        """Have agents drop what they keep of executions whose end the journal has."""
+        by_agent: dict[AgentUri, list[ExecutionKey]] = {}
+        for execution in executions:
+            if execution.agent:
+                by_agent.setdefault(execution.agent, []).append(execution.key)
+        for agent, keys in by_agent.items():
+            line = self._lines.get(agent) or self._open(agent)
+            line.forget(keys)
+
+    async def probe(self, agent: AgentUri) -> bool:
+        """Return whether an agent answers within five seconds and takes tasks."""
+        client = HttpClient(agent, self._credentials(agent), connect_s=self.settings.probe_s)
+        try:
+            async with asyncio.timeout(self.settings.probe_s):
+                answer = await client.get(
+                    agent_wire.AGENT_API + "/", patience_s=self.settings.probe_s
+                )
+            if answer.status != HTTPStatus.OK:
+                log.info("Agent is not available: %s", refusal_text(agent, answer))
+                return False
+            overview = parse_json(answer.body)
+        except (AgentUnreachable, AgentRefused, CodecError, TimeoutError) as error:
+            log.info("Agent %s is not available: %s", agent, error)
+            return False
+        finally:
+            await client.close()
+        return isinstance(overview, dict) and not overview.get("isTerminating", True)
+
+    def pulses(self) -> list[AgentPulse]:
+        """Return how all sessions are just now."""
+        return [line.look() for line in self._lines.values()]
+
+    def drop(self, agent: AgentUri) -> None:
+        """Let go of a session that nobody needs any more."""
+        self._lines.pop(agent, None)
+
+    def _open(self, agent: AgentUri) -> "_Line":
+        line = _Line(
+            self,
+            agent,
+            HttpClient(agent, self._credentials(agent), connect_s=self.settings.connect_s),
+        )
+        self._lines[agent] = line
+        if self._group is not None:
+            line.start(self._group)
+        return line
+
+    def _credentials(self, agent: AgentUri) -> Credentials:
+        return self.settings.credentials_by_agent.get(agent, self.settings.credentials)
+
+
+class _Line:
+    """One agent: its link core, its connections, its deliveries."""
+
+    def __init__(self, driver: AgentDriver, agent: AgentUri, client: HttpClient) -> None:
+        self._driver = driver
+        self._agent = agent
+        self._client = client
+        self._path = f"{agent_wire.SESSION_PATH}/{quote(driver.engine_id, safe='')}"
+        self._link = Link(
+            agent=agent,
+            engine=driver.engine_id,
+            epoch=driver.epoch,
+            settings=driver.settings.link,
+            at=boot_time(),
+        )
+        self._waiting: list[LinkAction] = []
+        """Actions from before `run`."""
+        self._sending: dict[Ticket, asyncio.Task[None]] = {}
+        # Bounded by the core: it asks for no more events while too much is not committed.
+        self._deliveries: asyncio.Queue[Deliver] = asyncio.Queue()
+        self._wake = asyncio.Event()
+        self._group: asyncio.TaskGroup | None = None
+
+    # --- wishes ----------------------------------------------------------------------------------
+
+    def start(self, group: asyncio.TaskGroup) -> None:
+        """Begin to work."""
+        group.create_task(self._run(), name=f"agent {self._agent}")
+
+    def demand(
+        self,
+        keep: KeepAgent | None,
+        runs: Mapping[ExecutionKey, RunProcess],
+        *,
+        may_be_older: bool,
+    ) -> None:
+        """Pass on what is demanded."""
+        self._do(self._link.demand(keep, runs, boot_time(), may_be_older=may_be_older))
+        self._wake.set()
+
+    def forget(self, keys: Collection[ExecutionKey]) -> None:
+        """Pass on what is to be forgotten."""
+        self._do(self._link.forget(keys, boot_time()))
+        self._wake.set()
+
+    def look(self) -> AgentPulse:
+        """Return how the session is."""
+        view = self._link.view()
+        age = None if view.heard_at is None else Duration(boot_time() - view.heard_at)
+        return AgentPulse(
+            agent=self._agent,
+            status=view.status,
+            heard_at=view.heard_at,
+            age=age,
+            period=view.period,
+            timeout=view.timeout,
+            running=view.running,
+            run_id=view.run,
+            text=view.text,
+        )
+
+    # --- the loop --------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                deliverer = group.create_task(self._deliver_all())
+                actions, self._waiting = self._waiting, []
+                self._do(actions)
+                await self._tick_until_idle()
+                deliverer.cancel()
+                for task in self._sending.values():
+                    task.cancel()
+        finally:
+            self._group = None
+            self._driver.drop(self._agent)
+            await self._client.close()
+
+    async def _tick_until_idle(self) -> None:
+        while not (self._link.is_idle() and self._deliveries.empty()):
+            self._wake.clear()
+            pause_s = (self._link.wakeup() - boot_time()) / 1000
+            if pause_s > 0:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(min(pause_s, SLEEP_S_MAX)):
+                        await self._wake.wait()
+            else:
+                await asyncio.sleep(0)
+            self._do(self._link.tick(boot_time()))
+
+    def _do(self, actions: Sequence[LinkAction]) -> None:
+        if self._group is None:
+            self._waiting += actions
+            return
+        for action in actions:
+            match action:
+                case SendSession():
+                    self._send(action.ticket, self._send_session(action))
+                case SendCommands():
+                    self._send(action.ticket, self._send_commands(action))
+                case Cancel():
+                    task = self._sending.pop(action.ticket, None)
+                    if task is not None:
+                        task.cancel()
+                case Deliver():
+                    self._deliveries.put_nowait(action)
+
+    def _send(self, ticket: Ticket, work: "Awaitable[list[LinkAction]]") -> None:
+        assert self._group is not None
+        self._sending[ticket] = self._group.create_task(self._carry_out(ticket, work))
+
+    async def _carry_out(self, ticket: Ticket, work: "Awaitable[list[LinkAction]]") -> None:
+        actions = await work
+        self._sending.pop(ticket, None)
+        self._do(actions)
+        self._driver.pulse(self.look())
+        self._wake.set()
+
+    # --- requests --------------------------------------------------------------------------------
+
+    async def _send_session(self, action: SendSession) -> list[LinkAction]:
+        ticket = action.ticket
+        body = agent_wire.session_request.to_json(action.request)
+        try:
+            answer = await self._client.post(self._path, body, patience_s=action.patience / 1000)
+            if answer.status == HTTPStatus.ACCEPTED and not answer.body:
+                heartbeat = _heartbeat(answer)
+                return self._link.session_answered(ticket, heartbeat, boot_time())
+            if answer.status == HTTPStatus.OK:
+                news = agent_wire.session_answer.from_json(answer.body)
+                return self._link.session_answered(ticket, news, boot_time())
+            refusal = _refusal(answer)
+            if refusal is not None:
+                return self._link.session_refused(ticket, refusal, boot_time())
+            kind, text = FailureKind.REFUSED, refusal_text(self._agent, answer)
+        except AgentUnreachable as error:
+            kind, text = FailureKind.UNREACHABLE, str(error)
+        except (AgentRefused, CodecError) as error:
+            kind, text = FailureKind.REFUSED, str(error)
+        log.debug("Session with %s failed: %s", self._agent, text)
+        return self._link.session_failed(ticket, kind, text, boot_time())
+
+    async def _send_commands(self, action: SendCommands) -> list[LinkAction]:
+        ticket = action.ticket
+        data = agent_wire.command_request.to_builtins(action.request)
+        body = dump_json({"$TYPE": agent_wire.COMMAND_TYPE, **data})
+        try:
+            answer = await self._client.post(
+                agent_wire.COMMAND_PATH, body, patience_s=action.patience / 1000
+            )
+            if answer.status == HTTPStatus.OK:
+                outcomes = agent_wire.command_answer.from_json(answer.body)
+                return self._link.commands_answered(ticket, outcomes, boot_time())
+            refusal = _refusal(answer)
+            if refusal is not None:
+                return self._link.commands_refused(ticket, refusal, boot_time())
+            kind, text = FailureKind.REFUSED, refusal_text(self._agent, answer)
+        except AgentUnreachable as error:
+            kind, text = FailureKind.UNREACHABLE, str(error)
+        except (AgentRefused, CodecError) as error:
+            kind, text = FailureKind.REFUSED, str(error)
+        log.debug("Commands to %s failed: %s", self._agent, text)
+        return self._link.commands_failed(ticket, kind, text, boot_time())
+
+    # --- deliveries ------------------------------------------------------------------------------
+
+    async def _deliver_all(self) -> None:
+        while True:
+            delivery = await self._deliveries.get()
+            reports: list[Report] = []
+            for item in delivery.items:
+                if isinstance(item, Output):
+                    await self._driver.output(item.task, item.channel.value, item.offset, item.data)
+                else:
+                    reports.append(item)
+            # Output first: when an end is committed, all that was said before is stored.
+            if reports:
+                await self._driver.report(reports)
+            self._do(self._link.committed(delivery.mark, boot_time()))
+            self._wake.set()
+
+
+def _heartbeat(answer: HttpAnswer) -> SessionAnswer:
+    return SessionAnswer(
+        run=answer.headers.get(agent_wire.RUN_HEADER, ""),
+        ledger=answer.headers.get(agent_wire.LEDGER_HEADER, ""),
+        stamp=answer.headers.get(agent_wire.HEARTBEAT_HEADER, ""),
+    )
+
+
+def _refusal(answer: HttpAnswer) -> Refusal | None:
+    if answer.status not in agent_wire.REFUSAL_STATUS.values():
+        return None
+    try:
+        return agent_wire.refusal.from_json(answer.body)
+    except CodecError:
+        return None
