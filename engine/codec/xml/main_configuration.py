@@ -7,6 +7,7 @@ what the later file says wins.
 import posixpath
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from engine.codec.xml.command_schema import check_commands
 from engine.codec.xml.definition_files import is_ours, read_element
@@ -266,6 +267,10 @@ class _Merging:
 
     def _read_main(self, reading: Reading, config: Element) -> None:
         main = self._found.main
+        zone = reading.optional(config, "time_zone")
+        if zone is not None and not _is_zone(zone):
+            reading.refuse(config, "time_zone", "a name of the time-zone database, Europe/Berlin")
+            zone = None
         classes = config.find("process_classes")
         holidays: Holidays | None = scheduler_holidays(reading, config)
         self._found = replace(
@@ -276,7 +281,7 @@ class _Merging:
                 or reading.text(config, "spooler_id")
                 or main.scheduler_id,
                 params=merge(main.params, read_params(reading, config)),
-                time_zone=reading.optional(config, "time_zone") or main.time_zone,
+                time_zone=zone or main.time_zone,
                 holidays=main.holidays if holidays is None else holidays,
                 ignore_process_classes=main.ignore_process_classes
                 or (classes is not None and reading.flag(classes, "ignore", False)),
@@ -321,6 +326,14 @@ def _below(context: Context, include_path: str) -> Context:
         return read(include, beside_configuration=beside_configuration)
 
     return replace(context, read_include=read_include)
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
 
 
 def _allowed_hosts(reading: Reading, security: Element) -> tuple[AllowedHost, ...]:
