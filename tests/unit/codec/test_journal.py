@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import pytest
 
 from engine.codec.journal import JOURNAL, EventCodec, StoredEvent
-from engine.codec.rows import row_from_json, row_to_json
 from engine.errors import CodecError
 from engine.kernel.ids import EventNumber
 from engine.kernel.instants import Instant
@@ -81,21 +80,10 @@ def test_an_error_names_the_row_and_the_field() -> None:
         codec.event_of(row)
 
 
-def test_a_row_travels_as_one_object_with_its_body_inside() -> None:
+def test_a_new_event_carries_its_time_and_cause() -> None:
     codec: EventCodec[Added | Removed] = EventCodec(Added | Removed)
     new = codec.new_event(Added(name="a"), Instant(5), "ann")
-    row = StoredEvent(
-        number=EventNumber(1), at=new.at, kind=new.kind, body=new.body, cause=new.cause
-    )
-    sent = row_to_json(row)
-    assert sent == b'{"number":1,"at":5,"kind":"Added","cause":"ann","body":{"name":"a"}}'
-    assert row_from_json(sent) == row
-
-
-@pytest.mark.parametrize("text", [b"[]", b"{}", b'{"body":{}}', b'{"number":"1","body":{}}'])
-def test_what_is_no_row_is_refused(text: bytes) -> None:
-    with pytest.raises(CodecError):
-        row_from_json(text)
+    assert (new.at, new.cause, new.kind, new.body) == (5, "ann", "Added", b'{"name":"a"}')
 
 
 def test_every_event_of_the_kernel_has_a_codec() -> None:
