@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from prometheus_client import CollectorRegistry
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
@@ -13,6 +14,7 @@ from engine.codec.xml.facts import EngineFacts
 from engine.server.auth import Caller, Gate, Refusal, Role, Trust
 from engine.server.engine_port import EnginePort
 from engine.server.serve import SCOPE_TRUST
+from engine.server.xml_execution import XmlCommands
 
 WRONG_TOKEN_DELAY_S: Final = 0.5
 """A wrong token is answered late, as the original did."""
@@ -32,10 +34,13 @@ class ServerContext:
     port: EnginePort
     gate: Gate
     facts: EngineFacts
+    commands: XmlCommands
     request_bytes_max: int = REQUEST_BYTES_MAX
     wrong_token_delay_s: float = WRONG_TOKEN_DELAY_S
     counters: dict[str, int] = field(default_factory=dict)
     """Requests by outcome, for `/metrics`."""
+    driver_metrics: CollectorRegistry | None = None
+    """Counters and histograms of the drivers."""
 
     async def admit(self, request: Request, needed: Role) -> Caller:
         """Return who asks. Raises HTTPException when the caller may not do this."""

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from engine.codec.journal import StoredEvent
-from engine.kernel.commands import Request
+from engine.codec.xml.reading import Context
+from engine.kernel.commands import ObjectRef, Request
 from engine.kernel.definitions import Include, Text
-from engine.kernel.ids import AgentUri, EventNumber, HistoryId, TaskId
+from engine.kernel.ids import AgentUri, EventNumber, HistoryId, JobKey, TaskId
 from engine.kernel.instants import Duration, Instant
 from engine.kernel.problems import Problem
 from engine.kernel.reports import AgentStatus
@@ -63,11 +64,11 @@ class Notice:
     pulse: AgentPulse | None = None
 
 
-class EngineStopping(Exception):  # noqa: N818  # the term of the field
+class EngineStopping(Exception):  # the term of the field
     """The engine is shutting down and takes no more requests."""
 
 
-class TooOld(Exception):  # noqa: N818  # a condition of the stream, not an error of ours
+class TooOld(Exception):  # a condition of the stream, not an error of ours
     """The asked-for event is no longer in the journal; begin with a snapshot."""
 
 
@@ -80,6 +81,10 @@ class HistoryQuery:
     order: str | None = None
     ids: tuple[int, ...] = ()
     since: Instant | None = None
+    below: int | None = None
+    """Only ids (task ids, history ids) smaller than this one."""
+    above: int | None = None
+    """Only ids greater than this one, and of these the smallest (newest first all the same)."""
     limit: int = 100
 
 
@@ -100,20 +105,52 @@ class EnginePort(Protocol):
         """Return the engine's present time."""
         ...
 
+    def why_not_ready(self) -> str:
+        """Return why requests are not taken just now; empty when they are."""
+        ...
+
+    def tasks_begun(self) -> Mapping[JobKey, int]:
+        """Return how many tasks of each job have begun in this life of the engine."""
+        ...
+
     async def submit(self, request: Request, by: str) -> Accepted | Problem:
         """Carry out a request; returns when its events are durable. Raises EngineStopping."""
+        ...
+
+    async def settled(self) -> None:
+        """Wait until no commit is under way; right afterwards `state` is durable."""
+        ...
+
+    def command_context(self) -> Context:
+        """Return what XML commands are read with: zone, variables, included files."""
         ...
 
     async def check_folders(self) -> None:
         """Look at the live folder now; returns when the changes are in effect."""
         ...
 
+    async def write_live_file(self, file: str, xml: str) -> None:
+        """Write a file of the live folder and look at it. Raises OSError with a sentence."""
+        ...
+
+    async def remove_live_file(self, ref: ObjectRef) -> bool:
+        """Delete the file of an object and look; False when it has none. Raises OSError."""
+        ...
+
+    async def abort(self, restart: bool) -> None:
+        """End at once: what runs here is killed, and nothing more is journaled."""
+        ...
+
+    async def rotate_logs(self) -> None:
+        """Begin a new engine log file."""
+        ...
+
     async def terminate(self, timeout: Duration | None, restart: bool) -> None:
         """Begin an orderly end: running tasks may finish (killed after `timeout`)."""
         ...
 
-    def snapshot(self) -> tuple[EventNumber, bytes]:
-        """Return the state's snapshot with the event number it is as of."""
+    async def snapshot(self) -> tuple[EventNumber, bytes]:
+        """Return the state's snapshot with the event number it is as of, all of it durable."""
         ...
 
     def notices(self, after: EventNumber) -> AsyncIterator[Notice]:

@@ -29,6 +29,9 @@ CLIENT_VARIABLES: Final = frozenset({"ENGINE", "TOKEN", "TOKEN_FILE", "THEME"})
 """Variables of the command line's clients and the cockpit, which mean nothing to the engine."""
 FOREIGN_PREFIXES: Final = ("COCKPIT_",)
 
+_LIVE_SCAN_INTERVAL = seconds(2)
+_STOP_TIMEOUT = seconds(30)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
@@ -63,11 +66,11 @@ class EngineSettings:
     """Zone of local times; None: `TZ` of the environment, or the system's zone."""
     log_level: str = "info"
     log_format: str = "text"
-    live_scan_interval: Duration = Duration(2_000)
+    live_scan_interval: Duration = _LIVE_SCAN_INTERVAL
     """How often the live folder is looked at when no change is announced."""
     request_bytes_max: int = 8 * 1024 * 1024
     """The largest request body that is read."""
-    stop_timeout: Duration = Duration(30_000)
+    stop_timeout: Duration = _STOP_TIMEOUT
     """At SIGTERM tasks of the engine's own host may end for so long before they are killed."""
     native_jobs_max: int = 16
     """Native jobs (split, sync, …) that run inside the engine at the same time."""

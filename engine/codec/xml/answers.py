@@ -16,6 +16,7 @@ from engine.codec.xml.facts import EngineFacts
 from engine.codec.xml.findings import Element, Finding
 from engine.kernel.commands import ObjectKind, ObjectRef
 from engine.kernel.definitions import Source
+from engine.kernel.ids import JobKey
 from engine.kernel.instants import IMMEDIATELY, NEVER, Instant, utc_text
 from engine.kernel.params import Params
 from engine.kernel.problems import Problem
@@ -89,7 +90,7 @@ class View:
     """By job key, newest first."""
     past_orders: Mapping[str, tuple[PastOrder, ...]] = field(default_factory=dict)
     """By chain key, newest first."""
-    tasks_begun: Mapping[str, int] = field(default_factory=dict)
+    tasks_begun: Mapping[JobKey, int] = field(default_factory=dict)
     """By job key: tasks begun in this life of the engine."""
     only_chain: str | None = None
     """`show_job job_chain=…`: the key of the chain to which orders are restricted."""

@@ -62,10 +62,10 @@ def is_listed(visible: Visible) -> bool:
 # --- job -----------------------------------------------------------------------------------------
 
 
-def job_element(view: View, job: JobState, *, in_period: bool = True) -> Element:
+def job_element(view: View, job: JobState) -> Element:
     """Return `<job>` with everything that was asked for."""
     state, definition = view.state, job.definition
-    result = element("job", **_job_attributes(view, job, in_period=in_period))
+    result = element("job", **_job_attributes(view, job))
     result.append(_job_file_part(view, job))
     if job.replacement is not None:
         result.append(element("replacement", _replacement(view, job.replacement)))
@@ -106,7 +106,7 @@ def broken_job_element(view: View, path: str) -> Element:
     return element("job", part, path=path, name=name, job=name, state="not_initialized")
 
 
-def _job_attributes(view: View, job: JobState, *, in_period: bool) -> dict[str, object]:
+def _job_attributes(view: View, job: JobState) -> dict[str, object]:
     state, definition = view.state, job.definition
     name = name_of(definition.path)
     waits_for_process = job.wait is not None and job.wait.process_class is not None
@@ -129,7 +129,7 @@ def _job_attributes(view: View, job: JobState, *, in_period: bool) -> dict[str, 
         "has_description": yes(bool(definition.description)),
         "next_start_time": moment(job.next_start) if job.next_start < NEVER else None,
         "delay_until": moment(job.delayed_until),
-        "in_period": yes_no(in_period),
+        "in_period": yes_no(job.is_open),
         "remove": yes(job.removal_held),
         "temporary": yes(definition.temporary),
         "job_chain_priority": 1 if job.key in state.nodes_of_job else None,

@@ -1,0 +1,358 @@
+"""The one command `pointsman`: no argument opens the cockpit, subcommands do the rest.
+
+What a subcommand needs is imported when it runs, so that the small ones are quick. Exit statuses:
+0 done, 1 refused or failed, 2 wrong usage or settings, 3 no engine to be reached.
+"""
+# ruff: noqa: PLR0913, PLR0917 - each option of the command line is a parameter
+
+import asyncio
+import importlib
+import inspect
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+
+from engine import __version__, cli_orders, cli_requests
+from engine.cli_client import EngineNotReachable, environment, find_engine
+from engine.cli_options import (
+    NOT_REACHABLE,
+    REFUSED,
+    USAGE,
+    DataOption,
+    EngineOption,
+    JsonOption,
+    TokenFileOption,
+)
+from engine.errors import EngineError, SettingsError
+
+app = typer.Typer(
+    name="pointsman",
+    help="Runs JobScheduler 1.x live folders across agents and SSH, with a cockpit.",
+    epilog="Exit status: 0 done, 1 refused or failed, 2 wrong usage or settings, "
+    "3 no engine to be reached.",
+    no_args_is_help=False,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(cli_orders.app, name="order")
+cli_requests.register(app)
+
+TLS_PANEL = "TLS"
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line and return the exit status."""
+    command = typer.main.get_command(app)
+    try:
+        result = command.main(list(arguments), prog_name="pointsman", standalone_mode=False)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except SettingsError as error:
+        for finding in error.findings:
+            _complain(finding)
+        return USAGE
+    except EngineNotReachable as error:
+        _complain(str(error))
+        return NOT_REACHABLE
+    except EngineError as error:
+        _complain(str(error))
+        return REFUSED
+    except BrokenPipeError:
+        # The reader of our output has gone; nothing more is to be said.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return result if isinstance(result, int) else 0
+
+
+def _complain(text: str) -> None:
+    typer.echo(f"pointsman: {text}", err=True)
+
+
+def _finished(result: Any) -> int:
+    """Return the exit status of a program part, run to its end if it is a coroutine."""
+    if inspect.iscoroutine(result):
+        result = asyncio.run(result)
+    return int(result or 0)
+
+
+# --- the cockpit ---------------------------------------------------------------------------------
+
+
+@app.callback(invoke_without_command=True)
+def cockpit(
+    context: typer.Context,
+    engine: EngineOption = None,
+    data: DataOption = None,
+    token_file: TokenFileOption = None,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> int:
+    """Run JobScheduler 1.x live folders; without a subcommand open the cockpit."""
+    if version:
+        typer.echo(f"pointsman {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is not None:
+        return 0
+    if not sys.stdout.isatty():
+        typer.echo(context.get_help())
+        raise typer.Exit(USAGE)
+    address = find_engine(
+        engine=engine, data=data, token_file=token_file, ca_file=None, environment=environment()
+    )
+    # The only place in engine/ that knows the terminal program; loaded by name.
+    cockpit_of = importlib.import_module("tui.__main__").run_cockpit
+    status = _finished(cockpit_of(str(address), address.token))
+    raise typer.Exit(status)
+
+
+# --- programs ------------------------------------------------------------------------------------
+
+
+@app.command()
+def engine(
+    config: Annotated[
+        Path,
+        typer.Option(
+            "--config",
+            metavar="FOLDER",
+            help="Folder with scheduler.xml, live/ and engine.toml, or a bare live folder.",
+        ),
+    ],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            metavar="FOLDER",
+            help="Everything the engine keeps. Default: a folder below the user's data folder.",
+        ),
+    ] = None,
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            "--listen",
+            metavar="HOST:PORT",
+            help="Listen on TCP as well as on the socket in the data folder.",
+        ),
+    ] = None,
+    raw_xml_listen: Annotated[
+        str | None,
+        typer.Option(
+            "--raw-xml-listen",
+            metavar="HOST:PORT",
+            help="Serve the raw XML protocol of JobScheduler 1.x; needs --trust-loopback.",
+        ),
+    ] = None,
+    trust_loopback: Annotated[
+        bool | None, typer.Option("--trust-loopback", help="Requests of this host need no token.")
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--token-file", metavar="FILE", help="Access tokens, a line each: [ROLE] TOKEN."
+        ),
+    ] = None,
+    agent_token_file: Annotated[
+        Path | None,
+        typer.Option("--agent-token-file", metavar="FILE", help="Token shared with the agents."),
+    ] = None,
+    allow_insecure: Annotated[
+        bool | None,
+        typer.Option(
+            "--allow-insecure", help="Listen without TLS on other addresses than loopback."
+        ),
+    ] = None,
+    tls_certificate: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Certificate chain, PEM.", rich_help_panel=TLS_PANEL),
+    ] = None,
+    tls_key: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Private key, PEM.", rich_help_panel=TLS_PANEL),
+    ] = None,
+    engine_id: Annotated[
+        str | None, typer.Option("--id", help="Name of the engine. Default: that of scheduler.xml.")
+    ] = None,
+    pause: Annotated[
+        bool | None, typer.Option("--pause", help="Start nothing until told to continue.")
+    ] = None,
+    log_level: Annotated[
+        str | None, typer.Option(help="debug, info, warning or error.", metavar="LEVEL")
+    ] = None,
+    log_format: Annotated[str | None, typer.Option(help="text or json.", metavar="FORM")] = None,
+    headless: Annotated[  # accepted, because the engine always is
+        bool, typer.Option("--headless", help="Accepted and without effect: it always is.")
+    ] = False,
+) -> None:
+    """Run the engine in the foreground until SIGTERM.
+
+    Settings come from engine.toml in the configuration folder, then POINTSMAN_... variables, then
+    these options. Tokens of the data folder are made with `pointsman token`.
+    """
+    from engine.service.settings import read_settings  # noqa: PLC0415  # only for this command
+
+    overrides = {
+        "data": data,
+        "listen": listen,
+        "raw_xml_listen": raw_xml_listen,
+        "trust_loopback": trust_loopback,
+        "token_file": token_file,
+        "agent_token_file": agent_token_file,
+        "allow_insecure": allow_insecure,
+        "tls_certificate": tls_certificate,
+        "tls_key": tls_key,
+        "id": engine_id,
+        "start_paused": pause,
+        "log_level": log_level,
+        "log_format": log_format,
+    }
+    settings = read_settings(config, overrides, environment())
+    wiring = importlib.import_module("engine.service.wiring")
+    raise typer.Exit(_finished(wiring.run_engine(settings)))
+
+
+@app.command()
+def agent(
+    listen: Annotated[
+        str, typer.Option("--listen", metavar="HOST:PORT", help="Address; port 0: a free one.")
+    ] = "127.0.0.1:4445",
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="FOLDER", help="Everything the agent keeps."),
+    ] = None,
+    trust_loopback: Annotated[
+        bool, typer.Option("--trust-loopback", help="Requests of this host need no token.")
+    ] = False,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--token-file",
+            metavar="FILE",
+            help="Token shared with the engines. Default: POINTSMAN_AGENT_TOKEN.",
+        ),
+    ] = None,
+    allow_insecure: Annotated[
+        bool,
+        typer.Option(
+            "--allow-insecure", help="Listen without TLS on other addresses than loopback."
+        ),
+    ] = False,
+    tls_certificate: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Certificate chain, PEM.", rich_help_panel=TLS_PANEL),
+    ] = None,
+    tls_key: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Private key, PEM.", rich_help_panel=TLS_PANEL),
+    ] = None,
+    tasks_max: Annotated[
+        int | None, typer.Option(min=1, help="Tasks at the same time; default: no limit.")
+    ] = None,
+    kill_script: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Called before a task and its children are killed."),
+    ] = None,
+    end_found_tasks: Annotated[
+        bool, typer.Option(help="Kill tasks of a former life instead of taking them over.")
+    ] = False,
+    leave_tasks: Annotated[
+        bool, typer.Option(help="Let tasks run on when SIGTERM ends the agent, for an upgrade.")
+    ] = False,
+    headless: Annotated[  # accepted, because the agent always is
+        bool, typer.Option("--headless", help="Accepted and without effect: it always is.")
+    ] = False,
+) -> None:
+    """Run an agent in the foreground: it runs tasks for engines on other hosts."""
+    from engine.cli_agent import agent_settings  # noqa: PLC0415  # only for this command
+
+    settings = agent_settings(
+        listen=listen,
+        data=data,
+        trust_loopback=trust_loopback,
+        token_file=token_file,
+        allow_insecure=allow_insecure,
+        tls_certificate=tls_certificate,
+        tls_key=tls_key,
+        tasks_max=tasks_max,
+        kill_script=kill_script,
+        ends_found_tasks=end_found_tasks,
+        leaves_tasks=leave_tasks,
+        environment=environment(),
+    )
+    program = importlib.import_module("engine.agent.main")
+    try:
+        status = _finished(program.run_agent(settings))
+    except OSError as error:
+        raise EngineError(f"the agent cannot listen on {listen}: {error.strerror}") from error
+    raise typer.Exit(status)
+
+
+@app.command()
+def demo(
+    headless: Annotated[
+        bool, typer.Option("--headless", help="Run the order once, print what happens, and end.")
+    ] = False,
+) -> None:
+    """Show an end-of-day run on three agents, in a private temporary place."""
+    program = importlib.import_module("engine.service.demo")
+    raise typer.Exit(_finished(program.run_demo(headless=headless)))
+
+
+# --- without an engine ---------------------------------------------------------------------------
+
+
+@app.command()
+def check(
+    folder: Annotated[
+        Path, typer.Argument(help="A live folder, or a folder with scheduler.xml and live/.")
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Report everything that is wrong with a folder of definitions; exit status 1 if errors."""
+    from engine.cli_check import findings_of  # noqa: PLC0415  # only for this command
+
+    findings = findings_of(folder)
+    errors = sum(finding["severity"] == "error" for finding in findings)
+    if as_json:
+        typer.echo(json.dumps({"findings": findings, "errors": errors}, indent=2))
+    else:
+        for finding in findings:
+            typer.echo(finding["shown"])
+        warnings = len(findings) - errors
+        typer.echo(f"{errors} errors, {warnings} warnings", err=bool(findings))
+    raise typer.Exit(REFUSED if errors else 0)
+
+
+@app.command()
+def token(
+    role: Annotated[
+        str, typer.Option(help="read-only, operator or admin.", metavar="ROLE")
+    ] = "admin",
+    name: Annotated[str, typer.Option(help="Whose token it is; shown in the log.")] = "",
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", metavar="FOLDER", help="Make it known to the engine of this data folder."
+        ),
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", metavar="FILE", help="Make it known in a token file.")
+    ] = None,
+) -> None:
+    """Make an access token and print it; the engine keeps only its SHA-256.
+
+    Without --data and --file nothing is written: put the token into a file for --token-file.
+    """
+    from engine.cli_tokens import make_token  # noqa: PLC0415  # only for this command
+
+    typer.echo(make_token(role, name, data=data, file=file))

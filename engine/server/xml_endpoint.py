@@ -1,0 +1,120 @@
+"""XML commands over HTTP: POST, and GET for commands that only show (xml-commands.md 1.3, 1.4).
+
+A failed command is answered with status 200 and `<ERROR>`: clients look there.
+"""
+
+import re
+from typing import Final
+from urllib.parse import unquote
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from engine.codec.xml.answers import SCHEMA_ERROR, answer_bytes, answer_document
+from engine.codec.xml.commands import as_element
+from engine.codec.xml.findings import Element
+from engine.kernel.problems import Problem
+from engine.server.auth import Role
+from engine.server.context import context_of
+from engine.server.xml_execution import Aborted, Client, client_with
+
+MASTER_PATH: Final = "/jobscheduler/master/api/command"
+ENGINE_PATH: Final = "/jobscheduler/engine/command"
+_FORM_TYPES: Final = frozenset(
+    {"text/plain", "application/x-www-form-urlencoded", "multipart/form-data"}
+)
+"""What a browser sends for forms: refused where the original refuses them (JS-1670)."""
+_CHARSET = re.compile(r"charset\s*=\s*\"?([A-Za-z0-9._-]+)")
+
+
+async def master_post(request: Request) -> Response:
+    """Handle POST at the path of the web service: no types of browser forms."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind in _FORM_TYPES:
+        raise HTTPException(403, f"The content type {kind} is refused; send application/xml")
+    return await _post(request)
+
+
+async def engine_post(request: Request) -> Response:
+    """Handle POST at the classic paths: whatever content type old clients send."""
+    return await _post(request)
+
+
+async def _post(request: Request) -> Response:
+    context = context_of(request)
+    caller = await context.admit(request, Role.READ_ONLY)
+    data = await context.body(request)
+    if data is None:
+        limit = context.request_bytes_max
+        problem = Problem(code=SCHEMA_ERROR, text=f"More than {limit} bytes are not read")
+        return _answer(answer_document((), context.port.now(), problem))
+    found = _CHARSET.search(request.headers.get("content-type", ""))
+    try:
+        document = await context.commands.execute(
+            data,
+            client_with(caller.role, caller.name),
+            encoding=_encoding(data, None if found is None else found[1]),
+        )
+    except Aborted:
+        return Response(status_code=204)
+    return _answer(document)
+
+
+def _encoding(data: bytes, charset: str | None) -> str | None:
+    """Return what overrules the XML declaration: a declared encoding is believed first."""
+    declared = data.lstrip().startswith(b"<?xml") and b"encoding" in data[:200]
+    return None if declared else charset
+
+
+async def get(request: Request) -> Response:
+    """Handle `GET …?command=XML`: commands that only show."""
+    context = context_of(request)
+    caller = await context.admit(request, Role.READ_ONLY)
+    others = sorted(set(request.query_params) - {"command"})
+    if others:
+        raise HTTPException(400, f"The parameter {others[0]!r} is not known; there is: command")
+    text = as_element(request.query_params.get("command", "s"))
+    return await _shown(request, text, client_with(caller.role, caller.name))
+
+
+async def get_path(request: Request) -> Response:
+    """Handle `GET /<show_state/>` of very old clients: the command is the path."""
+    context = context_of(request)
+    caller = await context.admit(request, Role.READ_ONLY)
+    text = unquote(request.url.path.lstrip("/"), errors="replace")
+    if not text.startswith("<"):
+        raise HTTPException(404, f"There is nothing at {request.url.path}")
+    return await _shown(request, text, client_with(caller.role, caller.name))
+
+
+async def _shown(request: Request, text: str, client: Client) -> Response:
+    commands = context_of(request).commands
+    document = await commands.execute(text.encode(), client, encoding="utf-8", only_shows=True)
+    error = document.find("answer/ERROR")
+    status = 200
+    if error is not None and error.get("code") == SCHEMA_ERROR:
+        status = 400
+    elif error is not None and error.get("code") == "SCHEDULER-121":
+        status = 403
+    return _answer(document, status)
+
+
+def _answer(document: Element, status: int = 200) -> Response:
+    headers = {"Cache-Control": "no-store"}
+    return Response(
+        answer_bytes(document), status, headers, media_type="application/xml; charset=utf-8"
+    )
+
+
+ROUTES: Final = [
+    Route(MASTER_PATH, master_post, methods=["POST"]),
+    Route(MASTER_PATH, get, methods=["GET"]),
+    Route(ENGINE_PATH, engine_post, methods=["POST"]),
+    Route(f"{ENGINE_PATH}/", engine_post, methods=["POST"]),
+    Route(ENGINE_PATH, get, methods=["GET"]),
+    Route("/", engine_post, methods=["POST"]),
+    Route("/{command:path}", get_path, methods=["GET"]),
+]
+"""The last two are the classic paths of JobScheduler's TCP port."""
