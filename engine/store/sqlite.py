@@ -129,9 +129,10 @@ class SqliteStore:
 
     async def verify(self) -> tuple[str, ...]:
         """See Store."""
-        findings = list(await self._reader.run(_integrity))
-        after = EventNumber((await self.bounds()).first - 1)
+        findings: list[str] = []
         try:
+            findings += await self._reader.run(_integrity)
+            after = EventNumber((await self.bounds()).first - 1)
             while events := await self.read(after, READ_EVENTS_MAX):
                 after = events[-1].number
             await self.latest_snapshot()

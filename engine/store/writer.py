@@ -76,16 +76,10 @@ class Writer:
         A StoreError (or a bug) raised by `work` undoes this job only. An error of SQLite, then or
         at the commit, undoes all jobs of the transaction.
         """
-        await self._room.acquire()
-        if self._thread is None:
-            self._room.release()
-            raise StoreUnavailable(f"{self._file} is not open")
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        answer.add_done_callback(self._answered)
-        self._queue.put(_Job(work, answer))
         try:
             async with asyncio.timeout(self._timeout_s):
-                return cast("R", await asyncio.shield(answer))
+                await self._room.acquire()
+                return cast("R", await asyncio.shield(self._hand_over(work)))
         except TimeoutError:
             raise StoreUnavailable(
                 f"{self._file}: no answer from the disk within {self._timeout_s:g} s; "
@@ -99,6 +93,15 @@ class Writer:
             return
         self._queue.put(None)
         await asyncio.to_thread(thread.join, self._timeout_s)
+
+    def _hand_over(self, work: Work[Any]) -> asyncio.Future[Any]:
+        if self._thread is None:
+            self._room.release()
+            raise StoreUnavailable(f"{self._file} is not open")
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        answer.add_done_callback(self._answered)
+        self._queue.put(_Job(work, answer))
+        return answer
 
     def _answered(self, answer: asyncio.Future[Any]) -> None:
         self._room.release()
