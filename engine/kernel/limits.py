@@ -100,3 +100,6 @@ SCRIPT_BYTES_MAX = 4_000_000
 
 NARRATION_LINES_MAX = 100_000
 """Messages waiting to be written into task logs; beyond it they are counted and left out."""
+
+HISTORY_BACKLOG_MAX = 100_000
+"""Commits whose history records wait to be written; recovery catches up with what is beyond."""

@@ -21,6 +21,11 @@ class EnginePaths:
         return self.data / "journal.sqlite3"
 
     @property
+    def histories(self) -> Path:
+        """The histories of orders and tasks, made again from the journal if they are lost."""
+        return self.data / "history.sqlite3"
+
+    @property
     def lock(self) -> Path:
         """Held by the living engine, with its process id as text."""
         return self.data / "engine.lock"

@@ -1,0 +1,108 @@
+"""Native jobs: code of ours that stands in for classes of the original's job library.
+
+Each runs as a task of this process, bounded in time and number. What it does outside can be
+repeated without harm, so a restarted engine simply runs it again under the same key.
+"""
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from pathlib import Path
+
+from engine.kernel.effects import RunNative
+from engine.kernel.ids import AgentUri, ExecutionKey
+from engine.kernel.params import value_of
+from engine.kernel.reports import NativeEnded
+from engine.kernel.state import FILE_ORDER_PARAM
+
+log = logging.getLogger(__name__)
+
+Probe = Callable[[AgentUri], Awaitable[bool]]
+Report = Callable[[NativeEnded], Awaitable[None]]
+
+
+class NativeJobDriver:
+    """Carries out the demands for native jobs."""
+
+    def __init__(self, probe: Probe, report: Report, jobs_max: int) -> None:
+        self._probe = probe
+        self._report = report
+        self._slots = asyncio.Semaphore(jobs_max)
+        self._running: dict[ExecutionKey, asyncio.Task[None]] = {}
+
+    def demands(self, runs: Collection[RunNative]) -> None:
+        """Start what is demanded and not running; end what is not demanded any more."""
+        wanted = {run.key for run in runs}
+        for key, task in list(self._running.items()):
+            if key not in wanted:
+                task.cancel()
+                del self._running[key]
+        for run in runs:
+            if run.key not in self._running:
+                self._running[run.key] = asyncio.create_task(
+                    self._run(run), name=f"native job {run.key}"
+                )
+
+    async def close(self) -> None:
+        """End everything; the next life of the engine runs it again."""
+        running = list(self._running.values())
+        self._running.clear()
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    async def _run(self, run: RunNative) -> None:
+        async with self._slots:
+            try:
+                ended = await self._carry_out(run)
+            except OSError as error:
+                ended = NativeEnded(key=run.key, succeeded=False, text=str(error))
+        await self._report(ended)
+
+    async def _carry_out(self, run: RunNative) -> NativeEnded:
+        match run.kind:
+            case "split":
+                return await self._split(run)
+            case "file_order_sink":
+                return await asyncio.to_thread(_empty_sink, run)
+            case _:
+                text = f"SCHEDULER-199 The engine cannot run native jobs of the kind {run.kind!r}"
+                return NativeEnded(key=run.key, succeeded=False, text=text)
+
+    async def _split(self, run: RunNative) -> NativeEnded:
+        """Ask all agents at once whether they are there; the probe has its own time limit."""
+        answers = await asyncio.gather(*(self._probe(agent) for agent in run.agents))
+        available = tuple(
+            agent for agent, is_there in zip(run.agents, answers, strict=True) if is_there
+        )
+        return NativeEnded(key=run.key, succeeded=True, available=available)
+
+
+def _empty_sink(run: RunNative) -> NativeEnded:
+    """Delete or move the file of a file order (orders-and-jobs.md 1.11.3)."""
+    path = value_of(run.parameters, FILE_ORDER_PARAM)
+    if not path:
+        text = "SCHEDULER-343 The order is no file order, so the sink has no file to take"
+        return NativeEnded(key=run.key, succeeded=False, text=text)
+    file = Path(path)
+    if not file.exists():
+        return NativeEnded(key=run.key, succeeded=True, text="the file has gone already")
+    target = _sink_target(run.parameters)
+    if target is None:
+        file.unlink(missing_ok=True)
+        return NativeEnded(key=run.key, succeeded=True, text="the file was removed")
+    if not target.is_dir():
+        text = f"The directory {target} to move the file to does not exist"
+        return NativeEnded(key=run.key, succeeded=False, text=text)
+    shutil.move(file, target / file.name)
+    return NativeEnded(key=run.key, succeeded=True, text=f"the file was moved to {target}")
+
+
+def _sink_target(parameters: Mapping[str, str]) -> Path | None:
+    move_to = value_of(parameters, SINK_TARGET)
+    return None if not move_to else Path(move_to)
+
+
+SINK_TARGET = "pointsman.sink.move_to"
+"""The demand's parameter with a sink's `move_to`; absent: the file is deleted."""

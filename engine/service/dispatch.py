@@ -1,0 +1,207 @@
+"""From demands to drivers: what should be going on outside, handed to who carries it out.
+
+Only tasks that a commit has touched are looked at again, so the cost of a step does not grow with
+the number of running tasks. Drivers get the whole picture and do the difference themselves;
+telling them twice is harmless.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from engine.errors import DefinitionError
+from engine.kernel.definitions import Include, Text
+from engine.kernel.demands import CHAIN_FOLDER, JOB_FOLDER, Run, agent_demands, demand_of
+from engine.kernel.effects import ForgetExecution, KeepAgent, RunNative, RunProcess
+from engine.kernel.events import Event
+from engine.kernel.events import definitions as d
+from engine.kernel.events import tasks as t
+from engine.kernel.ids import LOCAL, ExecutionKey, TaskId
+from engine.kernel.reports import LaunchFailure, Report, TaskNotLaunched
+from engine.kernel.state import State
+
+log = logging.getLogger(__name__)
+
+ReadScript = Callable[[Sequence[Text | Include]], str]
+
+
+class ProcessDriver(Protocol):
+    """Runs processes: on agents, or on the engine's own host."""
+
+    def demands(self, agents: Collection[KeepAgent], runs: Collection[RunProcess]) -> None:
+        """Take over what should be running."""
+
+    def forget(self, executions: Collection[ForgetExecution]) -> None:
+        """Drop what is kept of executions whose end the journal has."""
+
+
+class NativeDriver(Protocol):
+    """Runs native jobs."""
+
+    def demands(self, runs: Collection[RunNative]) -> None:
+        """Take over what should be running."""
+
+
+class Dispatcher:
+    """Keeps the drivers' demands in step with the state."""
+
+    def __init__(
+        self,
+        state: State,
+        local: ProcessDriver,
+        remote: ProcessDriver,
+        native: NativeDriver,
+        read_script: ReadScript,
+        live: Path,
+        report: Callable[[Report], Awaitable[None]],
+        spawn: Callable[[Awaitable[None]], None],
+        standard_environment: dict[str, str],
+    ) -> None:
+        self._state = state
+        self._local = local
+        self._remote = remote
+        self._native = native
+        self._read_script = read_script
+        self._live = live
+        self._report = report
+        self._spawn = spawn
+        self._standard_environment = standard_environment
+        self._processes: dict[TaskId, RunProcess] = {}
+        self._natives: dict[TaskId, RunNative] = {}
+        self._scripts: dict[ExecutionKey, str] = {}
+        self._agents: tuple[KeepAgent, ...] = ()
+
+    def begin(self) -> None:
+        """Tell the drivers everything: after recovery."""
+        for task in list(self._state.tasks):
+            self._look_at(task)
+        self._agents = tuple(agent_demands(self._state))
+        self._tell_local()
+        self._tell_remote()
+        self._native.demands(list(self._natives.values()))
+
+    def committed(self, events: Iterable[Event]) -> None:
+        """Tell the drivers what has changed with these events."""
+        touched: dict[TaskId, None] = {}
+        agents_changed = False
+        ended: list[TaskId] = []
+        for event in events:
+            match event:
+                case t.TaskAssigned() | t.TaskAwaitsAgent() | t.TaskKillRequested():
+                    touched[event.task] = None
+                case t.TaskStarted() | t.TaskEnded():
+                    touched[event.task] = None
+                case t.TaskClosed():
+                    touched[event.task] = None
+                    ended.append(event.task)
+                case d.ProcessClassDefined() | d.ProcessClassRemoved():
+                    agents_changed = True
+                case _:
+                    pass
+        if agents_changed:
+            self._agents = tuple(agent_demands(self._state))
+        if not touched and not agents_changed:
+            return
+        former_processes = {task: self._processes.get(task) for task in touched}
+        former_natives = {task: self._natives.get(task) for task in touched}
+        for task in touched:
+            self._look_at(task)
+        self._tell_changes(former_processes, former_natives, agents_changed=agents_changed)
+        self._forget(former_processes, ended)
+
+    # --- one task ----------------------------------------------------------------------------
+
+    def _look_at(self, task_id: TaskId) -> None:
+        task = self._state.tasks.get(task_id)
+        demand = None if task is None else demand_of(self._state, task)
+        if not isinstance(demand, Run):
+            self._processes.pop(task_id, None)
+        if not isinstance(demand, RunNative):
+            self._natives.pop(task_id, None)
+        if isinstance(demand, RunNative):
+            self._natives[task_id] = demand
+        elif isinstance(demand, Run):
+            process = self._complete(demand)
+            if process is not None:
+                self._processes[task_id] = process
+
+    def _complete(self, demand: Run) -> RunProcess | None:
+        """Return the demand with its script read; None when the task cannot start (399)."""
+        key = demand.run.key
+        script = self._scripts.get(key)
+        if script is None:
+            try:
+                script = self._script_of(demand)
+            except DefinitionError as error:
+                refusal = TaskNotLaunched(key=key, failure=LaunchFailure.REFUSED, text=str(error))
+                self._spawn(self._report(refusal))
+                return None
+            self._scripts[key] = script
+        return with_script(demand.run, script, self._environment(demand))
+
+    def _script_of(self, demand: Run) -> str:
+        if demand.refusal:
+            raise DefinitionError(demand.refusal)
+        return self._read_script(demand.parts)
+
+    def _environment(self, demand: Run) -> dict[str, str]:
+        environment = {**self._standard_environment, **demand.run.spec.environment}
+        for name in (JOB_FOLDER, CHAIN_FOLDER):
+            folder = environment.get(name)
+            if folder is not None:
+                environment[name] = str(self._live / folder.strip("/"))
+        return environment
+
+    # --- telling -----------------------------------------------------------------------------
+
+    def _tell_changes(
+        self,
+        former_processes: dict[TaskId, RunProcess | None],
+        former_natives: dict[TaskId, RunNative | None],
+        *,
+        agents_changed: bool,
+    ) -> None:
+        local = remote = False
+        for task, former in former_processes.items():
+            now = self._processes.get(task)
+            if former == now:
+                continue
+            for run in (former, now):
+                if run is not None:
+                    local = local or run.agent == LOCAL
+                    remote = remote or run.agent != LOCAL
+        if local:
+            self._tell_local()
+        if remote or agents_changed:
+            self._tell_remote()
+        if any(self._natives.get(task) != former for task, former in former_natives.items()):
+            self._native.demands(list(self._natives.values()))
+
+    def _tell_local(self) -> None:
+        self._local.demands((), [run for run in self._processes.values() if run.agent == LOCAL])
+
+    def _tell_remote(self) -> None:
+        runs = [run for run in self._processes.values() if run.agent != LOCAL]
+        self._remote.demands(self._agents, runs)
+
+    def _forget(self, former: dict[TaskId, RunProcess | None], ended: Iterable[TaskId]) -> None:
+        local: list[ForgetExecution] = []
+        remote: list[ForgetExecution] = []
+        for task in ended:
+            run = former.get(task)
+            if run is None:
+                continue
+            self._scripts.pop(run.key, None)
+            forget = ForgetExecution(key=run.key, agent=run.agent)
+            (local if run.agent == LOCAL else remote).append(forget)
+        if local:
+            self._local.forget(local)
+        if remote:
+            self._remote.forget(remote)
+
+
+def with_script(run: RunProcess, script: str, environment: dict[str, str]) -> RunProcess:
+    """Return the demand with script text and environment put in."""
+    return replace(run, spec=replace(run.spec, script=script, environment=environment))

@@ -1,0 +1,195 @@
+"""What the engine says in task logs: kernel events as messages with the original's codes.
+
+Messages go through one queue, so that they stand in a log in the order of the events; each carries
+its event number, so that an event told again after a crash is not written twice.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from engine.codec.journal import StoredEvent
+from engine.errors import StoreError
+from engine.kernel.events import Event
+from engine.kernel.events import orders as o
+from engine.kernel.events import tasks as t
+from engine.kernel.ids import OrderKey, TaskId
+from engine.kernel.instants import NEVER, Instant, utc_text
+from engine.kernel.limits import NARRATION_LINES_MAX
+from engine.kernel.state import State
+from engine.store.task_logs import TaskLogs
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begin:
+    """A task's log begins."""
+
+    task: TaskId
+    has_prefixes: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A message."""
+
+    task: TaskId
+    at: Instant
+    level: str
+    text: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish:
+    """A task's log ends."""
+
+    task: TaskId
+
+
+Entry: TypeAlias = Begin | Line | Finish
+
+
+class Narrator:
+    """Turns committed events into messages and writes them behind the loop's back."""
+
+    def __init__(self, state: State, logs: TaskLogs) -> None:
+        self._state = state
+        self._logs = logs
+        self._queue: asyncio.Queue[Entry] = asyncio.Queue()
+        self._task_of_order: dict[OrderKey, TaskId] = {}
+        self._lost = 0
+
+    def committed(self, events: Iterable[Event], rows: Iterable[StoredEvent]) -> None:
+        """Queue the messages for these events."""
+        for event, row in zip(events, rows, strict=True):
+            for entry in self._entries(event, row):
+                if self._queue.qsize() < NARRATION_LINES_MAX:
+                    self._queue.put_nowait(entry)
+                else:
+                    self._lost += 1
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        while True:
+            entry = await self._queue.get()
+            try:
+                await self._write(entry)
+            except StoreError as error:
+                log.error("A task log could not be written: %s", error)
+            finally:
+                self._queue.task_done()
+            if self._lost:
+                lost, self._lost = self._lost, 0
+                log.error("%d messages to task logs were left out: the disk is too slow", lost)
+
+    async def written(self) -> None:
+        """Wait until everything queued so far is in the logs."""
+        await self._queue.join()
+
+    async def _write(self, entry: Entry) -> None:
+        match entry:
+            case Begin():
+                await self._logs.begin(entry.task, has_prefixes=entry.has_prefixes)
+            case Line():
+                await self._logs.append_line(
+                    entry.task, entry.at, entry.level, entry.text, number=entry.number
+                )
+            case Finish():
+                await self._logs.finish(entry.task)
+
+    # --- what is said ------------------------------------------------------------------------
+
+    def _entries(self, event: Event, row: StoredEvent) -> Iterator[Entry]:
+        match event:
+            case t.TaskCreated():
+                job = self._state.jobs.get(event.job)
+                yield Begin(
+                    task=event.task,
+                    has_prefixes=job is None or not job.definition.stderr_is_error,
+                )
+                for level, text in _created(event, job.definition.path if job else event.job):
+                    yield _line(event.task, row, level, text)
+                if event.order is not None:
+                    self._task_of_order[event.order] = event.task
+            case t.TaskClosed():
+                yield Finish(task=event.task)
+                self._forget(event.task)
+            case _:
+                task = self._task_of(event)
+                said = None if task is None else _said(event)
+                if task is not None and said is not None:
+                    yield _line(task, row, *said)
+
+    def _task_of(self, event: Event) -> TaskId | None:
+        task = getattr(event, "task", None)
+        if task is not None:
+            return TaskId(task)
+        order = getattr(event, "order", None)
+        return None if order is None else self._task_of_order.get(order)
+
+    def _forget(self, task: TaskId) -> None:
+        for order in [key for key, known in self._task_of_order.items() if known == task]:
+            del self._task_of_order[order]
+
+
+def _line(task: TaskId, row: StoredEvent, level: str, text: str) -> Line:
+    return Line(task=task, at=row.at, level=level, text=text, number=row.number)
+
+
+def _created(event: t.TaskCreated, job: str) -> Iterator[tuple[str, str]]:
+    yield "info", f"SCHEDULER-930 Task {event.task} of the job {job}, cause: {event.cause.value}"
+    if event.order is not None:
+        yield "info", f"SCHEDULER-842 The task processes the order {event.order} at {event.state}"
+    for use in event.locks:
+        how = "exclusively" if use.exclusive else "shared"
+        yield "info", f"SCHEDULER-855 The lock {use.lock} is held {how}"
+
+
+def _said(event: Event) -> tuple[str, str] | None:
+    """Return level and text of the message for an event, None when it needs none."""
+    match event:
+        case t.TaskAssigned():
+            if not event.agent:
+                return None
+            return "info", f"SCHEDULER-726 The task runs on the agent {event.agent}"
+        case t.TaskAwaitsAgent():
+            return "warn", event.text
+        case t.TaskStarted():
+            return ("info", f"The process {event.pid} runs") if event.pid else None
+        case t.TaskKillRequested():
+            why = event.error_code or "SCHEDULER-728"
+            return "warn", f"{why} The task is told to end ({event.mode.value})"
+        case t.TaskWarned():
+            return "warn", f"{event.code} {event.text}"
+        case t.TaskEnded():
+            if event.error_code:
+                return "error", f"{event.error_code} {event.error_text}"
+            return "info", f"The task has ended, exit code {event.exit_code}"
+        case _:
+            return _said_of_order(event)
+
+
+def _said_of_order(event: Event) -> tuple[str, str] | None:
+    match event:
+        case o.OrderStepEnded():
+            if event.transition is o.Transition.KEEP:
+                text = f"SCHEDULER-845 The order stays at {event.state}: its job stops"
+                return "warn", text
+            result = event.transition.value
+            return "info", f"SCHEDULER-843 The step at {event.state} has ended: {result}"
+        case o.OrderSetBack():
+            when = utc_text(event.start_at) if 0 < event.start_at < NEVER else "at once"
+            return "warn", f"SCHEDULER-946 Set back for the {event.count}. time, again {when}"
+        case o.OrderNodeChanged():
+            return "info", f"The order goes to the node {event.state}"
+        case o.OrderSuspended():
+            reason = f": {event.reason}" if event.reason else ""
+            return "info", f"SCHEDULER-991 The order is suspended{reason}"
+        case o.OrderFinished():
+            return "info", f"The order has reached its end at {event.state or 'no node'}"
+        case _:
+            return None

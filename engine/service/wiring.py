@@ -1,0 +1,451 @@
+"""Builds an engine from its settings and runs it: the only place that knows all parts.
+
+Order matters. The lock comes first, then the journal; drivers learn what was going on before
+anything new is decided; requests are taken when the live folder is in effect.
+"""
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from engine import __version__
+from engine.codec.journal import StoredEvent
+from engine.codec.xml.facts import EngineFacts
+from engine.codec.xml.main_configuration import SchedulerXml, read_main_configuration
+from engine.codec.xml.reading import Context
+from engine.codec.xml.substitution import Variables
+from engine.drivers.agent_link import AgentDriver, AgentDriverSettings
+from engine.drivers.agent_link import AgentPulse as LinkPulse
+from engine.drivers.clock import SystemClock
+from engine.drivers.folder_watch import LiveFolder
+from engine.drivers.http_client import Credentials
+from engine.drivers.local import LocalDriver
+from engine.drivers.native_jobs import NativeJobDriver
+from engine.errors import EngineError, SettingsError
+from engine.kernel.commands import ApplyDefinitions, BeginEpoch
+from engine.kernel.effects import KillMode
+from engine.kernel.events import Event
+from engine.kernel.events.tasks import TaskClosed
+from engine.kernel.ids import Epoch, EventNumber, TaskId
+from engine.kernel.instants import Instant
+from engine.kernel.problems import Problem
+from engine.kernel.reports import NativeEnded, Report
+from engine.server.app import application
+from engine.server.auth import Gate, TokenFiles, Trust
+from engine.server.context import ServerContext
+from engine.server.engine_port import AgentPulse
+from engine.server.serve import Application, HttpServer, Listener, bind_tcp, bind_unix
+from engine.service.dispatch import Dispatcher
+from engine.service.engine import Engine
+from engine.service.histories import Histories
+from engine.service.logs import set_up_engine_log
+from engine.service.loop import EngineLoop
+from engine.service.narration import Narrator
+from engine.service.outputs import TaskOutputs
+from engine.service.recovery import recover
+from engine.service.settings import EngineSettings
+from engine.store.history import History
+from engine.store.lease import FolderLock
+from engine.store.sqlite import SqliteStore
+from engine.store.task_logs import TaskLogs
+
+log = logging.getLogger(__name__)
+
+_MAIN_FILE_BYTES_MAX = 16_000_000
+_DRIVER_STOP_S = 10.0
+
+
+async def run_engine(settings: EngineSettings) -> int:
+    """Run an engine until a signal or a command ends it; returns its exit status.
+
+    Raises EngineError for anything that keeps it from starting, with a sentence for a person.
+    """
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = FolderLock(settings.paths.lock)
+    lock.acquire()
+    try:
+        set_up_engine_log(settings.paths.engine_log, settings.log_level, settings.log_format)
+        async with AsyncExitStack() as stack:
+            parts = await _build(settings, stack)
+            return await _serve(settings, parts)
+    finally:
+        lock.release()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """Everything that runs."""
+
+    engine: Engine
+    dispatcher: Dispatcher
+    agents: AgentDriver
+    local: LocalDriver
+    native: NativeJobDriver
+    narrator: Narrator
+    histories: Histories
+    live: LiveFolder
+    scheduler_xml: SchedulerXml
+    epoch: Epoch
+    engine_id: str
+    zone: str
+
+
+# --- building ------------------------------------------------------------------------------------
+
+
+async def _build(settings: EngineSettings, stack: AsyncExitStack) -> _Parts:
+    paths = settings.paths
+    store = SqliteStore(paths.journal)
+    await store.open()
+    stack.push_async_callback(store.close)
+    histories = Histories(History(paths.histories))
+    await histories.open()
+    stack.push_async_callback(histories.close)
+    logs = TaskLogs(paths.logs)
+    stack.push_async_callback(logs.close)
+    epoch = await store.begin_epoch()
+    engine_id = await _engine_id(store, settings)
+    recovered = await recover(store, histories.begin, histories.seen)
+    scheduler_xml, context = _read_main(settings)
+    zone = settings.time_zone or scheduler_xml.main.time_zone or _system_zone()
+    live = LiveFolder(
+        settings.live,
+        os.environ,
+        ZoneInfo(zone),
+        engine_id=scheduler_xml.main.scheduler_id,
+        include_path=_include_path(settings, scheduler_xml),
+        main=scheduler_xml,
+        sweep_interval_s=settings.live_scan_interval / 1000,
+    )
+    clock = SystemClock()
+    outputs = TaskOutputs(logs)
+    await outputs.recover(recovered.state)
+    narrator = Narrator(recovered.state, logs)
+    spread: list[Callable[[Sequence[Event], Sequence[StoredEvent]], None]] = []
+
+    def committed(events: Sequence[Event], rows: Sequence[StoredEvent]) -> None:
+        for each in spread:
+            each(events, rows)
+
+    loop = EngineLoop(recovered.state, recovered.number, epoch, store, clock, committed)
+    engine = Engine(loop, store, clock, logs, histories, narrator, live, context)
+    agents = AgentDriver(
+        engine_id=engine_id,
+        epoch=epoch,
+        report=engine.report,
+        output=outputs.write,
+        output_offsets=outputs.offsets,
+        pulse=lambda pulse: engine.pulse(_pulse(pulse, clock.now())),
+        settings=AgentDriverSettings(
+            credentials=Credentials(token=settings.agent_token, tls=_agent_tls(settings))
+        ),
+    )
+    local = LocalDriver(
+        engine_id=engine_id,
+        epoch=epoch,
+        folder=paths.work,
+        report=engine.report,
+        output=outputs.write,
+        output_offsets=outputs.offsets,
+        http_port=None if settings.listen is None else settings.listen.port,
+    )
+
+    async def native_ended(report: NativeEnded) -> None:
+        await engine.report([report])
+
+    native = NativeJobDriver(agents.probe, native_ended, settings.native_jobs_max)
+    stack.push_async_callback(native.close)
+    background = _Background()
+    stack.push_async_callback(background.close)
+
+    async def report(report: Report) -> None:
+        await engine.report([report])
+
+    dispatcher = Dispatcher(
+        recovered.state,
+        local,
+        agents,
+        native,
+        live.read_script,
+        settings.live.absolute(),
+        report,
+        background.spawn,
+        _standard_environment(settings),
+    )
+
+    def forget_outputs(events: Sequence[Event], _rows: Sequence[StoredEvent]) -> None:
+        for event in events:
+            if isinstance(event, TaskClosed):
+                outputs.forget(event.task)
+
+    spread += [
+        engine.committed,
+        lambda events, _rows: dispatcher.committed(events),
+        forget_outputs,
+    ]
+    return _Parts(
+        engine=engine,
+        dispatcher=dispatcher,
+        agents=agents,
+        local=local,
+        native=native,
+        narrator=narrator,
+        histories=histories,
+        live=live,
+        scheduler_xml=scheduler_xml,
+        epoch=epoch,
+        engine_id=engine_id,
+        zone=zone,
+    )
+
+
+def _agent_tls(settings: EngineSettings) -> ssl.SSLContext | None:
+    """Return whom to believe at https agents: a private authority, None for the host's own."""
+    if settings.agent_ca_file is None:
+        return None
+    try:
+        return ssl.create_default_context(cafile=settings.agent_ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError((f"agent_ca_file: {settings.agent_ca_file}: {error}",)) from error
+
+
+async def _engine_id(store: SqliteStore, settings: EngineSettings) -> str:
+    """Return the identity of this journal; agents know whose tasks are whose by it."""
+    known = await store.meta("engine_id")
+    if known is None:
+        name = settings.engine_id or socket.gethostname().partition(".")[0]
+        known = f"{name}-{secrets.token_hex(4)}"
+        await store.set_meta("engine_id", known)
+    return known
+
+
+def _read_main(settings: EngineSettings) -> tuple[SchedulerXml, Context]:
+    context = Context(
+        zone=ZoneInfo(settings.time_zone or _system_zone()),
+        environment=Variables(os.environ),
+    )
+    if settings.main_file is None:
+        return SchedulerXml(), context
+    data = settings.main_file.read_bytes()[:_MAIN_FILE_BYTES_MAX]
+
+    def read_base(file: str) -> bytes:
+        return (settings.config / file).read_bytes()
+
+    found = read_main_configuration(data, settings.main_file.name, context, read_base)
+    if found.errors:
+        raise SettingsError(tuple(str(finding) for finding in found.errors))
+    for finding in found.findings:
+        log.warning("%s", finding)
+    return found, context
+
+
+def _include_path(settings: EngineSettings, scheduler_xml: SchedulerXml) -> Path:
+    return settings.config / (scheduler_xml.main.include_path or ".")
+
+
+def _system_zone() -> str:
+    """Return the name of the host's time zone, UTC when it has none."""
+    try:
+        target = str(Path("/etc/localtime").readlink())
+    except OSError:
+        return "UTC"
+    _, found, name = target.partition("zoneinfo/")
+    return name if found else "UTC"
+
+
+def _standard_environment(settings: EngineSettings) -> dict[str, str]:
+    """Return what every task is told of this engine (orders-and-jobs.md 8.2)."""
+    return {
+        "SCHEDULER_MASTER_HOST": socket.gethostname().partition(".")[0],
+        "SCHEDULER_TCP_PORT": "" if settings.listen is None else str(settings.listen.port),
+        "SCHEDULER_UDP_PORT": "",
+        "SCHEDULER_CONFIGURATION_DIRECTORY": str(settings.live.absolute()),
+        "SCHEDULER_JOB_CONFIGURATION_DIRECTORY": "",
+    }
+
+
+def _pulse(pulse: LinkPulse, now: Instant) -> AgentPulse:
+    """Return a driver's pulse with wall time in place of the boot-time clock."""
+    return AgentPulse(
+        agent=pulse.agent,
+        status=pulse.status,
+        heard_at=None if pulse.age is None else Instant(now - pulse.age),
+        heartbeat_period=pulse.period,
+        heartbeat_timeout=pulse.timeout,
+        tasks=pulse.running,
+        run_id=pulse.run_id,
+        text=pulse.text,
+    )
+
+
+class _Background:
+    """Small asynchronous errands of synchronous code."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def spawn(self, errand: Awaitable[None]) -> None:
+        """Run an errand to its end."""
+        task = asyncio.ensure_future(errand)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Drop what is still under way; it is asked for again in the next life."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+# --- running -------------------------------------------------------------------------------------
+
+
+async def _serve(settings: EngineSettings, parts: _Parts) -> int:
+    engine = parts.engine
+    stop = engine.stopping
+    running_loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        running_loop.add_signal_handler(number, _stop_by_signal, settings, engine)
+    parts.dispatcher.begin()
+    crew = [
+        asyncio.create_task(engine.loop.run(), name="loop"),
+        asyncio.create_task(parts.agents.run(), name="agents"),
+        asyncio.create_task(parts.local.run(), name="local tasks"),
+        asyncio.create_task(parts.narrator.run(), name="task logs"),
+        asyncio.create_task(parts.histories.run(), name="histories"),
+    ]
+    server = HttpServer(_application(settings, parts), _listeners(settings))
+    try:
+        await _while_alive(crew, _begin(parts))
+        await server.start()
+        engine.obstacle = ""
+        crew.append(asyncio.create_task(parts.live.run(_applying(engine)), name="live folder"))
+        log.info("Pointsman %s is ready: %s", __version__, _addresses(settings))
+        await _while_alive(crew, stop.wait())
+        engine.obstacle = "the engine is stopping"
+        if not engine.aborting:
+            await _while_alive(crew, _end_tasks(engine))
+    finally:
+        engine.feed.end()
+        await server.stop()
+        await _stop_crew(engine, parts, crew)
+    log.info("Pointsman has ended")
+    return 0
+
+
+def _stop_by_signal(settings: EngineSettings, engine: Engine) -> None:
+    engine.stop_timeout = settings.stop_timeout
+    engine.stopping.set()
+
+
+async def _begin(parts: _Parts) -> None:
+    """Begin the epoch and take over the live folder; requests come after that."""
+    engine = parts.engine
+    begin = BeginEpoch(epoch=parts.epoch, engine_id=parts.engine_id, time_zone=parts.zone)
+    await engine.submit(begin, "start")
+    found = await asyncio.to_thread(parts.live.scan, at_once=True)
+    if found is not None:
+        await _applying(engine)(found)
+
+
+def _applying(engine: Engine) -> Callable[[ApplyDefinitions], Awaitable[None]]:
+    async def apply(definitions: ApplyDefinitions) -> None:
+        reply = await engine.submit(definitions, "live folder")
+        assert not isinstance(reply, Problem), "a look at the live folder is never refused"
+        for broken in definitions.broken:
+            for finding in broken.findings:
+                log.error("%s", finding)
+
+    return apply
+
+
+async def _while_alive(crew: Sequence[asyncio.Task[None]], work: Awaitable[object]) -> None:
+    """Wait for `work`, but no longer than all parts live; a dead part ends the engine."""
+    task = asyncio.ensure_future(work)
+    await asyncio.wait([task, *crew], return_when=asyncio.FIRST_COMPLETED)
+    for part in crew:
+        if part.done():
+            task.cancel()
+            part.result()
+            raise EngineError(f"The part {part.get_name()!r} has ended by itself")
+    await task
+
+
+async def _end_tasks(engine: Engine) -> None:
+    async def kill(task: TaskId, mode: KillMode) -> None:
+        log.warning("The task %d is left running; the next start takes it over", task)
+
+    timeout_s = None if engine.stop_timeout is None else engine.stop_timeout / 1000
+    await engine.let_tasks_end(timeout_s, kill)
+
+
+async def _stop_crew(engine: Engine, parts: _Parts, crew: Sequence[asyncio.Task[None]]) -> None:
+    await engine.finish_snapshot()
+    engine.loop.inbox.close()
+    loop_task, *others = crew
+    try:
+        async with asyncio.timeout(_DRIVER_STOP_S):
+            if not loop_task.done():
+                await loop_task
+            await parts.narrator.written()
+            await parts.histories.caught_up(EventNumber(engine.number))
+    except TimeoutError:
+        log.warning("The engine ends with work in its queues; the journal has it")
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*crew, return_exceptions=True)
+
+
+# --- HTTP ----------------------------------------------------------------------------------------
+
+
+def _application(settings: EngineSettings, parts: _Parts) -> Application:
+    facts = EngineFacts(
+        version=__version__,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        started_at=parts.engine.now(),
+        http_port=None if settings.listen is None else settings.listen.port,
+        config_file="" if settings.main_file is None else str(settings.main_file),
+        live_folder=str(settings.live),
+        log_file=str(settings.paths.engine_log),
+        task_log_folder=str(settings.paths.logs),
+        database=str(settings.paths.journal),
+    )
+    tokens = [settings.paths.tokens]
+    if settings.token_file is not None:
+        tokens.append(settings.token_file)
+    own_hosts = (socket.gethostname(),)
+    gate = Gate(TokenFiles(tokens), own_hosts)
+    return application(
+        ServerContext(
+            port=parts.engine,
+            gate=gate,
+            facts=facts,
+            request_bytes_max=settings.request_bytes_max,
+        )
+    )
+
+
+def _listeners(settings: EngineSettings) -> tuple[Listener, ...]:
+    listeners = [Listener(socket=bind_unix(settings.paths.socket), trust=Trust.OWNER)]
+    if settings.listen is not None:
+        trust = Trust.LOOPBACK if settings.trust_loopback else Trust.NOBODY
+        listeners.append(Listener(socket=bind_tcp(settings.listen), trust=trust, tls=settings.tls))
+    return tuple(listeners)
+
+
+def _addresses(settings: EngineSettings) -> str:
+    addresses = [str(settings.paths.socket)]
+    if settings.listen is not None:
+        addresses.append(str(settings.listen))
+    return ", ".join(addresses)
