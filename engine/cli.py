@@ -9,13 +9,11 @@ import asyncio
 import importlib
 import inspect
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 
 from engine import __version__, cli_orders, cli_requests
@@ -45,20 +43,16 @@ app.add_typer(cli_orders.app, name="order")
 cli_requests.register(app)
 
 TLS_PANEL = "TLS"
+INTERRUPTED = 130
+"""Ended by Ctrl-C, as shells count it."""
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return the exit status."""
-    command = typer.main.get_command(app)
     try:
-        result = command.main(list(arguments), prog_name="pointsman", standalone_mode=False)
-    except click.exceptions.Exit as end:
-        return end.exit_code
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        return 130
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        app(list(arguments), prog_name="pointsman")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     except SettingsError as error:
         for finding in error.findings:
             _complain(finding)
@@ -69,11 +63,9 @@ def run(arguments: Sequence[str]) -> int:
     except EngineError as error:
         _complain(str(error))
         return REFUSED
-    except BrokenPipeError:
-        # The reader of our output has gone; nothing more is to be said.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    return result if isinstance(result, int) else 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
 
 
 def _complain(text: str) -> None:
@@ -97,13 +89,13 @@ def cockpit(
     data: DataOption = None,
     token_file: TokenFileOption = None,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-) -> int:
+) -> None:
     """Run JobScheduler 1.x live folders; without a subcommand open the cockpit."""
     if version:
         typer.echo(f"pointsman {__version__}")
         raise typer.Exit
     if context.invoked_subcommand is not None:
-        return 0
+        return
     if not sys.stdout.isatty():
         typer.echo(context.get_help())
         raise typer.Exit(USAGE)

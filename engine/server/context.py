@@ -34,13 +34,17 @@ class ServerContext:
     port: EnginePort
     gate: Gate
     facts: EngineFacts
-    commands: XmlCommands
     request_bytes_max: int = REQUEST_BYTES_MAX
     wrong_token_delay_s: float = WRONG_TOKEN_DELAY_S
     counters: dict[str, int] = field(default_factory=dict)
     """Requests by outcome, for `/metrics`."""
     driver_metrics: CollectorRegistry | None = None
     """Counters and histograms of the drivers."""
+    commands: XmlCommands = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make what follows from the fields."""
+        object.__setattr__(self, "commands", XmlCommands(self.port, self.facts))
 
     async def admit(self, request: Request, needed: Role) -> Caller:
         """Return who asks. Raises HTTPException when the caller may not do this."""
