@@ -247,6 +247,10 @@ def _search_segment(
             begin = clock.instant(day, entry.begin)
             if begin >= latest:
                 return None
+            if entry.is_point:
+                if begin >= earliest:
+                    return Found(begin, begin, begin, entry, segment.schedule)
+                continue
             found = _match(entry, begin, clock.instant(day, entry.end), segment, mode, earliest)
             if found is not None:
                 return found
@@ -257,8 +261,6 @@ def _search_segment(
 def _match(
     entry: Entry, begin: Instant, end: Instant, segment: Segment, mode: Mode, earliest: int
 ) -> Found | None:
-    if entry.is_point:
-        return Found(begin, begin, begin, entry, segment.schedule) if begin >= earliest else None
     cut_begin, cut_end = max(begin, segment.begin), min(end, segment.end)
     if cut_end <= earliest or cut_end <= cut_begin:
         return None

@@ -1,16 +1,15 @@
 """Week days, month days, ultimos: the rules that name days of a month (schedules.md 5)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
-from engine.kernel.calendar.entries import NO_ENTRIES, DaySet, Mode, day_set, merged
+from engine.kernel.calendar.entries import NO_ENTRIES, Choice, DaySet, day_set
 from engine.kernel.calendar.run_time import (
     DayPeriods,
     Month,
     MonthWeekday,
     Period,
     RunTime,
-    WhenHoliday,
 )
 
 _Key = TypeVar("_Key")
@@ -24,13 +23,15 @@ class DayRules:
 
     __slots__ = ("_month_weekdays", "_monthdays", "_selections", "_ultimos", "_weekdays")
 
-    def __init__(self, rules: RunTime | Month, default: DaySet, *, on_every_day: bool) -> None:
+    def __init__(
+        self, rules: RunTime | Month, default: tuple[Period, ...], *, on_every_day: bool
+    ) -> None:
         every_day = (DayPeriods(days=tuple(range(WEEK))),) if on_every_day else ()
         self._weekdays = _by_day(every_day or rules.weekdays, default)
         self._monthdays = _by_day(rules.monthdays, default)
         self._month_weekdays = _by_month_weekday(rules.month_weekdays, default)
         self._ultimos = _by_day(rules.ultimos, default)
-        self._selections: dict[tuple[Mode, WhenHoliday], _Selection] = {}
+        self._selections: dict[Choice, _Selection] = {}
 
     def sets(self, weekday: int, monthday: int, month_length: int) -> list[DaySet]:
         """Return the sets of a day, in the order in which equal begins are preferred."""
@@ -49,32 +50,28 @@ class DayRules:
             found.append(self._ultimos.get(month_length - monthday, NO_ENTRIES))
         return found
 
-    def month_bits(
-        self, mode: Mode, treatment: WhenHoliday, first_weekday: int, month_length: int
-    ) -> int:
-        """Return the days that a search may stop at, bit 0 for the first day of the month."""
-        key = (mode, treatment)
-        selection = self._selections.get(key)
+    def month_bits(self, choice: Choice, first_weekday: int, month_length: int) -> int:
+        """Return the days that have one of these entries, bit 0 for the first of the month."""
+        selection = self._selections.get(choice)
         if selection is None:
-            selection = self._selections[key] = _Selection(
-                weekdays=_serving(self._weekdays, mode, treatment),
-                monthdays=_serving(self._monthdays, mode, treatment),
-                month_weekdays=_serving(self._month_weekdays, mode, treatment),
-                ultimos=_serving(self._ultimos, mode, treatment),
+            selection = self._selections[choice] = _Selection(
+                weekdays=_having(choice, self._weekdays),
+                monthdays=_having(choice, self._monthdays),
+                month_weekdays=_having(choice, self._month_weekdays),
+                ultimos=_having(choice, self._ultimos),
             )
         return selection.month_bits(first_weekday, month_length)
 
-    def may_serve(self, mode: Mode, treatment: WhenHoliday) -> bool:
-        """Whether any day of any month can have an entry for this search."""
-        return any(
-            day.may_serve(mode, treatment)
-            for days in (self._weekdays, self._monthdays, self._ultimos)
-            for day in days.values()
-        ) or any(day.may_serve(mode, treatment) for day in self._month_weekdays.values())
+    def all_sets(self) -> Iterator[DaySet]:
+        """Yield the sets of all rules."""
+        yield from self._weekdays.values()
+        yield from self._monthdays.values()
+        yield from self._month_weekdays.values()
+        yield from self._ultimos.values()
 
 
 class _Selection:
-    """The days of some rules that have something for one kind of search."""
+    """The days of some rules that have one of the entries that are looked for."""
 
     __slots__ = ("_month_weekdays", "_monthdays", "_ultimos", "_weekdays")
 
@@ -109,40 +106,43 @@ class _Selection:
         return bits & ((1 << month_length) - 1)
 
 
-def general_rules(run_time: RunTime) -> tuple[DayRules, DaySet]:
-    """Return the rules outside of months with rules of their own, and the default periods."""
-    default = day_set(run_time.periods or (Period(let_run=run_time.let_run),))
+def default_periods(run_time: RunTime) -> tuple[Period, ...]:
+    """Return the periods of days that are named without periods of their own, or of all days."""
+    return run_time.periods or (Period(let_run=run_time.let_run),)
+
+
+def general_rules(run_time: RunTime) -> DayRules:
+    """Return the rules outside of months with rules of their own."""
     names_days = bool(run_time.at or run_time.dates or run_time.months or _names_days(run_time))
-    return DayRules(run_time, default, on_every_day=not names_days), default
+    return DayRules(run_time, default_periods(run_time), on_every_day=not names_days)
 
 
 def month_rules(month: Month) -> DayRules:
     """Return the rules of some months; they inherit nothing (E31)."""
-    default = day_set(month.periods or (Period(),))
-    return DayRules(month, default, on_every_day=not _names_days(month))
+    return DayRules(month, month.periods or (Period(),), on_every_day=not _names_days(month))
 
 
 def _names_days(rules: RunTime | Month) -> bool:
     return bool(rules.weekdays or rules.monthdays or rules.month_weekdays or rules.ultimos)
 
 
-def _by_day(rules: Iterable[DayPeriods], default: DaySet) -> dict[int, DaySet]:
+def _by_day(rules: Iterable[DayPeriods], default: tuple[Period, ...]) -> dict[int, DaySet]:
     named: dict[int, list[tuple[Period, ...]]] = {}
     for rule in rules:
         for day in dict.fromkeys(rule.days):
             named.setdefault(day, []).append(rule.periods)
-    return {day: merged(lists, default) for day, lists in named.items()}
+    return {day: day_set(lists, default) for day, lists in named.items()}
 
 
 def _by_month_weekday(
-    rules: Iterable[MonthWeekday], default: DaySet
+    rules: Iterable[MonthWeekday], default: tuple[Period, ...]
 ) -> dict[tuple[int, int], DaySet]:
     named: dict[tuple[int, int], list[tuple[Period, ...]]] = {}
     for rule in rules:
         for weekday in dict.fromkeys(rule.weekdays):
             named.setdefault((weekday, rule.which), []).append(rule.periods)
-    return {key: merged(lists, default) for key, lists in named.items()}
+    return {key: day_set(lists, default) for key, lists in named.items()}
 
 
-def _serving(sets: Mapping[_Key, DaySet], mode: Mode, treatment: WhenHoliday) -> tuple[_Key, ...]:
-    return tuple(key for key, day in sets.items() if day.may_serve(mode, treatment))
+def _having(choice: Choice, sets: Mapping[_Key, DaySet]) -> tuple[_Key, ...]:
+    return tuple(key for key, day in sets.items() if choice.is_in(day))

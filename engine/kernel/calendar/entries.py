@@ -64,6 +64,18 @@ _SERVED: dict[Mode, frozenset[StartKind | None]] = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Choice:
+    """Some entries of equal treatment on holidays, to be looked for on many days at once."""
+
+    entries: frozenset[Entry]
+    treatment: WhenHoliday
+
+    def is_in(self, day: "DaySet") -> bool:
+        """Whether a day has one of these entries, as long as it is no holiday."""
+        return any(entry in self.entries for entry in day.entries)
+
+
 class DaySet:
     """The entries of a day in the order of their begins, and what each search sees of them."""
 
@@ -85,27 +97,50 @@ class DaySet:
         kept = tuple(entry for entry in self.entries if entry.when_holiday is treatment)
         return self if len(kept) == len(self.entries) else DaySet(kept)
 
-    def may_serve(self, mode: Mode, treatment: WhenHoliday) -> bool:
-        """Whether a search in this mode can find an entry of this treatment, on whatever day."""
-        return any(entry.when_holiday is treatment for entry in self.view(mode)) or bool(
-            self.only(treatment).view(mode)
-        )
-
 
 NO_ENTRIES = DaySet(())
 
 
-def day_set(periods: Iterable[Period]) -> DaySet:
-    """Return the set of these periods; a begin is unique, the first one with it wins (E34, E35)."""
-    return _with_unique_begins(entry_of(period) for period in periods)
+def day_set(lists: Iterable[tuple[Period, ...]], default: tuple[Period, ...]) -> DaySet:
+    """Return the set of a day that some elements name; an empty list stands for the default.
+
+    A begin is unique in a set, the first period with it wins (E34, E35).
+    """
+    by_begin: dict[int, Entry] = {}
+    for periods in lists:
+        for period in periods or default:
+            entry = entry_of(period)
+            by_begin.setdefault(entry.begin, entry)
+    kept = sorted(by_begin.values(), key=_begin)
+    # What has no length and is no single start does nothing.
+    return DaySet(tuple(entry for entry in kept if entry.is_point or entry.begin < entry.end))
 
 
-def merged(lists: Iterable[tuple[Period, ...]], default: DaySet) -> DaySet:
-    """Return the set of a day that several elements name; an empty list stands for the default."""
-    sets = [day_set(periods) if periods else default for periods in lists]
-    if len(sets) == 1:
-        return sets[0]
-    return _with_unique_begins(entry for each in sets for entry in each.entries)
+def choices(entries: Iterable[Entry], mode: Mode) -> list[tuple[Choice, list[Choice]]]:
+    """Return what a search in this mode looks for, each with what hides it where both are.
+
+    Only `repeat` can be hidden: of overlapping periods a job uses the one with the earlier begin
+    until its end.
+    """
+    distinct = frozenset(entries)
+    if mode is not Mode.REPEAT:
+        served = _SERVED[mode]
+        wanted = frozenset(entry for entry in distinct if entry.kind in served)
+        return [(choice, []) for choice in _by_treatment(wanted)]
+    groups: dict[frozenset[Entry], set[Entry]] = {}
+    for entry in distinct:
+        if entry.kind is StartKind.REPEAT:
+            hiding = frozenset(
+                other
+                for other in distinct
+                if not other.is_point and other.begin < entry.begin and other.end >= entry.end
+            )
+            groups.setdefault(hiding, set()).add(entry)
+    return [
+        (choice, _by_treatment(hiding))
+        for hiding, hidden in groups.items()
+        for choice in _by_treatment(hidden)
+    ]
 
 
 def union(sets: Sequence[DaySet]) -> DaySet:
@@ -146,13 +181,14 @@ def entry_of(period: Period, kind: StartKind = StartKind.SINGLE) -> Entry:
     )
 
 
-def _with_unique_begins(entries: Iterable[Entry]) -> DaySet:
-    by_begin: dict[int, Entry] = {}
+def _by_treatment(entries: Iterable[Entry]) -> list[Choice]:
+    grouped: dict[WhenHoliday, set[Entry]] = {}
     for entry in entries:
-        by_begin.setdefault(entry.begin, entry)
-    kept = sorted(by_begin.values(), key=_begin)
-    # What has no length and is no single start does nothing.
-    return DaySet(tuple(entry for entry in kept if entry.is_point or entry.begin < entry.end))
+        grouped.setdefault(entry.when_holiday, set()).add(entry)
+    return [
+        Choice(entries=frozenset(group), treatment=treatment)
+        for treatment, group in grouped.items()
+    ]
 
 
 def _begin(entry: Entry) -> int:

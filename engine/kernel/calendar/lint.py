@@ -10,6 +10,7 @@ from engine.kernel.calendar.calendars import (
     CalendarUser,
     MissingSchedule,
     calendar_of,
+    once_at,
     search,
 )
 from engine.kernel.calendar.entries import Entry, Mode, StartKind, entry_of
@@ -118,15 +119,15 @@ def _empty(run_time: RunTime, calendar: Calendar, now: Instant) -> Iterator[Find
                 text="The order never starts by itself: no single_start, at or repeat lies ahead",
             )
         return
-    if not starts and (_names_starts(run_time) or not opens):
+    if not starts and not opens:
+        yield Finding(
+            kind=FindingKind.NEVER_OPEN,
+            text="Neither a period nor a start of the job lies ahead: it runs for commands only",
+        )
+    elif not starts and not once_at(calendar, now) and _names_starts(run_time):
         yield Finding(
             kind=FindingKind.NEVER_STARTS,
             text="The job never starts by itself: no start of its run time lies ahead",
-        )
-    if not opens:
-        yield Finding(
-            kind=FindingKind.NEVER_OPEN,
-            text="No period lies ahead: the job takes no orders and runs for commands only",
         )
 
 
@@ -188,12 +189,8 @@ def _substitution(
 
 
 def _names_starts(run_time: RunTime) -> bool:
-    return (
-        run_time.once
-        or bool(run_time.at)
-        or any(
-            entry_of(period).kind is not None for periods in _lists(run_time) for period in periods
-        )
+    return bool(run_time.at) or any(
+        entry_of(period).kind is not None for periods in _lists(run_time) for period in periods
     )
 
 

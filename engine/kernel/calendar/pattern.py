@@ -11,15 +11,17 @@ from datetime import date
 from functools import lru_cache
 from typing import assert_never
 
-from engine.kernel.calendar.day_rules import WEEK, general_rules, month_rules
+from engine.kernel.calendar.day_rules import WEEK, default_periods, general_rules, month_rules
 from engine.kernel.calendar.entries import (
     NO_ENTRIES,
+    Choice,
     DaySet,
     Entry,
     Mode,
     StartKind,
+    choices,
+    day_set,
     entry_of,
-    merged,
     union,
 )
 from engine.kernel.calendar.local_time import split_local_time
@@ -36,6 +38,7 @@ _MONTH_LENGTHS = {
     365: (0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31),
     366: (0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31),
 }
+_BESIDE = (-1, 0, 1)
 _POINT_MODES = frozenset({Mode.ANY, Mode.SINGLE})
 _MOVED_ON = WhenHoliday.NEXT_NON_HOLIDAY
 _MOVED_BACK = WhenHoliday.PREVIOUS_NON_HOLIDAY
@@ -55,27 +58,26 @@ class Pattern:
         "_recent",
         "_ruled_bits",
         "_rules",
-        "_treatments",
+        "_wanted",
         "_year_bits",
     )
 
     def __init__(self, run_time: RunTime, inherited: Holidays | None) -> None:
-        general, default = general_rules(run_time)
-        self._rules = [general] * 13
+        self._rules = [general_rules(run_time)] * 13
         for month in reversed(run_time.months):
             rules = month_rules(month)
             for number in month.months:
                 self._rules[number] = rules
-        self._dates = _dates_of(run_time, default)
+        self._dates = _dates_of(run_time)
         self._at = _points_of(run_time)
         self._at_bits = _bits_by_year(self._at)
         holidays = effective_holidays(run_time.holidays, inherited)
         self._holidays = frozenset(_ordinal(day) for day in holidays.dates)
         self._holiday_date_bits = _bits_by_year(self._holidays)
         self._holiday_weekdays = frozenset(holidays.weekdays)
-        self._treatments: dict[Mode, tuple[WhenHoliday, ...]] = {}
-        self._date_bits: dict[tuple[Mode, WhenHoliday], dict[int, int]] = {}
-        self._ruled_bits: dict[tuple[Mode, WhenHoliday, int, int], int] = {}
+        self._wanted: dict[Mode, list[tuple[Choice, list[Choice]]]] = {}
+        self._date_bits: dict[Choice, dict[int, int]] = {}
+        self._ruled_bits: dict[tuple[Choice, int, int], int] = {}
         self._year_bits: dict[tuple[int, Mode], int] = {}
         self._recent: dict[tuple[int, Mode], tuple[Entry, ...]] = {}
 
@@ -94,7 +96,7 @@ class Pattern:
 
         That it really does is for `entries` to say.
         """
-        if not self._used_treatments(mode) and not (self._at and mode in _POINT_MODES):
+        if not self._choices(mode) and not (self._at and mode in _POINT_MODES):
             return None
         year = date.fromordinal(day).year
         while True:
@@ -147,16 +149,14 @@ class Pattern:
             sets.insert(0, dated)
         return union(sets)
 
-    def _used_treatments(self, mode: Mode) -> tuple[WhenHoliday, ...]:
-        """Return which `when_holiday` occur among the entries that this mode sees."""
-        found = self._treatments.get(mode)
+    def _choices(self, mode: Mode) -> list[tuple[Choice, list[Choice]]]:
+        """Return what this mode looks for among the rules and dates."""
+        found = self._wanted.get(mode)
         if found is None:
-            found = self._treatments[mode] = tuple(
-                treatment
-                for treatment in WhenHoliday
-                if any(rules.may_serve(mode, treatment) for rules in dict.fromkeys(self._rules))
-                or any(day.may_serve(mode, treatment) for day in self._dates.values())
-            )
+            sets = [each for rules in dict.fromkeys(self._rules) for each in rules.all_sets()]
+            sets += self._dates.values()
+            entries = (entry for each in dict.fromkeys(sets) for entry in each.entries)
+            found = self._wanted[mode] = choices(entries, mode)
         return found
 
     # --- years as masks: bit 0 is the first of January -------------------------------------------
@@ -171,51 +171,46 @@ class Pattern:
         return found
 
     def _worked_out_bits(self, year: int, mode: Mode) -> int:
-        treatments = self._used_treatments(mode)
+        holidays = None
         if self._holidays or self._holiday_weekdays:
-            bits = self._bits_after_holidays(year, mode, treatments)
-        else:
-            bits = 0
-            for treatment in treatments:
-                bits |= self._own_bits(year, mode, treatment)
+            holidays = _with_margins(year, [self._holiday_bits(year + step) for step in _BESIDE])
+        bits = 0
+        for wanted, hiders in self._choices(mode):
+            found = self._effective_bits(year, wanted, holidays)
+            for hider in hiders:
+                found &= ~self._effective_bits(year, hider, holidays)
+            bits |= found
         if mode in _POINT_MODES:
             bits |= self._at_bits.get(year, 0)
         return bits
 
-    def _bits_after_holidays(
-        self, year: int, mode: Mode, treatments: tuple[WhenHoliday, ...]
-    ) -> int:
-        years = (year - 1, year, year + 1)
-        holidays = _with_margins(year, [self._holiday_bits(each) for each in years])
-        bits = 0
-        for treatment in treatments:
-            own = _with_margins(year, [self._own_bits(each, mode, treatment) for each in years])
-            bits |= _after_holidays(own, holidays, treatment)
+    def _effective_bits(self, year: int, choice: Choice, holidays: int | None) -> int:
+        """Return the days that have a chosen entry once holidays have had their effect."""
+        if holidays is None:
+            return self._own_bits(year, choice)
+        own = _with_margins(year, [self._own_bits(year + step, choice) for step in _BESIDE])
+        bits = _after_holidays(own, holidays, choice.treatment)
         return bits >> BRIDGED_DAYS_MAX & ((1 << _year_length(year)) - 1)
 
-    def _own_bits(self, year: int, mode: Mode, treatment: WhenHoliday) -> int:
-        """Return the days that have an entry of their own, before holidays."""
-        dated = self._date_bits.get((mode, treatment))
+    def _own_bits(self, year: int, choice: Choice) -> int:
+        """Return the days that have a chosen entry of their own, before holidays."""
+        dated = self._date_bits.get(choice)
         if dated is None:
-            dated = self._date_bits[mode, treatment] = _bits_by_year(
-                day for day, found in self._dates.items() if found.may_serve(mode, treatment)
+            dated = self._date_bits[choice] = _bits_by_year(
+                day for day, found in self._dates.items() if choice.is_in(found)
             )
-        key = (mode, treatment, _first_day(year) % WEEK, _year_length(year))
+        key = (choice, _first_day(year) % WEEK, _year_length(year))
         ruled = self._ruled_bits.get(key)
         if ruled is None:
             ruled = self._ruled_bits[key] = self._bits_of_rules(*key)
         return ruled | dated.get(year, 0)
 
-    def _bits_of_rules(
-        self, mode: Mode, treatment: WhenHoliday, first_weekday: int, year_length: int
-    ) -> int:
+    def _bits_of_rules(self, choice: Choice, first_weekday: int, year_length: int) -> int:
         bits = begin = 0
         for month, length in enumerate(_MONTH_LENGTHS[year_length]):
             if month:
-                found = self._rules[month].month_bits(
-                    mode, treatment, (first_weekday + begin) % WEEK, length
-                )
-                bits |= found << begin
+                weekday = (first_weekday + begin) % WEEK
+                bits |= self._rules[month].month_bits(choice, weekday, length) << begin
                 begin += length
         return bits
 
@@ -248,11 +243,15 @@ def effective_holidays(own: Holidays | None, inherited: Holidays | None) -> Holi
     )
 
 
-def _dates_of(run_time: RunTime, default: DaySet) -> dict[int, DaySet]:
-    named: dict[int, list[tuple[Period, ...]]] = {}
+def _dates_of(run_time: RunTime) -> dict[int, DaySet]:
+    named: dict[int, tuple[tuple[Period, ...], ...]] = {}
     for rule in run_time.dates:
-        named.setdefault(_ordinal(rule.date), []).append(rule.periods)
-    return {day: merged(lists, default) for day, lists in named.items()}
+        day = _ordinal(rule.date)
+        named[day] = (*named.get(day, ()), rule.periods)
+    # Calendars of the web interface are long lists of dates with equal periods.
+    default = default_periods(run_time)
+    sets = {lists: day_set(lists, default) for lists in dict.fromkeys(named.values())}
+    return {day: sets[lists] for day, lists in named.items()}
 
 
 def _points_of(run_time: RunTime) -> dict[int, DaySet]:

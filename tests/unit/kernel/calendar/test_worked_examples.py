@@ -65,9 +65,7 @@ class Example:
             run_time = read_run_time(root, _fail, include=_no_include)
         for name, xml in self.substitutes.items():
             path = SchedulePath(name)
-            schedules[path] = read_schedule(
-                etree.fromstring(xml), path, _fail, include=_no_include
-            )
+            schedules[path] = read_schedule(etree.fromstring(xml), path, _fail, include=_no_include)
         calendar = calendar_of(
             run_time, schedules, self.zone, self._holidays(), ZoneInfo, user=self.user
         )
