@@ -1,7 +1,8 @@
 """The journal in one SQLite file: the store of a lone engine.
 
 One thread writes and checkpoints (`engine.store.writer`), another one reads through a connection
-that cannot write. WAL with `synchronous=FULL`: every commit is synced before `append` returns.
+that cannot write. WAL with `synchronous=FULL`: every commit is synced before `append` returns. Two
+processes must never have a store open on one file: whoever opens it holds `engine.store.lease`.
 """
 
 import sqlite3
