@@ -42,7 +42,7 @@ def read_chain(reading: Reading, element: Element, path: str, source: Source | N
     states = _states(reading, places)
     nodes = [
         _node(reading, one, state, following, path)
-        for one, state, following in zip(places, states, [*states[1:], None], strict=True)
+        for one, state, following in zip(places, states, [*states, None][1:], strict=True)
         if state is not None
     ]
     completed = _completed(nodes)

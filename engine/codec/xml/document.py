@@ -209,6 +209,9 @@ def _document_type(text: str) -> int | None:
 
 
 def _parsed(text: str, file: str) -> Document | Finding:
+    if not text.strip():
+        advice = "Write the root element; is the file still being written?"
+        return Finding(file=file, text="The document is empty", advice=advice)
     parser = etree.XMLParser(
         encoding="utf-8",
         resolve_entities=False,
@@ -247,7 +250,6 @@ _ADVICE: Mapping[str, str] = MappingProxyType(
     {
         "ERR_TAG_NAME_MISMATCH": "Close each element where it was opened",
         "ERR_TAG_NOT_FINISHED": "The end of the file is missing; is it still being written?",
-        "ERR_DOCUMENT_EMPTY": "Write the root element; is the file still being written?",
         "ERR_DOCUMENT_END": "A file has exactly one root element: remove what follows it",
         "ERR_UNDECLARED_ENTITY": "Only &amp; &lt; &gt; &quot; &apos; and &#NUMBER; are known",
         "ERR_NAME_REQUIRED": "Write &amp; for & and &lt; for <, or use a CDATA section",
@@ -274,7 +276,7 @@ def _syntax_finding(error: etree.XMLSyntaxError, log: Any, text: str, file: str)
     kind = entries[0].type_name if entries else ""
     message = entries[0].message if entries else str(error.msg)
     line, column = (entries[0].line, entries[0].column) if entries else error.position
-    if text[:1] and not text.lstrip().startswith("<"):
+    if not text.lstrip().startswith("<"):
         kind, message = "", "The text does not begin with an XML element"
     # The parser counts a truncated file to one line beyond its end.
     line = min(max(line, 1), text.count("\n") + 1)

@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 from engine.codec.xml.findings import Element
 from engine.codec.xml.reading import Reading
-from engine.codec.xml.values import duration, integer
+from engine.codec.xml.values import duration, integer, positive
 from engine.kernel.definitions import (
     DEFAULT_HEARTBEAT_PERIOD,
     DEFAULT_HEARTBEAT_TIMEOUT,
@@ -90,8 +90,8 @@ def _agent(reading: Reading, element: Element) -> AgentReference | None:
 
 def _heartbeat(reading: Reading, element: Element) -> tuple[Duration, Duration] | None:
     """Return period and timeout by the rules of agents.md 1.3."""
-    given_period = reading.read(element, "http_heartbeat_period", integer, None)
-    given_timeout = reading.read(element, "http_heartbeat_timeout", integer, None)
+    given_period = reading.read(element, "http_heartbeat_period", positive, None)
+    given_timeout = reading.read(element, "http_heartbeat_timeout", positive, None)
     timeout = DEFAULT_HEARTBEAT_TIMEOUT if given_timeout is None else seconds(given_timeout)
     if given_period is not None:
         period = seconds(given_period)

@@ -67,6 +67,22 @@ def integer(text: str) -> int:
     return int(text)
 
 
+def count(text: str) -> int:
+    """Read a whole number from 0 on."""
+    number = integer(text)
+    if number < 0:
+        raise ValueError("a whole number, 0 or more")
+    return number
+
+
+def positive(text: str) -> int:
+    """Read a whole number from 1 on."""
+    number = integer(text)
+    if number < 1:
+        raise ValueError("a whole number, 1 or more")
+    return number
+
+
 def duration(text: str) -> Duration:
     """Read seconds, `HH:MM` or `HH:MM:SS`."""
     text = text.strip()
@@ -192,16 +208,6 @@ def _one_of(*words: str) -> Kind:
     return Kind(lambda text: text in words, ", ".join(words))
 
 
-def _at_least(lowest: int, allowed: str) -> Kind:
-    def accepts(text: str) -> bool:
-        try:
-            return integer(text) >= lowest
-        except ValueError:
-            return False
-
-    return Kind(accepts, allowed)
-
-
 def _any_time(text: str) -> object:
     # The zone is without meaning for the form; any will do.
     return start_at_or_period(text, UTC)
@@ -222,8 +228,8 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "name": Kind(lambda text: "/" not in text, "a name without slash"),
         "yesno": _kind(yes_no, "yes, no, true, false, 1, 0"),
         "int": _kind(integer, "a whole number"),
-        "count": _at_least(0, "a whole number, 0 or more"),
-        "positive": _at_least(1, "a whole number, 1 or more"),
+        "count": _kind(count, "a whole number, 0 or more"),
+        "positive": _kind(positive, "a whole number, 1 or more"),
         "duration": _kind(duration, "seconds, HH:MM or HH:MM:SS"),
         "duration_never": _kind(duration_or_never, "seconds, HH:MM, HH:MM:SS or never"),
         "delay_stop": _kind(delay_or_stop, "seconds, HH:MM, HH:MM:SS or STOP"),
