@@ -202,6 +202,16 @@ async def test_texts_are_cut_and_names_that_are_no_text_are_taken(history: Histo
     assert found.job.startswith("/caf")
 
 
+async def test_no_query_returns_more_rows_than_the_general_limit(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1, 6):
+        await history.apply(EventNumber(number), run(number))
+    monkeypatch.setattr("engine.store.history.HISTORY_ROWS_MAX", 3)
+    assert len(await history.order_runs(HistoryFilter(limit=100))) == 3
+    assert len(await history.tasks(HistoryFilter(limit=100, ids=(10, 20, 30, 40, 50)))) == 3
+
+
 async def test_old_rows_are_forgotten_with_their_steps(history: History) -> None:
     for number in range(1, 6):
         await history.apply(EventNumber(number), run(number))

@@ -11,6 +11,7 @@ import pytest
 
 from engine.errors import StoreCorrupt, StoreError, StoreUnavailable
 from engine.kernel.instants import Instant
+from engine.kernel.limits import STORE_GROUP_MAX, STORE_QUEUE_MAX
 from engine.store.base import NO_EVENT, NewEvent
 from engine.store.faults import translated
 from engine.store.sqlite import SqliteStore
@@ -121,6 +122,16 @@ async def test_jobs_that_wait_share_a_transaction(store: SqliteStore) -> None:
     await asyncio.gather(*(store.append(epoch, events(b"x")) for _ in range(200)))
     assert sum(groups) == 200
     assert len(groups) < 100
+    assert max(groups) <= STORE_GROUP_MAX
+
+
+async def test_callers_beyond_the_queue_wait_for_room(store: SqliteStore) -> None:
+    epoch = await store.begin_epoch()
+    count = STORE_QUEUE_MAX * 2
+    waiting = [asyncio.create_task(store.append(epoch, events(b"x"))) for _ in range(count)]
+    await asyncio.sleep(0)
+    assert store._writer._room.locked()
+    assert await asyncio.gather(*waiting) == list(range(1, count + 1))
 
 
 async def test_a_caller_that_gives_up_does_not_stop_the_others(store: SqliteStore) -> None:

@@ -177,6 +177,29 @@ async def test_the_tail_has_the_last_lines(logs: TaskLogs, count: int) -> None:
     assert piece.next_offset == piece.size
 
 
+async def test_reads_and_tails_are_bounded(logs: TaskLogs, monkeypatch: pytest.MonkeyPatch) -> None:
+    await logs.append_output(TASK, OUT, 0, b"".join(b"line %d\n" % i for i in range(100)))
+    monkeypatch.setattr("engine.store.task_logs.LOG_READ_BYTES_MAX", 100)
+    monkeypatch.setattr("engine.store.task_logs.LOG_TAIL_LINES_MAX", 3)
+    piece = await logs.read(TASK, 0, 10_000)
+    assert piece is not None
+    assert 0 < len(piece.data) <= 100
+    piece = await logs.tail(TASK, 50)
+    assert piece is not None
+    assert piece.data == b"[stdout] line 97\n[stdout] line 98\n[stdout] line 99\n"
+
+
+async def test_a_big_piece_is_taken_in_parts(
+    logs: TaskLogs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.store.task_logs.LOG_APPEND_BYTES_MAX", 10)
+    data = b"".join(b"line %d\n" % i for i in range(100))
+    assert await logs.append_output(TASK, OUT, 0, data) == len(data)
+    assert (await content(logs)).count(b"[stdout] ") == 100
+    assert await logs.append_output(TASK, OUT, 0, data) == len(data)
+    assert (await content(logs)).count(b"[stdout] ") == 100
+
+
 async def test_a_log_that_never_was_is_none(logs: TaskLogs) -> None:
     assert await logs.read(TASK, 0, 10) is None
     assert await logs.tail(TASK, 10) is None
