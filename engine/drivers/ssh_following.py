@@ -22,7 +22,7 @@ from engine.drivers.ssh_wrapper import (
     parse_reply,
     shell_command,
 )
-from engine.kernel.ids import ExecutionKey
+from engine.kernel.ids import TaskId
 from engine.kernel.sessions.exports import RETURNED_LENGTH_MAX
 from engine.kernel.sessions.identity import RunToken, fields_of
 
@@ -43,15 +43,15 @@ class Stream(Enum):
 class TaskOutput(Protocol):
     """Where the output of tasks goes: the task logs."""
 
-    async def kept(self, key: ExecutionKey, stream: Stream) -> int:
+    async def kept(self, task: TaskId, stream: Stream) -> int:
         """Return how many bytes of this stream are there already, from an earlier life."""
         ...
 
-    async def write(self, key: ExecutionKey, stream: Stream, data: bytes) -> None:
-        """Append bytes; returns when they are kept."""
+    async def write(self, task: TaskId, stream: Stream, offset: int, data: bytes) -> None:
+        """Keep bytes that begin at this offset of the stream; returns when they are kept."""
         ...
 
-    async def note(self, key: ExecutionKey, text: str) -> None:
+    async def note(self, task: TaskId, text: str) -> None:
         """Append a line of the engine's own."""
         ...
 
@@ -66,6 +66,8 @@ class Pace:
     """After a lost connection; doubles up to the backoff of the table."""
     watch_s: float = 30.0
     """Between looks at a run that is alive but has lost its own process."""
+    result_grace_s: float = 10.0
+    """How long a result may be on its way after the processes have gone."""
     reap_s: float = 1.0
     """Run directories are removed together."""
 
@@ -82,8 +84,8 @@ class State:
 class Followed:
     """Output of one run so far: offsets, first line and tails."""
 
-    def __init__(self, key: ExecutionKey, output: TaskOutput) -> None:
-        self._key = key
+    def __init__(self, task: TaskId, output: TaskOutput) -> None:
+        self._task = task
         self._output = output
         self._sizes = {Stream.STDOUT: 0, Stream.STDERR: 0}
         self._tails = {Stream.STDOUT: b"", Stream.STDERR: b""}
@@ -94,7 +96,7 @@ class Followed:
         """Return from where on output is wanted."""
         if not self._read:
             for stream in Stream:
-                self._sizes[stream] = await self._output.kept(self._key, stream)
+                self._sizes[stream] = await self._output.kept(self._task, stream)
             self._read = True
         return self._sizes[Stream.STDOUT], self._sizes[Stream.STDERR]
 
@@ -102,7 +104,8 @@ class Followed:
         """Keep a piece of output."""
         if not data:
             return
-        await self._output.write(self._key, stream, data)
+        await self.offsets()
+        await self._output.write(self._task, stream, self._sizes[stream], data)
         self._sizes[stream] += len(data)
         self._tails[stream] = (self._tails[stream] + data)[-TAIL_LENGTH:]
         if b"\n" not in self._first[stream]:

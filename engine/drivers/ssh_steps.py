@@ -40,7 +40,7 @@ from engine.drivers.ssh_wrapper import (
 )
 from engine.errors import ConnectionLost, HostKeyUnknown, LoginRefused, SshError
 from engine.kernel.effects import KillMode
-from engine.kernel.instants import FOREVER, Instant
+from engine.kernel.instants import FOREVER, Instant, seconds
 from engine.kernel.reports import (
     EndReason,
     LaunchFailure,
@@ -77,7 +77,7 @@ log = logging.getLogger(__name__)
 
 KILL_ROUNDS = 8
 """How often KILL is repeated in one breath while something is left: forks may outrun one."""
-SIGNAL_NUMBERS = {"TERM": 15, "KILL": 9}
+SIGNAL_NAMES = {9: "KILL", 15: "TERM"}
 _jitter = secrets.SystemRandom()
 
 
@@ -101,7 +101,6 @@ class _End:
 
     status: int
     returned: str
-    signal: str = ""
 
 
 class Step:
@@ -117,7 +116,7 @@ class Step:
         self._job = job
         self._world = world
         self._link = world.hosts.link(job.target)
-        self._followed = Followed(run.key, world.output)
+        self._followed = Followed(run.task, world.output)
         self._changed = asyncio.Event()
         self._before = run.before
         self._launched_at = world.now()
@@ -306,8 +305,11 @@ class Step:
             raise lost_sight(self._job, verdict.why)
         if isinstance(verdict, Gone) and self._first_gone_at is None:
             self._first_gone_at = self._world.now()
-        if self._struck and isinstance(verdict, Gone):
-            self._end = _End(status=128 + self._signal_number, returned="", signal=self._signal)
+        if isinstance(verdict, Gone) and verdict.result is None and not self._is_settled():
+            self._changed.set()
+            await self._settled.wait()  # it was one of our signals: which one is known in a moment
+        if isinstance(verdict, Gone) and verdict.result is None and self._sent:
+            self._end = _End(status=128 + self._sent[-1], returned="")
             return await self._finish()
         decision = decide(self._observe(verdict))
         match decision.deed:
@@ -328,7 +330,8 @@ class Step:
             await self._settled.wait()
         end = self._end
         assert end is not None, "only called with a result"
-        signal = self._signal if end.status == 128 + self._signal_number and self._struck else ""
+        number = end.status - 128 if end.status - 128 in self._sent else None
+        signal = SIGNAL_NAMES[number] if number is not None else ""
         remote = RemoteEnd(
             status=end.status,
             signal=signal,
@@ -339,11 +342,11 @@ class Step:
         result = step_result(remote, self._job.rules)
         returned = returned_values(end.returned)
         for text in (*result.problems, *returned.warnings):
-            await self._world.output.note(self._run.key, text)
+            await self._world.output.note(self._run.task, text)
         return TaskExited(
             key=self._run.key,
             exit_code=end.status if signal else result.exit_code,
-            signal=self._signal_number if signal else None,
+            signal=number,
             reason=EndReason.KILLED if signal else EndReason.EXITED,
             ended_at=self._world.now(),
             first_line=self._followed.first_line(Stream.STDOUT),
@@ -476,7 +479,7 @@ class Step:
         text = f"signal {act} sent to {len(pids)} process(es): " + ", ".join(
             str(member.pid) for member in pids
         )
-        await self._world.output.note(self._run.key, text)
+        await self._world.output.note(self._run.task, text)
 
     async def _look(self, act: str) -> ControlAnswer:
         settings = self._world.hosts.settings
@@ -496,16 +499,10 @@ class Step:
         return parse_control(answer.output.decode(errors="replace"))
 
     @property
-    def _struck(self) -> bool:
-        return self._terminated_at is not None or self._killed_at is not None
-
-    @property
-    def _signal(self) -> str:
-        return "KILL" if self._killed_at is not None else "TERM"
-
-    @property
-    def _signal_number(self) -> int:
-        return SIGNAL_NUMBERS[self._signal]
+    def _sent(self) -> tuple[int, ...]:
+        """Numbers of the signals that were sent; the last one is what ended the run."""
+        sent = ((15, self._terminated_at), (9, self._killed_at))
+        return tuple(number for number, at in sent if at is not None)
 
     # -- pieces -----------------------------------------------------------------------------------
 
@@ -535,6 +532,7 @@ class Step:
             mode=session.mode,
             unreachable_limit=session.unreachable_limit,
             start_grace=session.start_grace,
+            result_grace=seconds(self._world.pace.result_grace_s),
         )
 
     async def _wait_for_settled(self, wait: float) -> None:

@@ -62,6 +62,7 @@ class Observation:
     mode: SessionMode = SessionMode.NATIVE
     unreachable_limit: Duration = UNREACHABLE_LIMIT
     start_grace: Duration = START_GRACE
+    result_grace: Duration = RESULT_GRACE
 
 
 class Deed(Enum):
@@ -189,8 +190,8 @@ def _gone(seen: Observation, result: int | None, *, rebooted: bool) -> Decision:
         case StepState.OPEN:
             row = 10 if result is None else 9
             since = seen.at if seen.first_gone_at is None else seen.first_gone_at
-            if seen.at - since < RESULT_GRACE:
-                wait = ComeAgain(after=Duration(since + RESULT_GRACE - seen.at))
+            if seen.at - since < seen.result_grace:
+                wait = ComeAgain(after=Duration(since + seen.result_grace - seen.at))
                 return Decision(row=row, deed=Deed.NOTHING, order=wait)
             return _close(seen, row, rebooted=rebooted)
 
