@@ -11,16 +11,16 @@ from types import MappingProxyType
 from engine.kernel.calendar import DAY_SECONDS, LocalDate, LocalTime, WhenHoliday
 from engine.kernel.instants import Duration, parse_duration
 
-_TIME_OF_DAY = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
-_DURATION = re.compile(r"\d{1,12}(?:\.\d+)?|\d{1,6}:[0-5]\d(?::[0-5]\d)?")
-_TIME_PART = re.compile(r".*[T ]\d{1,2}:\d{2}")
+_TIME_OF_DAY = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?", re.ASCII)
+_DURATION = re.compile(r"\d{1,12}(?:\.\d+)?|\d{1,6}:[0-5]\d(?::[0-5]\d)?", re.ASCII)
+_TIME_PART = re.compile(r".*[T ]\d{1,2}:\d{2}", re.ASCII)
 _DATES = (
-    re.compile(r"(?P<year>\d{4}|\d{2})-(?P<month>\d{1,2})-(?P<day>\d{1,2})"),
-    re.compile(r"(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.(?P<year>\d{4}|\d{2})"),
-    re.compile(r"(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4}|\d{2})"),
-    re.compile(r"(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})"),
+    re.compile(r"(?P<year>\d{4}|\d{2})-(?P<month>\d{1,2})-(?P<day>\d{1,2})", re.ASCII),
+    re.compile(r"(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.(?P<year>\d{4}|\d{2})", re.ASCII),
+    re.compile(r"(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4}|\d{2})", re.ASCII),
+    re.compile(r"(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})", re.ASCII),
 )
-_LOCAL_TIME = re.compile(r"(\d{4}-\d{2}-\d{2})[T ]+(\S+)")
+_LOCAL_TIME = re.compile(r"(\d{4}-\d{2}-\d{2})[T ]+(\S+)", re.ASCII)
 _YES_NO: Mapping[str, bool] = MappingProxyType(
     {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 )
