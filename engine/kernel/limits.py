@@ -6,7 +6,7 @@ STORE_TIMEOUT_S = 60.0
 """Wait for one answer of the disk. A slow disk is waited for, a hung one must stop the engine."""
 
 STORE_QUEUE_MAX = 256
-"""Jobs waiting for the writer thread. The loop has one at a time; beside it snapshots, retention."""
+"""Jobs waiting for the writer thread. The loop has one at a time; then snapshots, retention."""
 
 STORE_GROUP_MAX = 64
 """Jobs that share one transaction, so that the first of them does not wait for ever more others."""
