@@ -78,7 +78,7 @@ def _first_order_start(calendar: Calendar, now: Instant) -> Start | None:
 def _next_order_start(
     calendar: Calendar, ended: Instant, last_start: Instant | None
 ) -> Start | None:
-    since = _searched_from(ended, last_start)
+    since = ended + 1 if last_start is None else max(ended, last_start + 1)
     found = search(calendar, Mode.ANY, since)
     if found is None:
         return None
@@ -126,8 +126,8 @@ def next_job_start(
 
     Ask when the job has become active, when its calendar has changed and when its last running task
     has ended. `last_end` is that end and counts for `repeat`; without it a period with `repeat`
-    starts at once. After `last_start` fixed starts are searched (if it is not known but `last_end`
-    is, after `now`). `once_pending`: no task of this job has started since it was loaded.
+    starts at once. Fixed starts are searched from `now`, but after `last_start` (if that is not
+    known, after `last_end`). `once_pending`: no task of this job has started since it was loaded.
     Starts by `single_start`, `at` and `absolute_repeat` happen outside of periods too (12).
     """
     starts = (
@@ -142,8 +142,8 @@ def next_job_start(
 def _single_job_start(
     calendar: Calendar, now: Instant, last_end: Instant | None, last_start: Instant | None
 ) -> Start | None:
-    known = last_end is None and last_start is None
-    single = search(calendar, Mode.SINGLE, now if known else _searched_from(now, last_start))
+    known = last_end if last_start is None else last_start
+    single = search(calendar, Mode.SINGLE, now if known is None else max(now, known + 1))
     return None if single is None else _start(single, single.start, let_run=True)
 
 
@@ -214,10 +214,6 @@ def _first_start(calendar: Calendar, instant: Instant) -> Start | None:
     if calendar.user is CalendarUser.ORDER:
         return _first_order_start(calendar, instant)
     return next_job_start(calendar, instant, once_pending=True)
-
-
-def _searched_from(now: Instant, last_start: Instant | None) -> int:
-    return now + 1 if last_start is None else max(now, last_start + 1)
 
 
 def _start(found: Found, at: int, *, let_run: bool | None = None) -> Start:

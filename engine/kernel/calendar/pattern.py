@@ -118,7 +118,8 @@ class Pattern:
     def on(self, day: int) -> DaySet:
         """Return everything a day has: `at`, its own periods, periods moved here from holidays."""
         own = self._own(day)
-        points = self._at.get(day, NO_ENTRIES)
+        seconds = self._at.get(day)
+        points = NO_ENTRIES if seconds is None else _point_set(seconds)
         if not self._holidays and not self._holiday_weekdays:
             return union((points, own))
         if self.is_holiday(day):
@@ -254,13 +255,21 @@ def _dates_of(run_time: RunTime) -> dict[int, DaySet]:
     return {day: sets[lists] for day, lists in named.items()}
 
 
-def _points_of(run_time: RunTime) -> dict[int, DaySet]:
-    named: dict[int, list[Entry]] = {}
-    for second in sorted(run_time.at):
-        day, time = split_local_time(second)
-        entry = entry_of(Period(single_start=time), StartKind.AT)
-        named.setdefault(day, []).append(entry)
-    return {day: DaySet(tuple(entries)) for day, entries in named.items()}
+def _points_of(run_time: RunTime) -> dict[int, list[int]]:
+    """Return the seconds of each day that `at` names."""
+    points: dict[int, list[int]] = {}
+    for local in run_time.at:
+        day, second = split_local_time(local)
+        points.setdefault(day, []).append(second)
+    return points
+
+
+def _point_set(seconds: list[int]) -> DaySet:
+    return DaySet(
+        tuple(
+            entry_of(Period(single_start=second), StartKind.AT) for second in sorted(set(seconds))
+        )
+    )
 
 
 def _after_holidays(own: int, holidays: int, treatment: WhenHoliday) -> int:

@@ -177,6 +177,17 @@ def test_the_repeat_of_a_period_that_has_ended_is_forgotten() -> None:
     assert start.at == time(11)
 
 
+def test_a_fixed_start_due_now_is_found_when_the_job_is_asked_again_long_after_its_last_task() -> (
+    None
+):
+    start = next_job_start(job(period(8, 9), single(9)), time(9), last_end=time(7))
+    assert start is not None
+    assert start.at == time(9)
+    start = next_job_start(job(period(8, 9), single(9)), time(9), last_end=time(9))
+    assert start is not None
+    assert start.at == time(9, day=2)
+
+
 def test_a_job_starts_repeatedly_only_while_the_repeating_period_is_its_current_one() -> None:
     overlapping = job(period(8, 10), period(9, 12, repeat=3600))
     start = next_job_start(overlapping, time(8))
