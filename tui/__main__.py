@@ -1,0 +1,108 @@
+"""Entry of the cockpit: `run_cockpit`, called lazily by the command line."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from tui.app import SCREENS, Cockpit
+from tui.client import HttpEngine
+from tui.commands import CommandProblem, Place, parse
+from tui.keys import KeysProblem
+from tui.settings import Settings, SettingsProblem, config_folder, load_settings
+from tui.theme_files import ThemeProblem
+
+GONE_CHECK_S = 2.0
+EXIT_USAGE = 2
+EXIT_TERMINAL_GONE = 129
+
+
+def run_cockpit(
+    address: str,
+    *,
+    token: str | None = None,
+    command: str = "",
+    read_only: bool | None = None,
+    theme: str | None = None,
+    **given: Any,
+) -> int:
+    """Run the cockpit on this terminal until the person leaves; return the exit status.
+
+    `address` is the path of a Unix socket or an `http(s)://` address, `command` a deep link such
+    as `:orders chain=inv*`. What is None comes from the person's settings.
+    """
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
+        return _refuse("the cockpit needs a terminal; see `pointsman --help` for commands")
+    try:
+        settings = load_settings(config_folder(), read_only=read_only, theme=theme, **given)
+        first = _first_place(command, settings)
+        app = Cockpit(HttpEngine(address, token), settings, first=first)
+    except (SettingsProblem, KeysProblem, ThemeProblem, CommandProblem) as problem:
+        return _refuse(str(problem))
+    _watch_terminal()
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_run(app, settings))
+    return app.return_code or 0
+
+
+def _refuse(text: str) -> int:
+    sys.stderr.write(f"pointsman: {text}\n")
+    return EXIT_USAGE
+
+
+def _first_place(command: str, settings: Settings) -> Place:
+    if command:
+        meant = parse(command)
+        if isinstance(meant, Place):
+            return meant
+        raise CommandProblem(f"{command!r} is not a place to begin with")
+    if settings.start_screen not in SCREENS:
+        raise SettingsProblem(f"there is no screen {settings.start_screen!r}")
+    return Place(noun=settings.start_screen)
+
+
+async def _run(app: Cockpit, settings: Settings) -> None:
+    """Run the program; leave the screen properly when the terminal or a supervisor says so."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # Set even where they were ignored: a cockpit without a terminal is of no use.
+        loop.add_signal_handler(number, app.exit, 128 + number)
+    await app.run_async(mouse=settings.mouse)
+
+
+def _watch_terminal() -> None:
+    """End the process when its terminal is gone.
+
+    With SIGHUP ignored a dead terminal makes the loop spin; only a thread can end it then.
+    """
+
+    def watch() -> None:
+        while True:
+            time.sleep(GONE_CHECK_S)
+            try:
+                is_there = os.isatty(0) and bool(os.ttyname(0))
+            except OSError:
+                is_there = False
+            if not is_there:
+                os._exit(EXIT_TERMINAL_GONE)
+
+    threading.Thread(target=watch, name="terminal watch", daemon=True).start()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `python -m tui ADDRESS [:COMMAND]`."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words:
+        return _refuse("usage: python -m tui SOCKET-OR-URL [:COMMAND]")
+    return run_cockpit(
+        words[0], token=os.environ.get("POINTSMAN_TOKEN"), command=" ".join(words[1:])
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

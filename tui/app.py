@@ -1,0 +1,471 @@
+"""The shell: places and going between them, drawing at a bounded rate, requests, notices, themes.
+
+The program has one loop that follows the engine (`tui.follower`) and one timer that draws: at most
+four times a second, and only what changed. Nothing here waits for the engine.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar
+
+from textual.app import App
+from textual.binding import Binding, BindingType
+
+from engine.kernel.ids import ChainKey, NodeState, OrderKey, TaskId, chain_key
+from engine.kernel.instants import Duration, Instant
+from engine.kernel.problems import Problem
+from tui import intents
+from tui.client import EngineAway, EngineClient, NotAdmitted
+from tui.commands import (
+    CommandProblem,
+    Doing,
+    Place,
+    all_names,
+    for_help,
+    parse,
+)
+from tui.follower import Follower, system_now
+from tui.intents import Intent
+from tui.keys import ACTIONS, Action
+from tui.mirror import LinkStatus, Mirror
+from tui.screens.base import CockpitScreen, Look
+from tui.screens.graph import GraphScreen
+from tui.screens.help import HelpPage
+from tui.screens.lists import AgentsScreen, ChainsScreen, OrdersScreen, TasksScreen
+from tui.screens.log import LogScreen
+from tui.screens.order import OrderScreen
+from tui.screens.starting import start_at_once
+from tui.settings import Settings
+from tui.theme_files import NO_COLOUR_THEME, ThemeFile, ThemeProblem, load_theme, theme_names
+from tui.views.frame import notice_line
+from tui.views.glyphs import Glyphs
+from tui.views.help import help_lines
+from tui.views.order import find_order
+from tui.views.rows import RowKey
+from tui.views.scene import Scene
+from tui.views.starting import parse_start
+from tui.views.text import Line
+from tui.widgets.form import Entered, StartForm
+from tui.widgets.palette import Palette, glyphs_of, textual_theme
+from tui.widgets.question import Question
+
+DRAW_S = 0.25
+"""Redraws for data: four a second."""
+MOVED_SHOWN = Duration(1_000)
+NOTICE_S = 4.0
+NOTICE_BAD_S = 10.0
+HISTORY_MAX = 50
+NARROWEST = (60, 16)
+
+SCREENS: dict[str, Callable[["Cockpit"], CockpitScreen]] = {
+    "chains": ChainsScreen,
+    "chain": GraphScreen,
+    "orders": OrdersScreen,
+    "order": OrderScreen,
+    "tasks": TasksScreen,
+    "agents": AgentsScreen,
+    "log": LogScreen,
+}
+
+
+class Cockpit(App[int], inherit_bindings=False):
+    """The terminal program."""
+
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "quit", show=False, priority=True)]
+    CSS = """
+    Screen { scrollbar-size: 0 0; }
+    Toast { max-width: 76; }
+    """
+
+    def __init__(
+        self,
+        client: EngineClient,
+        settings: Settings,
+        *,
+        first: Place | None = None,
+        now: Callable[[], Instant] = system_now,
+    ) -> None:
+        theme = _theme_for(settings)
+        super().__init__(ansi_color=True if theme.ansi else None)
+        self.client = client
+        self.settings = settings
+        self.mirror = Mirror()
+        self.follower = Follower(client, self.mirror, now=now)
+        self.actions: tuple[Action, ...] = settings.actions or ACTIONS
+        self.shows_header = True
+        self.shows_crumbs = True
+        self.shows_strip = True
+        self._first = first or Place(noun=settings.start_screen)
+        self._made: dict[str, CockpitScreen] = {}
+        self._past: list[Look] = []
+        self._future: list[Look] = []
+        self._asked: dict[object, str] = {}
+        self._drawn_second = 0
+        self._notice: tuple[str, bool, float] = ("", False, 0.0)
+        self._theme_file = theme
+        self.palette = Palette(theme, no_colour=self.no_color)
+        self._glyphs: Glyphs = glyphs_of(theme, ascii_only=settings.ascii_only)
+        self.animation_level = "none"
+
+    # --- life --------------------------------------------------------------------------------
+
+    def on_mount(self) -> None:
+        """Show the first screen, then begin to follow the engine."""
+        self.register_theme(textual_theme(self._theme_file))
+        self.theme = self._theme_file.name
+        self.title = "pointsman"
+        self._show(Look(place=self._first))
+        self.set_interval(DRAW_S, self._draw)
+        self.run_worker(self.follower.run(), group="follower", exit_on_error=False)
+
+    async def action_quit(self) -> None:
+        """Leave."""
+        self.leave()
+
+    def leave(self) -> None:
+        """End the program; the engine goes on."""
+        self.exit(0)
+
+    async def on_unmount(self) -> None:
+        """Let go of the connection."""
+        await self.client.close()
+
+    # --- drawing -----------------------------------------------------------------------------
+
+    def scene(self) -> Scene:
+        """Return what there is to see now."""
+        return Scene(
+            mirror=self.mirror,
+            now=self.follower.now(),
+            glyphs=self._glyphs,
+            asked=self._asked,
+            allowed=not self.settings.read_only,
+        )
+
+    def _draw(self) -> None:
+        """Draw when something changed, or when the clock did."""
+        now = self.follower.now()
+        self.mirror.forget_moves(Instant(now - MOVED_SHOWN))
+        second = now // 1000
+        changes = self.mirror.take_changes()
+        if not changes and second == self._drawn_second:
+            return
+        self._drawn_second = second
+        current = self._current()
+        if current is not None:
+            current.draw(changes)
+
+    def _current(self) -> CockpitScreen | None:
+        return next(
+            (one for one in reversed(self.screen_stack) if isinstance(one, CockpitScreen)), None
+        )
+
+    def who(self) -> str:
+        """Return the person and their rights, for the header."""
+        return f"{self.settings.person} {'ro' if self.settings.read_only else 'rw'}"
+
+    # --- places ------------------------------------------------------------------------------
+
+    def go(self, place: Place, *, key: RowKey | None = None) -> None:
+        """Show another place; this one can be come back to."""
+        current = self._current()
+        if current is not None:
+            self._past.append(current.look())
+            del self._past[:-HISTORY_MAX]
+        self._future.clear()
+        self._show(Look(place=place, key=key))
+
+    def go_back(self, steps: int = 1) -> bool:
+        """Go back (or forward, negative); False when there is nothing."""
+        source, target = (self._past, self._future) if steps > 0 else (self._future, self._past)
+        if not source:
+            return False
+        current = self._current()
+        if current is not None:
+            target.append(current.look())
+        self._show(source.pop())
+        return True
+
+    def go_last(self) -> None:
+        """Go to the place shown before this one; again: come back."""
+        current = self._current()
+        if not self._past or current is None:
+            return
+        here = current.look()
+        there = self._past.pop()
+        self._past.append(here)
+        self._show(there)
+
+    def _show(self, look: Look) -> None:
+        noun = look.place.noun
+        made = self._made.get(noun)
+        if made is None:
+            made = self._made[noun] = SCREENS[noun](self)
+            self.install_screen(made, noun)
+        made.open_place(look.place, look)
+        if self._current() is None:
+            self.push_screen(made)
+        elif self.screen is not made:
+            self.switch_screen(made)
+
+    # --- asking the engine -------------------------------------------------------------------
+
+    def ask(self, asked: Sequence[Intent]) -> None:
+        """Send requests, one after the other; tell in one line what became of them."""
+        if self.settings.read_only:
+            self.say("read-only: nothing was sent", bad=True)
+            return
+        if self.mirror.link.status is not LinkStatus.LIVE:
+            self.say("the engine is away: nothing was sent", bad=True)
+            return
+        for intent in asked:
+            self._asked[intent.subject] = intent.what
+        self.run_worker(self._ask_all(list(asked)), group="asking", exit_on_error=False)
+
+    async def _ask_all(self, asked: list[Intent]) -> None:
+        refused: list[tuple[Intent, str]] = []
+        created = ""
+        for intent in asked:
+            try:
+                answer = await self.client.ask(intent.request)
+            except (EngineAway, NotAdmitted) as away:
+                refused.append((intent, str(away)))
+            else:
+                if isinstance(answer, Problem):
+                    refused.append((intent, str(answer)))
+                else:
+                    created = answer.subject or created
+            finally:
+                self._asked.pop(intent.subject, None)
+        self._tell(asked, refused, created)
+
+    def _tell(self, asked: list[Intent], refused: list[tuple[Intent, str]], created: str) -> None:
+        if not refused:
+            what = asked[0].what if len(asked) == 1 else f"{len(asked)} requests"
+            self.say(f"{what}: done{f', {created}' if created else ''}")
+        elif len(asked) == 1:
+            self.say(f"{asked[0].what}: refused: {refused[0][1]}", bad=True)
+        else:
+            done = len(asked) - len(refused)
+            self.say(
+                f"{done} of {len(asked)} done, {len(refused)} refused: "
+                f"{refused[0][0].what}: {refused[0][1]}",
+                bad=True,
+            )
+
+    def confirm(
+        self,
+        title: str,
+        consequences: Sequence[Line],
+        yes: str,
+        act: Callable[[], None],
+        *,
+        counted: int = 0,
+    ) -> None:
+        """Ask first, act after a yes."""
+
+        def answered(answer: bool | None) -> None:
+            if answer:
+                act()
+
+        self.push_screen(
+            Question(self.palette, title, consequences, yes=yes, counted=counted), answered
+        )
+
+    def show_form(self, form: StartForm, start: Callable[[Entered], None]) -> None:
+        """Show a form; `start` gets what was entered."""
+
+        def entered(what: Entered | None) -> None:
+            if what is not None:
+                start(what)
+
+        self.push_screen(form, entered)
+
+    # --- words -------------------------------------------------------------------------------
+
+    def say(self, text: str, *, bad: bool = False) -> None:
+        """Show a notice for a few seconds, in the line above the detail."""
+        self._notice = (text, bad, self._clock() + (NOTICE_BAD_S if bad else NOTICE_S))
+        self._frame()
+
+    def notice_line(self, width: int) -> Line | None:
+        """Return the last notice, while it is fresh."""
+        text, bad, until = self._notice
+        if self._clock() >= until:
+            return None
+        return notice_line(text, self._glyphs, width, bad=bad)
+
+    def _clock(self) -> float:
+        return time.monotonic()
+
+    def _frame(self) -> None:
+        current = self._current()
+        if current is not None and current.is_mounted:
+            current.draw_frame(self.scene())
+
+    def copy(self, text: str, what: str) -> None:
+        """Put a text on the terminal's clipboard."""
+        self.copy_to_clipboard(text)
+        self.say(f"copied {what}, {len(text.encode())} bytes")
+
+    def show_help(self, title: str, actions: Sequence[Action]) -> None:
+        """Show all keys of a screen."""
+        lines = help_lines(
+            title, actions, for_help(), self._glyphs, allowed=not self.settings.read_only
+        )
+        self.push_screen(HelpPage(self.palette, f"help: {title}", lines))
+
+    def resynchronise(self) -> None:
+        """Take a fresh snapshot."""
+        self.follower.resynchronise()
+
+    # --- commands ----------------------------------------------------------------------------
+
+    def command(self, text: str) -> None:
+        """Carry out a command line."""
+        try:
+            meant = parse(text)
+            if isinstance(meant, Place):
+                self.go(meant)
+            else:
+                self._do(meant)
+        except (CommandProblem, ThemeProblem, ValueError) as problem:
+            self.say(str(problem), bad=True)
+
+    def _do(self, doing: Doing) -> None:
+        words = doing.words
+        match doing.verb:
+            case "quit":
+                self.leave()
+            case "help":
+                current = self._current()
+                if current is not None:
+                    current.do_help()
+            case "theme":
+                self.use_theme(words[0] if words else "")
+            case "start":
+                self._start(words)
+            case "suspend" | "resume":
+                order = self._order_named(words)
+                self.ask([intents.set_suspended(order, suspended=doing.verb == "suspend")])
+            case "kill":
+                if not words or not words[0].isdecimal():
+                    raise CommandProblem("kill needs a task number")
+                current = self._current()
+                acting = getattr(current, "acting", None)
+                if acting is not None:
+                    acting.kill([TaskId(int(words[0]))])
+            case _:
+                raise CommandProblem(f"{doing.verb} is not known")
+
+    def _order_named(self, words: Sequence[str]) -> OrderKey:
+        if not words:
+            raise CommandProblem("which order? type its id, or chain,id")
+        found = find_order(self.scene(), words[0])
+        if found is None:
+            raise CommandProblem(f"no order, or more than one, is called {words[0]!r}")
+        return found
+
+    def chain_named(self, name: str) -> ChainKey:
+        """Return the chain of a name or path. Raises CommandProblem."""
+        state = self.mirror.state
+        key = chain_key(name)
+        if key in state.chains:
+            return key
+        found = [k for k in state.chains if self.mirror.chain_name(k).casefold() == name.casefold()]
+        if len(found) != 1:
+            raise CommandProblem(f"there is no chain {name!r}")
+        return found[0]
+
+    def _start(self, words: Sequence[str]) -> None:
+        if not words:
+            raise CommandProblem("which chain? start CHAIN name=value … at=14:30")
+        chain = self.chain_named(words[0])
+        if len(words) == 1:
+            start_at_once(self, chain)
+            return
+        params: dict[str, str] = {}
+        options: dict[str, str] = {}
+        for word in words[1:]:
+            name, sign, value = word.partition("=")
+            if not sign:
+                raise CommandProblem(f"{word!r}: write name=value")
+            if name.startswith("--"):
+                options[name[2:]] = value
+            elif name == "at":
+                options["at"] = value
+            else:
+                params[name] = value
+        self.ask(
+            [
+                intents.start_order(
+                    chain,
+                    order_id=options.get("id", ""),
+                    params=params,
+                    at=parse_start(options.get("at", "now"), self.follower.now()),
+                    state=NodeState(options["from"]) if "from" in options else None,
+                    end_state=NodeState(options["until"]) if "until" in options else None,
+                    priority=int(options.get("priority", "0")),
+                    suspended=options.get("suspended", "no") == "yes",
+                )
+            ]
+        )
+
+    def candidates(self, head: str) -> Iterable[str]:
+        """Return words that may come next in a command line."""
+        words = head.split()
+        if not words:
+            return sorted(all_names())
+        state = self.mirror.state
+        match words[0]:
+            case "chain" | "graph" | "start" if len(words) == 1:
+                return sorted(self.mirror.chain_name(key) for key in state.chains)
+            case "order" | "suspend" | "resume":
+                return sorted(key.id for key in state.orders)
+            case "log" | "kill":
+                return [str(task) for task in sorted(state.tasks, reverse=True)]
+            case "theme":
+                return theme_names(self.settings.themes_folder)
+            case "start":
+                chain = next(
+                    (k for k in state.chains if self.mirror.chain_name(k) == words[1]), None
+                )
+                orders = state.orders_of_chain.get(chain, {}) if chain is not None else {}
+                names = {name for key in orders for name in state.orders[key].definition.params}
+                return sorted(f"{name}=" for name in names)
+            case _:
+                return ()
+
+    def show_palette(self) -> None:
+        """Offer everything by name: the command line with its completions."""
+        current = self._current()
+        if current is not None:
+            current.do_command()
+
+    # --- themes ------------------------------------------------------------------------------
+
+    def use_theme(self, name: str) -> None:
+        """Change the theme. Raises ThemeProblem; the present one stays then."""
+        if not name:
+            names = " ".join(theme_names(self.settings.themes_folder))
+            raise CommandProblem(f"themes: {names}")
+        self.take_theme(load_theme(name, self.settings.themes_folder))
+
+    def take_theme(self, theme: ThemeFile) -> None:
+        """Show everything in this theme."""
+        self._theme_file = theme
+        self.palette = Palette(theme, no_colour=self.no_color)
+        self._glyphs = glyphs_of(theme, ascii_only=self.settings.ascii_only)
+        self.register_theme(textual_theme(theme))
+        self.ansi_color = True if theme.ansi else None
+        self.theme = theme.name
+        for made in self._made.values():
+            if made.is_mounted:
+                made.repaint()
+
+
+def _theme_for(settings: Settings) -> ThemeFile:
+    if settings.no_colour:
+        return load_theme(NO_COLOUR_THEME, settings.themes_folder)
+    return load_theme(settings.theme, settings.themes_folder)

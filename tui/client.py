@@ -1,0 +1,393 @@
+"""The engine over HTTP: a Unix socket or an address. The only place for httpx.
+
+Everything that goes out has a time limit. What comes back is parsed here, once; whoever calls sees
+kernel values. Importing this module is cheap: httpx and the codecs are loaded with the first call.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from engine.errors import CodecError
+from engine.kernel.commands import Request
+from engine.kernel.ids import (
+    AgentUri,
+    EventNumber,
+    HistoryId,
+    JobKey,
+    NodeState,
+    OrderId,
+    OrderKey,
+    TaskId,
+    chain_key,
+    job_key,
+)
+from engine.kernel.instants import Duration, Instant, from_datetime
+from engine.kernel.problems import Problem
+from engine.kernel.reports import AgentStatus
+from engine.kernel.state import State
+from tui.mirror import AgentPulse, Fact, FinishedRun, FinishedTask
+
+if TYPE_CHECKING:
+    import httpx
+
+ANSWER_S = 20.0
+"""For everything but the event stream."""
+CONNECT_S = 5.0
+SILENCE_S = 40.0
+"""The engine sends a sign of life every 15 s; a stream silent for so long is dead."""
+HISTORY_MAX = 500
+
+
+class EngineAway(Exception):  # says what is the case
+    """The engine cannot be reached, or has gone; the text says why."""
+
+
+class NotAdmitted(Exception):  # says what is the case
+    """The engine answers, but does not let us in."""
+
+
+class SnapshotNeeded(Exception):  # says what to do
+    """The stream cannot go on from where we are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The whole state as of one event."""
+
+    state: State
+    number: EventNumber
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """A request was carried out."""
+
+    number: EventNumber
+    subject: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogPart:
+    """A piece of a task's log."""
+
+    text: str
+    offset: int
+    next_offset: int
+    complete: bool
+
+
+class EngineClient(Protocol):
+    """What the cockpit needs of an engine."""
+
+    @property
+    def address(self) -> str:
+        """Where the engine is, for people."""
+        ...
+
+    async def snapshot(self) -> Snapshot:
+        """Return the whole state. Raises EngineAway, NotAdmitted."""
+        ...
+
+    async def pulses(self) -> tuple[Instant, list[AgentPulse]]:
+        """Return the engine's time and the last sign of life of each agent."""
+        ...
+
+    def notices(self, after: EventNumber) -> AsyncIterator[Fact | AgentPulse]:
+        """Follow events and pulses. Raises EngineAway, SnapshotNeeded, NotAdmitted."""
+        ...
+
+    async def ask(self, request: Request) -> Accepted | Problem:
+        """Have a request carried out. Raises EngineAway."""
+        ...
+
+    async def task_log(self, task: TaskId, offset: int, limit: int) -> LogPart | None:
+        """Return a piece of a log; a negative offset counts from the end."""
+        ...
+
+    async def past_runs(self) -> list[FinishedRun]:
+        """Return finished runs of orders, newest first."""
+        ...
+
+    async def past_tasks(self) -> list[FinishedTask]:
+        """Return finished tasks, newest first."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+class HttpEngine:
+    """An engine behind a Unix socket or an `http://` address."""
+
+    def __init__(self, address: str, token: str | None = None) -> None:
+        self._address = address
+        self._token = token
+        self._client: httpx.AsyncClient | None = None
+
+    @property
+    def address(self) -> str:
+        """Where the engine is, for people."""
+        return self._address
+
+    @property
+    def _is_url(self) -> bool:
+        return self._address.startswith(("http://", "https://"))
+
+    async def _http(self) -> "httpx.AsyncClient":
+        if self._client is None:
+            self._client = await asyncio.to_thread(self._build)
+        return self._client
+
+    def _build(self) -> "httpx.AsyncClient":
+        import httpx  # noqa: PLC0415  # the first frame does not wait for it
+
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        transport = None if self._is_url else httpx.AsyncHTTPTransport(uds=self._address)
+        base = self._address if self._is_url else "http://engine"
+        return httpx.AsyncClient(
+            base_url=base,
+            headers=headers,
+            transport=transport,
+            timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
+            # The engine is near or behind a proxy of its own; the environment's is for the web.
+            trust_env=False,
+        )
+
+    async def _get(self, path: str, **query: Any) -> "httpx.Response":
+        import httpx  # noqa: PLC0415
+
+        client = await self._http()
+        try:
+            answer = await client.get(path, params=query)
+        except (httpx.HTTPError, OSError) as error:
+            raise EngineAway(_reason(error)) from error
+        return _admitted(answer)
+
+    async def snapshot(self) -> Snapshot:
+        """Return the whole state. Raises EngineAway, NotAdmitted."""
+        answer = _found(await self._get("/api/snapshot"))
+        number = EventNumber(int(answer.headers.get("X-Event-Number", "0")))
+        try:
+            state = await asyncio.to_thread(_decode_state, answer.content)
+        except CodecError as error:
+            raise EngineAway(f"its snapshot cannot be read: {error}") from error
+        return Snapshot(state=state, number=number)
+
+    async def pulses(self) -> tuple[Instant, list[AgentPulse]]:
+        """Return the engine's time and the last sign of life of each agent."""
+        data = _found(await self._get("/api/agents")).json()
+        now = _instant(data.get("time")) or Instant(0)
+        return now, [_pulse_of_row(row) for row in data["agents"] if "heartbeat_period_ms" in row]
+
+    async def notices(self, after: EventNumber) -> AsyncIterator[Fact | AgentPulse]:
+        """Follow events and pulses. Raises EngineAway, SnapshotNeeded, NotAdmitted."""
+        import httpx  # noqa: PLC0415
+        import httpx_sse  # noqa: PLC0415
+
+        client = await self._http()
+        timeout = httpx.Timeout(SILENCE_S, connect=CONNECT_S)
+        decode = _Decoder()
+        try:
+            async with httpx_sse.aconnect_sse(
+                client, "GET", "/api/events", params={"after": after}, timeout=timeout
+            ) as source:
+                if source.response.status_code == httpx.codes.GONE:
+                    raise SnapshotNeeded
+                _found(_admitted(source.response))
+                async for frame in source.aiter_sse():
+                    notice = decode.notice(frame.event, frame.data)
+                    if notice is not None:
+                        yield notice
+        except (httpx.HTTPError, httpx_sse.SSEError, OSError) as error:
+            raise EngineAway(_reason(error)) from error
+        except CodecError as error:
+            raise SnapshotNeeded from error
+
+    async def ask(self, request: Request) -> Accepted | Problem:
+        """Have a request carried out. Raises EngineAway."""
+        import httpx  # noqa: PLC0415
+
+        from engine.codec.json_api import REQUESTS  # noqa: PLC0415
+        from engine.codec.records import dump_json  # noqa: PLC0415
+
+        client = await self._http()
+        body = dump_json(REQUESTS.to_builtins(request))  # type: ignore[arg-type]  # public ones only
+        try:
+            answer = await client.post(
+                "/api/command", content=body, headers={"Content-Type": "application/json"}
+            )
+            data = answer.json()
+        except (httpx.HTTPError, OSError) as error:
+            raise EngineAway(_reason(error)) from error
+        except ValueError as error:
+            raise EngineAway(f"its answer has the status {answer.status_code}") from error
+        if "accepted" in data:
+            accepted = data["accepted"]
+            return Accepted(number=EventNumber(accepted["number"]), subject=accepted["subject"])
+        return _problem(data, answer.status_code)
+
+    async def task_log(self, task: TaskId, offset: int, limit: int) -> LogPart | None:
+        """Return a piece of a log; a negative offset counts from the end."""
+        answer = await self._get(f"/api/tasks/{task}/log", offset=offset, limit=limit)
+        if answer.status_code != 200:
+            return None
+        data = answer.json()
+        return LogPart(
+            text=data["text"],
+            offset=data["offset"],
+            next_offset=data["next_offset"],
+            complete=data["complete"],
+        )
+
+    async def past_runs(self) -> list[FinishedRun]:
+        """Return finished runs of orders, newest first."""
+        answer = await self._get("/api/history/orders", limit=HISTORY_MAX)
+        if answer.status_code != 200:
+            return []
+        rows = answer.json()["orders"]
+        return [run for run in (_run_of_row(row) for row in rows) if run is not None]
+
+    async def past_tasks(self) -> list[FinishedTask]:
+        """Return finished tasks, newest first."""
+        answer = await self._get("/api/history/tasks", limit=HISTORY_MAX)
+        if answer.status_code != 200:
+            return []
+        rows = answer.json()["tasks"]
+        return [task for task in (_task_of_row(row) for row in rows) if task is not None]
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+
+# --- parsing -------------------------------------------------------------------------------------
+
+
+class _Decoder:
+    """Turns frames of the stream into facts and pulses."""
+
+    def __init__(self) -> None:
+        from engine.codec.journal import JOURNAL  # noqa: PLC0415
+        from engine.codec.records import codec_for  # noqa: PLC0415
+
+        self._journal = JOURNAL
+        self._pulses = codec_for(AgentPulse)
+
+    def notice(self, name: str, data: str) -> Fact | AgentPulse | None:
+        """Return what a frame says; None for a kind that we do not know."""
+        if name == "pulse":
+            return self._pulses.from_json(data.encode())
+        if name != "fact":
+            return None
+        row = json.loads(data)
+        body = json.dumps(row["body"]).encode()
+        return Fact(
+            number=EventNumber(row["number"]),
+            at=Instant(row["at"]),
+            event=self._journal.decode(row["kind"], body),
+            cause=row.get("cause") or "",
+        )
+
+
+def _decode_state(data: bytes) -> State:
+    from engine.codec.snapshot import state_from_snapshot  # noqa: PLC0415
+
+    return state_from_snapshot(data)
+
+
+def _admitted(answer: "httpx.Response") -> "httpx.Response":
+    if answer.status_code in {401, 403}:
+        raise NotAdmitted(f"the engine refuses us ({answer.status_code}): a token is needed")
+    return answer
+
+
+def _found(answer: "httpx.Response") -> "httpx.Response":
+    if answer.status_code != 200:
+        raise EngineAway(f"it answers with the status {answer.status_code}")
+    return answer
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).strip()
+    return text or type(error).__name__
+
+
+def _problem(data: Mapping[str, Any], status: int) -> Problem:
+    row = data.get("problem")
+    if not isinstance(row, dict):
+        return Problem(code=str(status), text=str(data)[:200])
+    return Problem(
+        code=str(row.get("code", status)),
+        text=str(row.get("text", "")),
+        subject=str(row.get("subject", "")),
+    )
+
+
+def _instant(text: object) -> Instant | None:
+    if not isinstance(text, str) or not text:
+        return None
+    try:
+        return from_datetime(datetime.fromisoformat(text))
+    except ValueError:
+        return None
+
+
+def _pulse_of_row(row: Mapping[str, Any]) -> AgentPulse:
+    trip = row.get("round_trip_ms")
+    return AgentPulse(
+        agent=AgentUri(row["uri"]),
+        status=AgentStatus(row["status"]),
+        heard_at=_instant(row.get("heard_at")),
+        heartbeat_period=Duration(row["heartbeat_period_ms"]),
+        heartbeat_timeout=Duration(row["heartbeat_timeout_ms"]),
+        round_trip=None if trip is None else Duration(trip),
+        tasks=int(row.get("tasks") or 0),
+        text=str(row.get("text") or ""),
+    )
+
+
+def _run_of_row(row: Mapping[str, Any]) -> FinishedRun | None:
+    ended = _instant(row.get("ended_at"))
+    if ended is None:
+        return None
+    steps = row.get("steps") or []
+    last = steps[-1] if steps else {}
+    error = str(last.get("error_text") or last.get("error_code") or "")
+    return FinishedRun(
+        order=OrderKey(chain_key(row["chain"]), OrderId(row["order"])),
+        history=HistoryId(row["history"]),
+        end_state=NodeState(row["state"]),
+        at=ended,
+        started_at=_instant(row.get("started_at")),
+        failed=bool(error) or not row["state"],
+        error_text=error,
+        failed_at=NodeState(last["state"]) if error else None,
+        task=TaskId(last["task"]) if last else None,
+    )
+
+
+def _task_of_row(row: Mapping[str, Any]) -> FinishedTask | None:
+    ended = _instant(row.get("ended_at"))
+    if ended is None:
+        return None
+    order = OrderKey(chain_key(row["chain"]), OrderId(row["order"])) if row.get("order") else None
+    code = row.get("exit_code")
+    return FinishedTask(
+        task=TaskId(row["task"]),
+        job=JobKey(job_key(row["job"])),
+        order=order,
+        state=None,
+        agent=AgentUri(row.get("agent") or ""),
+        started_at=_instant(row.get("started_at")),
+        at=ended,
+        exit_code=int(code) if code is not None else 0,
+        succeeded=not row.get("error_code") and not code,
+        error_text=str(row.get("error_text") or row.get("error_code") or ""),
+    )

@@ -1,0 +1,441 @@
+"""The one list of actions: key, harm, words. Bindings, hints, help and documents come from it.
+
+An action has an identifier such as `orders.suspend`; keys are rebound by it in `keys.toml`. Keys
+that terminals cannot tell apart are never bound, and nothing with harm lies on a letter in which a
+torn arrow or function key ends.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+NEVER_BOUND = frozenset({"ctrl+h", "ctrl+i", "ctrl+j", "ctrl+m", "ctrl+["})
+"""Backspace, tab, newline, enter, escape: the terminal sends the same bytes."""
+
+TORN_ENDS = frozenset("ABCDEFHPQRSZ~[")
+"""Last characters of arrow and function keys: a slow line may deliver them alone."""
+
+EVERYWHERE = "everywhere"
+LISTS = "lists"
+"""All screens that show a table."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """Something a key does."""
+
+    id: str
+    keys: tuple[str, ...]
+    label: str
+    """One or two words for the bottom line."""
+    help: str
+    harm: int = 0
+    """0 reads, 1 can be undone by the same key, 2 changes the course, 3 destroys."""
+    places: tuple[str, ...] = (EVERYWHERE,)
+    rank: int = 0
+    """How far in front in the bottom line; 0: only in the help."""
+
+    @property
+    def method(self) -> str:
+        """The name of the screen's method: `do_` and this."""
+        return self.id.rpartition(".")[2]
+
+
+def _on(*places: str) -> tuple[str, ...]:
+    return places
+
+
+_ORDERS = _on("orders", "order", "graph", "needs")
+_STARTS = _on("chains", "orders", "order", "graph")
+
+ACTIONS: tuple[Action, ...] = (
+    # Getting about.
+    Action(id="go.command", keys=(":",), label="command", help="type a command", rank=2),
+    Action(
+        id="go.filter",
+        keys=("/",),
+        label="filter",
+        help="words (and), a|b expression, !x without, col=value, col>value, -f fuzzy",
+        places=_on(LISTS),
+        rank=3,
+    ),
+    Action(
+        id="go.search",
+        keys=("/",),
+        label="search",
+        help="filter the log",
+        places=_on("log"),
+        rank=3,
+    ),
+    Action(id="go.help", keys=("?",), label="help", help="all keys of this screen", rank=1),
+    Action(
+        id="go.palette",
+        keys=("ctrl+p",),
+        label="find",
+        help="find any screen, chain or action by name",
+    ),
+    Action(id="go.escape", keys=("escape",), label="back", help="clear the filter, else go back"),
+    Action(id="go.leave", keys=("q",), label="back", help="go back; on the first screen: leave"),
+    Action(
+        id="go.quit", keys=("ctrl+c",), label="leave", help="leave the cockpit; the engine goes on"
+    ),
+    Action(
+        id="go.back", keys=("[",), label="back", help="the screen before, with its row and filter"
+    ),
+    Action(id="go.forward", keys=("]",), label="forward", help="the screen after"),
+    Action(id="go.last", keys=("-",), label="last", help="the last two screens in turn"),
+    Action(id="go.panel", keys=("tab",), label="panel", help="the next panel"),
+    Action(id="go.panel_back", keys=("shift+tab",), label="panel", help="the panel before"),
+    # How things are shown.
+    Action(
+        id="show.problems",
+        keys=("!",),
+        label="problems",
+        help="only rows with trouble",
+        places=_on(LISTS),
+    ),
+    Action(id="show.header", keys=("ctrl+e",), label="header", help="hide or show the first line"),
+    Action(id="show.crumbs", keys=("ctrl+g",), label="crumbs", help="hide or show the second line"),
+    Action(
+        id="show.strip", keys=("z",), label="strip", help="hide or show the lines about the row"
+    ),
+    Action(id="show.wide", keys=("ctrl+w",), label="wide", help="all columns", places=_on(LISTS)),
+    Action(
+        id="show.refresh",
+        keys=("ctrl+r",),
+        label="fresh",
+        help="ask for a fresh snapshot, fit the columns",
+    ),
+    Action(
+        id="show.sort_left",
+        keys=("shift+left",),
+        label="sort",
+        help="sort by the column before",
+        places=_on(LISTS),
+    ),
+    Action(
+        id="show.sort_right",
+        keys=("shift+right",),
+        label="sort",
+        help="sort by the next column",
+        places=_on(LISTS),
+    ),
+    Action(
+        id="show.sort_turn",
+        keys=("O",),
+        label="reverse",
+        help="reverse the sorting",
+        places=_on(LISTS),
+    ),
+    Action(
+        id="show.copy", keys=("c",), label="copy", help="copy the row (OSC 52)", places=_on(LISTS)
+    ),
+    Action(id="show.link", keys=("Y",), label="link", help="copy the command that opens this view"),
+    # Rows.
+    Action(
+        id="row.enter",
+        keys=("enter",),
+        label="open",
+        help="go into the row",
+        places=_on(LISTS),
+        rank=30,
+    ),
+    Action(
+        id="row.describe",
+        keys=("d",),
+        label="describe",
+        help="everything known about the row",
+        places=_on(LISTS),
+        rank=8,
+    ),
+    Action(
+        id="row.log",
+        keys=("l",),
+        label="log",
+        help="output of the task behind the row",
+        places=_on("orders", "order", "tasks", "graph", "jobs", "needs", "history"),
+        rank=12,
+    ),
+    Action(id="row.graph", keys=("g",), label="top", help="the first row", places=()),
+    Action(
+        id="row.mark", keys=("space",), label="mark", help="mark the row", places=_on(LISTS), rank=4
+    ),
+    Action(
+        id="row.mark_to",
+        keys=("ctrl+@", "ctrl+space"),
+        label="mark to",
+        help="mark from the last mark to here",
+        places=_on(LISTS),
+    ),
+    Action(
+        id="row.clear_marks",
+        keys=("ctrl+backslash",),
+        label="unmark",
+        help="clear all marks",
+        places=_on(LISTS),
+    ),
+    Action(
+        id="row.owner",
+        keys=("o",),
+        label="order",
+        help="the order behind the row",
+        places=_on("tasks"),
+        rank=9,
+    ),
+    Action(
+        id="row.tasks",
+        keys=("o",),
+        label="orders",
+        help="the orders of the chain",
+        places=_on("chains"),
+        rank=20,
+    ),
+    # Changing things.
+    Action(
+        id="orders.start",
+        keys=("t",),
+        label="start",
+        help="start an order at once; asks only for what is required",
+        harm=1,
+        places=_STARTS,
+        rank=28,
+    ),
+    Action(
+        id="orders.start_form",
+        keys=("T",),
+        label="start…",
+        help="start an order with parameters, time and node",
+        harm=1,
+        places=_STARTS,
+        rank=27,
+    ),
+    Action(
+        id="orders.suspend",
+        keys=("s",),
+        label="suspend",
+        help="suspend, or resume what is suspended",
+        harm=1,
+        places=_ORDERS,
+        rank=26,
+    ),
+    Action(
+        id="orders.run_now",
+        keys=("r",),
+        label="now",
+        help="run now: end a setback or a waiting time",
+        harm=1,
+        places=_ORDERS,
+        rank=25,
+    ),
+    Action(
+        id="orders.reset",
+        keys=("ctrl+l",),
+        label="reset",
+        help="back to the first node",
+        harm=2,
+        places=_ORDERS,
+        rank=7,
+    ),
+    Action(
+        id="orders.remove",
+        keys=("ctrl+d",),
+        label="remove",
+        help="remove the order",
+        harm=3,
+        places=_ORDERS,
+        rank=6,
+    ),
+    Action(
+        id="orders.kill",
+        keys=("x",),
+        label="kill",
+        help="end the running task: SIGTERM, then SIGKILL",
+        harm=2,
+        places=_on("orders", "order", "tasks", "graph", "log"),
+        rank=10,
+    ),
+    Action(
+        id="chains.stop",
+        keys=("u",),
+        label="stop",
+        help="stop or unstop the chain",
+        harm=2,
+        places=_on("chains"),
+        rank=9,
+    ),
+    Action(
+        id="nodes.stop",
+        keys=("u",),
+        label="stop node",
+        help="stop or unstop the node",
+        harm=2,
+        places=_on("graph"),
+        rank=9,
+    ),
+    Action(
+        id="nodes.skip",
+        keys=("i",),
+        label="skip node",
+        help="let orders pass the node, or not",
+        harm=2,
+        places=_on("graph"),
+        rank=5,
+    ),
+    # The graph.
+    Action(
+        id="graph.errors",
+        keys=("e",),
+        label="errors",
+        help="show or hide the error edges",
+        places=_on("graph"),
+        rank=11,
+    ),
+    Action(
+        id="graph.next_trouble",
+        keys=("n",),
+        label="next trouble",
+        help="the next row with trouble",
+        places=_on("graph", "orders", "chains", "tasks", "agents", "jobs"),
+    ),
+    Action(
+        id="graph.last_trouble",
+        keys=("N",),
+        label="previous trouble",
+        help="the previous row with trouble",
+        places=_on("graph", "orders", "chains", "tasks", "agents", "jobs"),
+    ),
+    # Logs.
+    Action(
+        id="log.follow",
+        keys=("s",),
+        label="follow",
+        help="follow the end, or stand still",
+        places=_on("log"),
+        rank=29,
+    ),
+    Action(
+        id="log.wrap", keys=("w",), label="wrap", help="wrap long lines", places=_on("log"), rank=28
+    ),
+    Action(
+        id="log.full",
+        keys=("f",),
+        label="full",
+        help="the log alone, for a clean selection",
+        places=_on("log"),
+        rank=20,
+    ),
+    Action(
+        id="log.mark_line",
+        keys=("m",),
+        label="mark",
+        help="put a line with the time into the log shown here",
+        places=_on("log"),
+        rank=19,
+    ),
+    Action(
+        id="log.next_match",
+        keys=("n",),
+        label="next match",
+        help="the next match",
+        places=_on("log"),
+    ),
+    Action(
+        id="log.last_match",
+        keys=("N",),
+        label="previous match",
+        help="the match before",
+        places=_on("log"),
+    ),
+    Action(id="log.clear", keys=("C",), label="clear", help="clear the view", places=_on("log")),
+)
+
+MOVES: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
+    ("move.down", ("j", "down"), "move(1)", "down"),
+    ("move.up", ("k", "up"), "move(-1)", "up"),
+    ("move.page_down", ("ctrl+f", "pagedown"), "page(1)", "a page down"),
+    ("move.page_up", ("ctrl+b", "pageup"), "page(-1)", "a page up"),
+    ("move.top", ("g", "home"), "edge(-1)", "the first row"),
+    ("move.bottom", ("G", "end"), "edge(1)", "the last row"),
+)
+"""Identifier, keys, action of the widget, words."""
+
+
+class KeysProblem(Exception):  # what the user is told
+    """A key file that cannot be used."""
+
+
+def actions_for(place: str, *, is_list: bool, actions: Iterable[Action] = ACTIONS) -> list[Action]:
+    """Return the actions of a screen, its own before those of all screens."""
+    ranked = (place, LISTS, EVERYWHERE) if is_list else (place, EVERYWHERE)
+    taken: set[str] = set()
+    found: list[Action] = []
+    for wanted in ranked:
+        for action in actions:
+            if wanted in action.places and action not in found:
+                keys = tuple(key for key in action.keys if key not in taken)
+                if keys:
+                    found.append(action if keys == action.keys else replace(action, keys=keys))
+        taken |= {key for action in found for key in action.keys}
+    return found
+
+
+def read_keys(text: str, file: str) -> dict[str, tuple[str, ...]]:
+    """Read the text of a `keys.toml`: identifier = "key,key". Raises KeysProblem."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise KeysProblem(f"{file}: {error}") from error
+    known = {action.id for action in ACTIONS} | {move[0] for move in MOVES}
+    found: dict[str, tuple[str, ...]] = {}
+    for name, value in _flat(data):
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise KeysProblem(f"{file}: there is no action {name!r}{hint}")
+        if not isinstance(value, str) or not value:
+            raise KeysProblem(f'{file}: {name} must be a text such as "s,f6"')
+        found[name] = tuple(key.strip() for key in value.split(","))
+    check_keys(rebound(found), file)
+    return found
+
+
+def _flat(data: Mapping[str, object], before: str = "") -> Iterable[tuple[str, object]]:
+    for name, value in data.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", value
+
+
+def load_keys(path: Path) -> dict[str, tuple[str, ...]]:
+    """Read a person's key file; nothing when there is none. Raises KeysProblem."""
+    if not path.is_file():
+        return {}
+    return read_keys(path.read_text(encoding="utf-8"), str(path))
+
+
+def rebound(keys: Mapping[str, tuple[str, ...]]) -> tuple[Action, ...]:
+    """Return all actions with these keys in place of the defaults."""
+    return tuple(
+        replace(action, keys=keys[action.id]) if action.id in keys else action for action in ACTIONS
+    )
+
+
+def check_keys(actions: Iterable[Action], file: str) -> None:
+    """Refuse two actions on one key in one place, and keys that must not be bound."""
+    taken: dict[tuple[str, str], str] = {}
+    for action in actions:
+        for key in action.keys:
+            if key in NEVER_BOUND:
+                raise KeysProblem(f"{file}: {action.id}: terminals cannot send {key!r} apart")
+            if action.harm and key in TORN_ENDS:
+                raise KeysProblem(
+                    f"{file}: {action.id}: {key!r} is the end of torn arrow keys, "
+                    "nothing that changes something may lie there"
+                )
+            for place in action.places:
+                former = taken.setdefault((place, key), action.id)
+                if former != action.id:
+                    raise KeysProblem(f"{file}: {key!r} is both {former} and {action.id} ({place})")

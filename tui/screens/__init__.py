@@ -1,0 +1,1 @@
+"""One noun a screen: a view, a widget and keys."""

@@ -1,0 +1,429 @@
+"""What all screens share: the frame of lines, the keys from the table, the guard before harm."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingsMap
+from textual.screen import Screen
+from textual.widget import Widget
+
+from tui.client import EngineClient
+from tui.commands import Place, link_of
+from tui.intents import Intent
+from tui.keys import Action, actions_for
+from tui.mirror import Changes
+from tui.views.frame import away_line, crumbs_line, header_line, hints_line, order_counts, rule_line
+from tui.views.rows import RowKey, Sorting
+from tui.views.scene import Scene
+from tui.views.text import Line, Span, line
+from tui.widgets.entry import Entry
+from tui.widgets.form import Entered, StartForm
+from tui.widgets.lines import Lines
+from tui.widgets.palette import Palette
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """How a person looked at a place; kept for going back."""
+
+    place: Place
+    key: RowKey | None = None
+    sorting: Sorting = field(default_factory=Sorting)
+    troubles_only: bool = False
+
+
+class Shell(Protocol):
+    """What screens need of the program around them."""
+
+    palette: Palette
+    client: EngineClient
+    shows_header: bool
+    shows_crumbs: bool
+    shows_strip: bool
+    actions: tuple[Action, ...]
+
+    def scene(self) -> Scene:
+        """Return what there is to see now."""
+        ...
+
+    def who(self) -> str:
+        """Return the person and their rights, for the header."""
+        ...
+
+    def go(self, place: Place, *, key: RowKey | None = None) -> None:
+        """Show another place."""
+        ...
+
+    def go_back(self, steps: int = 1) -> bool:
+        """Go back (or forward, negative); False when there is nothing."""
+        ...
+
+    def go_last(self) -> None:
+        """Go to the place shown before this one."""
+        ...
+
+    def ask(self, intents: Sequence[Intent]) -> None:
+        """Send requests to the engine and tell what became of them."""
+        ...
+
+    def confirm(
+        self,
+        title: str,
+        consequences: Sequence[Line],
+        yes: str,
+        act: Callable[[], None],
+        *,
+        counted: int = 0,
+    ) -> None:
+        """Ask first, act after a yes."""
+        ...
+
+    def command(self, text: str) -> None:
+        """Carry out a command line."""
+        ...
+
+    def candidates(self, head: str) -> Iterable[str]:
+        """Return words that may come next in a command line."""
+        ...
+
+    def notice_line(self, width: int) -> Line | None:
+        """Return the last notice, while it is fresh."""
+        ...
+
+    def say(self, text: str, *, bad: bool = False) -> None:
+        """Show a notice."""
+        ...
+
+    def copy(self, text: str, what: str) -> None:
+        """Put a text on the clipboard."""
+        ...
+
+    def resynchronise(self) -> None:
+        """Take a fresh snapshot."""
+        ...
+
+    def leave(self) -> None:
+        """End the program."""
+        ...
+
+    def show_form(self, form: StartForm, start: Callable[[Entered], None]) -> None:
+        """Show a form; `start` gets what was entered."""
+        ...
+
+    def show_help(self, title: str, actions: Sequence[Action]) -> None:
+        """Show all keys of a screen."""
+        ...
+
+    def show_palette(self) -> None:
+        """Offer everything by name."""
+        ...
+
+
+class CockpitScreen(Screen[None], inherit_bindings=False):
+    """A screen with header, crumbs, body, strip and hints."""
+
+    DEFAULT_CSS = """
+    CockpitScreen { layout: vertical; background: $background; color: $foreground; }
+    CockpitScreen #strip { height: auto; max-height: 6; }
+    CockpitScreen Lines.-rule { height: 1; }
+    CockpitScreen Lines.-off { display: none; }
+    """
+    AUTO_FOCUS = None
+
+    noun: ClassVar[str] = ""
+    is_list: ClassVar[bool] = False
+    strip_lines: ClassVar[int] = 3
+
+    def __init__(self, shell: Shell) -> None:
+        super().__init__()
+        self.shell = shell
+        self.place = Place(noun=self.noun)
+        self.actions = actions_for(self.noun, is_list=self.is_list, actions=shell.actions)
+        self._bindings = _bindings(self.actions)
+
+    # --- build -------------------------------------------------------------------------------
+
+    def compose(self) -> ComposeResult:
+        """Build the frame around the body."""
+        palette = self.shell.palette
+        yield Lines(palette, id="header")
+        yield Lines(palette, id="crumbs")
+        yield from self.body()
+        yield Lines(palette, id="rule", classes="-rule")
+        yield Lines(palette, id="strip")
+        yield Lines(palette, id="hints")
+        yield Entry(self.shell.candidates)
+
+    def body(self) -> Iterable[Widget]:
+        """Build what the screen is about."""
+        return ()
+
+    @property
+    def main(self) -> Widget | None:
+        """The widget that takes the keys."""
+        return None
+
+    def on_mount(self) -> None:
+        """Take the keys and draw."""
+        self._settle()
+        self.draw(Changes(everything=True))
+
+    def on_screen_resume(self) -> None:
+        """Draw what changed while another screen was shown."""
+        self._settle()
+        self.draw(Changes(everything=True))
+
+    def _settle(self) -> None:
+        if self.main is not None and self.focused is None:
+            self.set_focus(self.main)
+        shell = self.shell
+        for name, shown in (
+            ("#header", shell.shows_header),
+            ("#crumbs", shell.shows_crumbs),
+            ("#strip", shell.shows_strip),
+            ("#rule", shell.shows_strip),
+        ):
+            self.query_one(name).set_class(not shown, "-off")
+
+    def repaint(self) -> None:
+        """Take another theme."""
+        for widget in self.query("*"):
+            again = getattr(widget, "repaint", None)
+            if again is not None:
+                again(self.shell.palette, self.shell.scene().glyphs)
+        self.draw(Changes(everything=True))
+
+    # --- draw --------------------------------------------------------------------------------
+
+    def open_place(self, place: Place, look: Look | None = None) -> None:
+        """Show this place; `look` says how it was looked at before."""
+        self.place = place
+        _ = look
+        if self.is_mounted:
+            self.draw(Changes(everything=True))
+
+    def look(self) -> Look:
+        """Return how the place is looked at, for going back."""
+        return Look(place=self.place)
+
+    def draw(self, changes: Changes) -> None:
+        """Bring everything up to date."""
+        if not self.is_mounted:
+            return
+        scene = self.shell.scene()
+        self.draw_body(scene, changes)
+        self.draw_frame(scene)
+
+    def draw_body(self, scene: Scene, changes: Changes) -> None:
+        """Bring the body up to date."""
+
+    def draw_frame(self, scene: Scene) -> None:
+        """Bring the lines around the body up to date."""
+        width = self.size.width
+        if width <= 0:
+            return
+        counts = order_counts(scene)
+        header = header_line(scene, counts, width, who=self.shell.who())
+        self.query_one("#header", Lines).show([header])
+        crumbs = crumbs_line(
+            scene,
+            self.crumbs(scene),
+            filter_text=self.filter_text,
+            right=self.summary(),
+            width=width,
+        )
+        self.query_one("#crumbs", Lines).show([crumbs])
+        rule = self.query_one("#rule", Lines)
+        rule.show(
+            [self.shell.notice_line(width) or away_line(scene, width) or rule_line(scene, width)]
+        )
+        strip = self.query_one("#strip", Lines)
+        lines = [(Span(" "), *spans) for spans in self.strip(scene)[: self.strip_lines]]
+        lines += [()] * (self.strip_lines - len(lines))
+        strip.styles.height = self.strip_lines
+        strip.show(lines)
+        hints = hints_line(self.actions, width, allowed=scene.allowed)
+        self.query_one("#hints", Lines).show([hints])
+
+    @property
+    def filter_text(self) -> str:
+        """The filter in force."""
+        return ""
+
+    def crumbs(self, scene: Scene) -> list[str]:
+        """Return where we are."""
+        _ = scene
+        return [part for part in (self.place.noun, self.place.argument) if part]
+
+    def summary(self) -> str:
+        """Return the right part of the second line."""
+        return ""
+
+    def strip(self, scene: Scene) -> list[Line]:
+        """Return the lines about the row under the cursor."""
+        _ = scene
+        return []
+
+    # --- keys --------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Leave the keys to the line in which a person types."""
+        if action == "act" and parameters != ("go.quit",) and self.query_one(Entry).is_open:
+            return False
+        return super().check_action(action, parameters)
+
+    def action_act(self, action_id: str) -> None:
+        """Do what a key stands for, if this person may."""
+        action = next((a for a in self.actions if a.id == action_id), None)
+        if action is None:
+            return
+        if action.harm and not self.shell.scene().allowed:
+            self.shell.say(f"read-only: {action.help} is not possible here", bad=True)
+            return
+        method = getattr(self, f"do_{action.method}", None)
+        if method is not None:
+            cast("Callable[[], None]", method)()
+
+    def do_command(self) -> None:
+        """Open the command line."""
+        self.open_entry("command", ":")
+
+    def do_help(self) -> None:
+        """Show all keys."""
+        self.shell.show_help(self.place.noun, self.actions)
+
+    def do_palette(self) -> None:
+        """Offer everything by name."""
+        self.shell.show_palette()
+
+    def do_escape(self) -> None:
+        """Go back."""
+        self.shell.go_back()
+
+    def do_leave(self) -> None:
+        """Go back; from the first screen leave."""
+        if not self.shell.go_back():
+            self.shell.confirm(
+                "Leave the cockpit?",
+                [line(" The engine goes on without it.")],
+                "leave",
+                self.shell.leave,
+            )
+
+    def do_quit(self) -> None:
+        """Leave at once."""
+        self.shell.leave()
+
+    def do_back(self) -> None:
+        """Go to the screen before."""
+        self.shell.go_back()
+
+    def do_forward(self) -> None:
+        """Go to the screen after."""
+        self.shell.go_back(-1)
+
+    def do_last(self) -> None:
+        """Go to the screen shown before this one."""
+        self.shell.go_last()
+
+    def do_panel(self) -> None:
+        """Give the keys to the next panel."""
+        self.focus_next()
+
+    def do_panel_back(self) -> None:
+        """Give the keys to the panel before."""
+        self.focus_previous()
+
+    def do_header(self) -> None:
+        """Hide or show the first line."""
+        self.shell.shows_header = not self.shell.shows_header
+        self._settle()
+
+    def do_crumbs(self) -> None:
+        """Hide or show the second line."""
+        self.shell.shows_crumbs = not self.shell.shows_crumbs
+        self._settle()
+
+    def do_strip(self) -> None:
+        """Hide or show the lines about the row."""
+        self.shell.shows_strip = not self.shell.shows_strip
+        self._settle()
+
+    def do_refresh(self) -> None:
+        """Ask for a fresh snapshot."""
+        self.shell.resynchronise()
+
+    def do_link(self) -> None:
+        """Copy the command that opens this view."""
+        link = link_of(self.link_place())
+        self.shell.copy(f"pointsman '{link}'", f"the link {link}")
+
+    def link_place(self) -> Place:
+        """Return the place that a link should open."""
+        return self.place
+
+    # --- the entry line ----------------------------------------------------------------------
+
+    def on_entry_done(self, event: Entry.Done) -> None:
+        """Take what was typed."""
+        event.stop()
+        self._close_entry()
+        if event.purpose == "command":
+            if event.text:
+                self.shell.command(event.text)
+        else:
+            self.filter_done(event.text)
+
+    def on_entry_left(self, event: Entry.Left) -> None:
+        """Close the line."""
+        event.stop()
+        was_filter = self.query_one(Entry).purpose == "filter"
+        self._close_entry()
+        if was_filter:
+            self.filter_done("")
+
+    def on_entry_typed(self, event: Entry.Typed) -> None:
+        """Narrow while typing."""
+        event.stop()
+        if event.purpose == "filter":
+            self.filter_typed(event.text)
+
+    def filter_typed(self, text: str) -> None:
+        """Narrow to what matches so far."""
+
+    def filter_done(self, text: str) -> None:
+        """Take the filter."""
+
+    def open_entry(self, purpose: str, prompt: str, text: str = "") -> None:
+        """Let a person type in place of the hints."""
+        self.query_one("#hints").display = False
+        self.query_one(Entry).open(purpose, prompt, text)
+
+    def _close_entry(self) -> None:
+        self.query_one(Entry).close()
+        self.query_one("#hints").display = True
+        if self.main is not None:
+            self.set_focus(self.main)
+
+
+def _bindings(actions: Iterable[Action]) -> BindingsMap:
+    return BindingsMap(
+        [
+            Binding(
+                ",".join(_spelled(key) for key in action.keys),
+                f"act({action.id!r})",
+                action.label,
+                show=False,
+                id=action.id,
+                # One key after the other, see tui.widgets.moves.
+                priority=True,
+            )
+            for action in actions
+        ]
+    )
+
+
+def _spelled(key: str) -> str:
+    return "comma" if key == "," else key

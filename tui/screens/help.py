@@ -1,0 +1,50 @@
+"""The help: a page over the screen, generated from the tables the program uses."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+
+from tui.views.text import Line
+from tui.widgets.lines import ScrolledLines
+from tui.widgets.palette import Palette
+
+
+class HelpPage(ModalScreen[None]):
+    """Shows lines over the screen until a key closes it."""
+
+    DEFAULT_CSS = """
+    HelpPage { align: center middle; background: $background 30%; }
+    HelpPage > Vertical { width: 96; max-width: 100%; height: 90%; border: round $primary;
+        background: $surface; }
+    HelpPage ScrolledLines { background: $surface; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,question_mark,enter", "close", show=False),
+    ]
+
+    def __init__(self, palette: Palette, title: str, lines: Sequence[Line]) -> None:
+        super().__init__()
+        self._palette = palette
+        self._title = title
+        self._lines = lines
+
+    def compose(self) -> ComposeResult:
+        """Build the page."""
+        with Vertical() as box:
+            box.border_title = self._title
+            box.border_subtitle = "j k move   esc closes"
+            yield ScrolledLines(self._palette, id="help")
+
+    def on_mount(self) -> None:
+        """Fill the page."""
+        page = self.query_one("#help", ScrolledLines)
+        page.focus()
+        self.call_after_refresh(page.show, self._lines)
+
+    def action_close(self) -> None:
+        """Close the page."""
+        self.dismiss(None)

@@ -1,0 +1,193 @@
+"""The nouns that are tables: chains, orders, tasks, agents."""
+
+from collections.abc import Sequence
+from typing import cast
+
+from engine.kernel.ids import AgentUri, ChainKey, OrderKey, TaskId
+from tui.commands import Place
+from tui.screens.acting import Acting
+from tui.screens.base import Shell
+from tui.screens.starting import start_at_once, start_with_form
+from tui.screens.table_screen import TableScreen
+from tui.views import agents, chains, orders, tasks
+from tui.views.rows import RowKey
+from tui.views.scene import Scene
+
+
+class ChainsScreen(TableScreen):
+    """All job chains."""
+
+    noun = "chains"
+
+    def __init__(self, shell: Shell) -> None:
+        super().__init__(shell, chains.VIEW)
+        self.acting = Acting(shell)
+
+    def enter(self, key: RowKey) -> None:
+        """Show the graph."""
+        self.shell.go(Place(noun="chain", argument=str(key)))
+
+    def do_tasks(self) -> None:
+        """Show the chain's orders."""
+        key = self.table.cursor_key
+        if key is not None:
+            self.shell.go(Place(noun="orders", argument=str(key)))
+
+    def do_start(self) -> None:
+        """Start an order in the chain under the cursor."""
+        key = self.table.cursor_key
+        if key is not None:
+            start_at_once(self.shell, ChainKey(str(key)))
+
+    def do_start_form(self) -> None:
+        """Start an order with parameters."""
+        key = self.table.cursor_key
+        if key is not None:
+            start_with_form(self.shell, ChainKey(str(key)))
+
+    def do_stop(self) -> None:
+        """Stop or unstop the chain."""
+        self.acting.stop_chains([ChainKey(str(key)) for key in self.table.subjects()])
+
+
+class OrdersScreen(TableScreen):
+    """All orders, or those of one chain."""
+
+    noun = "orders"
+
+    def __init__(self, shell: Shell) -> None:
+        super().__init__(shell, orders.VIEW)
+        self.acting = Acting(shell)
+
+    def crumbs(self, scene: Scene) -> list[str]:
+        """Return the chain above the orders."""
+        chain, _, node = self.place.argument.partition(" ")
+        name = [scene.chain_name(ChainKey(chain.casefold()))] if chain else []
+        return ["orders", *name, *([node] if node else [])]
+
+    def subjects(self) -> Sequence[OrderKey]:
+        """Return the orders an action is about."""
+        return cast("Sequence[OrderKey]", self.table.subjects())
+
+    def order_under_cursor(self) -> OrderKey | None:
+        """Return the order under the cursor."""
+        key = self.table.cursor_key
+        return key if isinstance(key, OrderKey) else None
+
+    def enter(self, key: RowKey) -> None:
+        """Show everything about the order."""
+        if isinstance(key, OrderKey):
+            self.shell.go(Place(noun="order", argument=str(key)))
+
+    def do_log(self) -> None:
+        """Show the log of the order's task."""
+        key = self.order_under_cursor()
+        if key is not None:
+            show_log_of(self.shell, key)
+
+    def do_start(self) -> None:
+        """Start an order in the chain of the order under the cursor."""
+        key = self.order_under_cursor()
+        if key is not None:
+            start_at_once(self.shell, key.chain)
+
+    def do_start_form(self) -> None:
+        """Start an order with parameters."""
+        key = self.order_under_cursor()
+        if key is not None:
+            start_with_form(self.shell, key.chain, like=key)
+
+    def do_suspend(self) -> None:
+        """Suspend or resume."""
+        self.acting.suspend(self.subjects())
+
+    def do_run_now(self) -> None:
+        """Run now."""
+        self.acting.run_now(self.subjects())
+
+    def do_reset(self) -> None:
+        """Reset."""
+        self.acting.reset(self.subjects())
+
+    def do_remove(self) -> None:
+        """Remove."""
+        self.acting.remove(self.subjects())
+
+    def do_kill(self) -> None:
+        """Kill the tasks of these orders."""
+        self.acting.kill(tasks_of(self.shell.scene(), self.subjects()))
+
+
+class TasksScreen(TableScreen):
+    """Tasks running, queued and just ended."""
+
+    noun = "tasks"
+
+    def __init__(self, shell: Shell) -> None:
+        super().__init__(shell, tasks.VIEW)
+        self.acting = Acting(shell)
+
+    def enter(self, key: RowKey) -> None:
+        """Show the log."""
+        self.shell.go(Place(noun="log", argument=str(key)))
+
+    def do_log(self) -> None:
+        """Show the log."""
+        self.do_enter()
+
+    def do_owner(self) -> None:
+        """Show the order that the task works on."""
+        key = self.table.cursor_key
+        if not isinstance(key, int):
+            return
+        scene = self.shell.scene()
+        task = scene.state.tasks.get(TaskId(key))
+        ended = tasks.ended_task(scene, key)
+        order = task.order if task is not None else ended.order if ended is not None else None
+        if order is None:
+            self.shell.say("the task works on no order")
+        else:
+            self.shell.go(Place(noun="order", argument=str(order)))
+
+    def do_kill(self) -> None:
+        """Kill the tasks."""
+        keys = [TaskId(key) for key in self.table.subjects() if isinstance(key, int)]
+        self.acting.kill(keys)
+
+
+class AgentsScreen(TableScreen):
+    """Agents as lease gauges."""
+
+    noun = "agents"
+
+    def __init__(self, shell: Shell) -> None:
+        super().__init__(shell, agents.VIEW)
+
+    def enter(self, key: RowKey) -> None:
+        """Show the tasks on the agent."""
+        self.shell.go(Place(noun="tasks", argument=f"@{AgentUri(str(key))}"))
+
+
+def tasks_of(scene: Scene, keys: Sequence[OrderKey]) -> list[TaskId]:
+    """Return the tasks that these orders are in."""
+    found = [scene.state.orders[key].task for key in keys if key in scene.state.orders]
+    return [task for task in found if task is not None]
+
+
+def last_task_of(scene: Scene, key: OrderKey) -> TaskId | None:
+    """Return the task an order is in, or the last one seen to work on it."""
+    order = scene.state.orders.get(key)
+    if order is not None and order.task is not None:
+        return order.task
+    return next(
+        (task.task for task in reversed(scene.mirror.ended_tasks) if task.order == key), None
+    )
+
+
+def show_log_of(shell: Shell, key: OrderKey) -> None:
+    """Show the log of the task of an order."""
+    task = last_task_of(shell.scene(), key)
+    if task is None:
+        shell.say("no task has worked on this order since the cockpit opened")
+    else:
+        shell.go(Place(noun="log", argument=str(task)))

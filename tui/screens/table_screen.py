@@ -1,0 +1,264 @@
+"""A noun as a table: filter, sorting, marks, detail; nouns differ only in their view and keys."""
+
+import re
+from collections.abc import Iterable
+
+from textual.widget import Widget
+
+from tui.commands import Place
+from tui.mirror import Changes
+from tui.screens.base import CockpitScreen, Look, Shell
+from tui.views.filtering import FilterProblem, compile_filter
+from tui.views.rows import Listing, Predicate, Row, RowKey, Sorting
+from tui.views.scene import Scene
+from tui.views.table_view import TableView
+from tui.views.text import Line
+from tui.widgets.table import Table
+
+
+class TableScreen(CockpitScreen):
+    """Shows one `TableView`."""
+
+    is_list = True
+
+    def __init__(self, shell: Shell, view: TableView) -> None:
+        self.view = view
+        super().__init__(shell)
+        self.listing = Listing(view.columns)
+        self.sorting = Sorting()
+        self.troubles_only = False
+        self._filter_text = ""
+        self._keep: Predicate | None = None
+        self._filter_problem = ""
+
+    def body(self) -> Iterable[Widget]:
+        """Build the table."""
+        table = Table(self.shell.palette, self.shell.scene().glyphs, id="table")
+        table.empty_text = self.view.empty_text
+        yield table
+
+    @property
+    def table(self) -> Table:
+        """The table."""
+        return self.query_one("#table", Table)
+
+    @property
+    def main(self) -> Widget | None:
+        """The table takes the keys."""
+        return self.table if self.is_mounted else None
+
+    # --- place -------------------------------------------------------------------------------
+
+    def open_place(self, place: Place, look: Look | None = None) -> None:
+        """Show this place, as it was looked at before."""
+        changed = place.argument != self.place.argument
+        if changed:
+            self.listing.forget()
+        self.sorting = look.sorting if look is not None else Sorting()
+        self.troubles_only = look is not None and look.troubles_only
+        self.set_filter(place.filter_text)
+        if self.is_mounted:
+            if changed:
+                self.table.marks.clear()
+            self.table.select(look.key if look is not None else None)
+        super().open_place(place, look)
+        if self.is_mounted:
+            self.table.measure()
+
+    def look(self) -> Look:
+        """Return how the table is looked at."""
+        return Look(
+            place=self.link_place(),
+            key=self.table.cursor_key if self.is_mounted else None,
+            sorting=self.sorting,
+            troubles_only=self.troubles_only,
+        )
+
+    def link_place(self) -> Place:
+        """Return the place with the filter in force."""
+        place = self.place
+        return Place(noun=place.noun, argument=place.argument, filter_text=self._filter_text)
+
+    # --- draw --------------------------------------------------------------------------------
+
+    def draw_body(self, scene: Scene, changes: Changes) -> None:
+        """Make the rows that changed, filter, sort, show."""
+        if changes:
+            touched = self.view.touched(changes)
+            self.listing.forget(touched)
+        elif not self.view.ticks:
+            return
+        self.listing.columns = self.view.columns
+
+        def make(key: RowKey) -> Row | None:
+            return self.view.row(scene, key)
+
+        rows = self.listing.rows(
+            self.view.keys(scene, self.place.argument),
+            make,
+            keep=self._keep,
+            sorting=self.sorting,
+            troubles_only=self.troubles_only,
+        )
+        table = self.table
+        table.sorting = self.sorting
+        table.fresh = (lambda row: self.listing.fresh(row, make)) if self.view.ticks else None
+        table.show(self.view.columns, rows)
+
+    def strip(self, scene: Scene) -> list[Line]:
+        """Return the detail of the row under the cursor."""
+        key = self.table.cursor_key
+        return [] if key is None else self.view.detail(scene, key)
+
+    def summary(self) -> str:
+        """Return how many rows there are and how they are sorted."""
+        shown, total = len(self.table.rows), self.listing.total
+        parts = [f"{shown} of {total}" if shown != total else f"{total}"]
+        if self.table.marks:
+            parts.insert(0, f"{len(self.table.marks)} marked")
+        if self.troubles_only:
+            parts.append("problems only")
+        if self.sorting.column:
+            parts.append(f"sort {self.sorting.column}")
+        if self._filter_problem:
+            parts = [self._filter_problem]
+        return "  ".join(parts)
+
+    # --- filter and sorting ------------------------------------------------------------------
+
+    @property
+    def filter_text(self) -> str:
+        """The filter in force."""
+        return self._filter_text
+
+    def set_filter(self, text: str) -> None:
+        """Take another filter; one that cannot be understood leaves the rows as they were."""
+        self._filter_text = text
+        try:
+            self._keep = compile_filter(text)
+            self._filter_problem = ""
+        except FilterProblem as problem:
+            self._filter_problem = str(problem)
+
+    def filter_typed(self, text: str) -> None:
+        """Narrow while typing."""
+        self.set_filter(text)
+        self.redraw()
+
+    def filter_done(self, text: str) -> None:
+        """Take the filter."""
+        self.set_filter(text)
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Draw with everything made anew."""
+        self.draw(Changes(everything=True))
+
+    def do_filter(self) -> None:
+        """Open the filter line."""
+        self.open_entry("filter", "/", self._filter_text)
+
+    def do_escape(self) -> None:
+        """Clear marks, then the filter, then go back."""
+        if self.table.marks:
+            self.table.action_clear_marks()
+            self.draw_frame(self.shell.scene())
+        elif self._filter_text:
+            self.filter_done("")
+        else:
+            self.shell.go_back()
+
+    def do_problems(self) -> None:
+        """Show only rows with trouble, or all."""
+        self.troubles_only = not self.troubles_only
+        self.redraw()
+
+    def do_wide(self) -> None:
+        """Show all columns, or as many as fit."""
+        self.table.toggle_wide()
+
+    def do_refresh(self) -> None:
+        """Take a fresh snapshot and fit the columns."""
+        self.table.measure()
+        super().do_refresh()
+
+    def _sort_by(self, step: int) -> None:
+        names = ["", *(column.name for column in self.view.columns if column.name)]
+        at = names.index(self.sorting.column) if self.sorting.column in names else 0
+        self.sorting = Sorting(column=names[(at + step) % len(names)])
+        self.redraw()
+
+    def do_sort_left(self) -> None:
+        """Sort by the column before."""
+        self._sort_by(-1)
+
+    def do_sort_right(self) -> None:
+        """Sort by the next column."""
+        self._sort_by(1)
+
+    def do_sort_turn(self) -> None:
+        """Reverse the sorting."""
+        if self.sorting.column:
+            self.sorting = Sorting(
+                column=self.sorting.column, descending=not self.sorting.descending
+            )
+            self.redraw()
+
+    # --- rows --------------------------------------------------------------------------------
+
+    def on_table_moved(self, event: Table.Moved) -> None:
+        """Show the detail of the row under the cursor."""
+        event.stop()
+        self.draw_frame(self.shell.scene())
+
+    def on_table_entered(self, event: Table.Entered) -> None:
+        """Go in."""
+        event.stop()
+        self.enter(event.key)
+
+    def enter(self, key: RowKey) -> None:
+        """Go into a row."""
+
+    def do_enter(self) -> None:
+        """Go into the row under the cursor."""
+        if self.table.cursor_key is not None:
+            self.enter(self.table.cursor_key)
+
+    def do_describe(self) -> None:
+        """Show everything about the row: by default, go in."""
+        self.do_enter()
+
+    def do_mark(self) -> None:
+        """Mark the row."""
+        self.table.action_mark()
+        self.draw_frame(self.shell.scene())
+
+    def do_mark_to(self) -> None:
+        """Mark from the last mark to here."""
+        self.table.action_mark_to()
+        self.draw_frame(self.shell.scene())
+
+    def do_clear_marks(self) -> None:
+        """Clear all marks."""
+        self.table.action_clear_marks()
+        self.draw_frame(self.shell.scene())
+
+    def do_copy(self) -> None:
+        """Copy the row as text."""
+        row = self.table.cursor_row
+        if row is not None:
+            cells = (row.text_of(index).strip() for index in range(len(row.cells)))
+            text = re.sub(r"\s{3,}", "  ", "  ".join(cells))
+            self.shell.copy(text.strip(), "the row")
+
+    def do_next_trouble(self) -> None:
+        """Go to the next row with trouble."""
+        self._find(1)
+
+    def do_last_trouble(self) -> None:
+        """Go to the previous row with trouble."""
+        self._find(-1)
+
+    def _find(self, direction: int) -> None:
+        if not self.table.find(lambda row: row.trouble, direction):
+            self.shell.say("no trouble here")

@@ -1,0 +1,1 @@
+"""Pure functions from what the cockpit knows to rows, drawings and lines of text."""

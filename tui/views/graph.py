@@ -1,0 +1,283 @@
+"""The nodes of one chain as rows beside their rail: what is there, where it runs, how long."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from engine.kernel.commands import NodeAction
+from engine.kernel.definitions import Chain, EndNode, JobNode, NestedNode, Node
+from engine.kernel.ids import ChainKey, JobKey, NodeState, OrderKey, chain_key, name_of
+from engine.kernel.state import Order, TaskStatus
+from tui.views.durations import duration_text
+from tui.views.gauge import bar
+from tui.views.rail import RailRow, draw_rail, node_sign, rail_of
+from tui.views.rows import Column, Row
+from tui.views.scene import Scene
+from tui.views.shape import Shape, shape_of
+from tui.views.standing import (
+    TROUBLES,
+    WORST_FIRST,
+    Standing,
+    glyph_span,
+    look_of,
+    role_of,
+    standing_of_order,
+)
+from tui.views.table_view import TableView, everything
+from tui.views.text import Line, Span, clean, line
+from tui.views.waits import agent_name, order_waits_for
+
+_BAR = 10
+_TODAY = 24 * 3600 * 1000
+_NAMES_MAX = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """The rails of one version of a chain."""
+
+    chain: Chain
+    shape: Shape
+    rows: dict[NodeState, RailRow]
+    width: int
+
+
+def draw(chain: Chain, *, with_errors: bool) -> Drawing:
+    """Lay out a chain."""
+    shape = shape_of(chain)
+    rows = rail_of(shape, with_errors=with_errors)
+    width = max((len(row.joints) for row in rows), default=1)
+    return Drawing(
+        chain=chain, shape=shape, rows={row.state: row for row in rows}, width=max(width, 5)
+    )
+
+
+def columns_for(drawing: Drawing) -> tuple[Column, ...]:
+    """Return the columns; the first is as wide as the rails."""
+    return (
+        Column(name="GRAPH", width_min=drawing.width, width_max=drawing.width, priority=0),
+        Column(name="NODE", width_min=6, width_max=22, priority=0),
+        Column(name="ORDERS", width_min=12, width_max=30, priority=0),
+        Column(name="ON", width_min=6, width_max=24, priority=5),
+        Column(name="SO FAR", width_min=6, right=True, priority=3),
+        Column(name="USUAL", width_min=5, right=True, priority=4),
+        Column(name="", width_min=_BAR, width_max=_BAR, priority=6),
+        Column(name="WHO", width_min=24, width_max=60, priority=2, flexible=True),
+        Column(name="ERROR", width_min=8, width_max=18, priority=7),
+    )
+
+
+class GraphRows:
+    """Makes the rows of one chain; keeps the drawing until the definition changes."""
+
+    def __init__(self) -> None:
+        self.with_errors = False
+        self._drawing: Drawing | None = None
+        self._drawn_with_errors = False
+
+    def drawing(self, scene: Scene, chain: ChainKey) -> Drawing | None:
+        """Return the drawing of a chain as it is defined now."""
+        known = scene.state.chains.get(chain)
+        if known is None:
+            return None
+        drawing = self._drawing
+        if (
+            drawing is None
+            or drawing.chain is not known.definition
+            or self._drawn_with_errors != self.with_errors
+        ):
+            drawing = draw(known.definition, with_errors=self.with_errors)
+            self._drawing, self._drawn_with_errors = drawing, self.with_errors
+        return drawing
+
+    def view(self, scene: Scene, chain: ChainKey) -> TableView | None:
+        """Return the table of the chain's nodes."""
+        drawing = self.drawing(scene, chain)
+        if drawing is None:
+            return None
+        return TableView(
+            noun="graph",
+            columns=columns_for(drawing),
+            keys=lambda _scene, _argument: [node.state for node in drawing.shape.nodes],
+            row=lambda scene, key: _node_row(scene, drawing, NodeState(str(key))),
+            detail=lambda scene, key: node_detail(scene, chain, NodeState(str(key))),
+            touched=everything,
+            ticks=True,
+        )
+
+
+def orders_at(scene: Scene, chain: ChainKey, state: NodeState) -> list[Order]:
+    """Return the orders at a node, those in a task first, then in order of their starts."""
+    queue = scene.state.queues.get((chain, state))
+    if queue is None:
+        return []
+    orders = [scene.state.orders[key] for key in queue.all]
+    return sorted(orders, key=lambda order: (order.task is None, order.start_at, order.place))
+
+
+def _node_row(scene: Scene, drawing: Drawing, state: NodeState) -> Row | None:
+    rail = drawing.rows.get(state)
+    node = next((node for node in drawing.chain.nodes if node.state == state), None)
+    chain = scene.state.chains.get(drawing.chain.key)
+    if rail is None or node is None or chain is None:
+        return None
+    orders = orders_at(scene, drawing.chain.key, state)
+    counts = Counter(standing_of_order(scene.state, order, scene.now) for order in orders)
+    worst = next((standing for standing in WORST_FIRST if counts[standing]), None)
+    moved = (drawing.chain.key, state) in scene.mirror.moved
+    job = job_of(node)
+    tasks = [
+        scene.state.tasks[order.task]
+        for order in orders
+        if order.task is not None and order.task in scene.state.tasks
+    ]
+    longest = max(
+        (scene.now - task.started_at for task in tasks if task.started_at is not None),
+        default=None,
+    )
+    usual = scene.mirror.usual(job) if job is not None else None
+    agents = sorted({agent_name(task.agent) for task in tasks if task.agent is not None})
+    sign = node_sign(drawing.shape, state, scene.glyphs)
+    return Row(
+        key=state,
+        cells=(
+            Span(draw_rail(rail, sign, scene.glyphs), role_of(worst) if worst else "rail"),
+            Span(clean(state), "moved" if moved else ""),
+            _counts(scene, chain.action(state), counts, node, drawing.chain.key),
+            Span(_few(agents) or "-", "" if agents else "dim"),
+            Span(duration_text(longest) if longest is not None else "-"),
+            Span(duration_text(usual) if usual is not None else "-", "dim"),
+            Span(bar(longest / usual, _BAR, scene.glyphs) if longest and usual else "", "run"),
+            _who(scene, orders),
+            Span(_error_cell(scene, drawing, state), "dim"),
+        ),
+        facts={"job": job or ""},
+        place=(list(drawing.rows).index(state),),
+        trouble=any(counts[standing] for standing in TROUBLES),
+    )
+
+
+def job_of(node: Node) -> JobKey | None:
+    """Return the job of a node, None when it has none."""
+    return node.job if isinstance(node, JobNode) else None
+
+
+def _counts(
+    scene: Scene,
+    action: NodeAction,
+    counts: Counter[Standing],
+    node: Node,
+    chain: ChainKey,
+) -> tuple[Span, ...]:
+    spans: list[Span] = []
+    if action is NodeAction.STOP:
+        spans.append(Span("stopped ", "held"))
+    elif action is NodeAction.NEXT_STATE:
+        spans.append(Span("skipped ", "held"))
+    for standing in Standing:
+        if counts[standing]:
+            look = look_of(standing, scene.glyphs)
+            spans.append(Span(f"{look.glyph} {counts[standing]} {standing.value} ", look.role))
+    if isinstance(node, EndNode) and not counts:
+        runs = [
+            run
+            for run in scene.mirror.runs
+            if run.order.chain == chain
+            and run.end_state == node.state
+            and scene.now - run.at < _TODAY
+        ]
+        if runs:
+            failed = all(run.failed for run in runs)
+            standing = Standing.FAIL if failed else Standing.DONE
+            word = "failed" if failed else "done"
+            spans.append(glyph_span(standing, scene.glyphs))
+            spans.append(Span(f" {len(runs)} {word}", role_of(standing)))
+    if isinstance(node, NestedNode) and not counts:
+        spans.append(Span(f"{scene.glyphs.nested} {clean(name_of(node.chain_path))}", "dim"))
+    return tuple(spans) or (Span(scene.glyphs.idle, "dim"),)
+
+
+def _few(names: list[str]) -> str:
+    return names[0] + (f" +{len(names) - 1}" if len(names) > 1 else "") if names else ""
+
+
+def _who(scene: Scene, orders: list[Order]) -> tuple[Span, ...]:
+    """Return the orders at a node by name, those that just arrived underlined."""
+    if not orders:
+        return (Span(""),)
+    spans: list[Span] = []
+    for order in orders[:_NAMES_MAX]:
+        standing = standing_of_order(scene.state, order, scene.now)
+        role = "moved" if order.key in scene.mirror.moved else role_of(standing)
+        spans.extend((Span(clean(order.key.id), role), Span(" ")))
+    if len(orders) > _NAMES_MAX:
+        spans.append(Span(f"and {len(orders) - _NAMES_MAX} more", "dim"))
+    elif len(orders) == 1:
+        waits = order_waits_for(scene, orders[0])
+        spans.append(Span(f" {waits}" if waits else "", "dim"))
+    return tuple(spans)
+
+
+def _error_cell(scene: Scene, drawing: Drawing, state: NodeState) -> str:
+    target = drawing.shape.error_target(state)
+    failures = sum(
+        1
+        for run in scene.mirror.runs
+        if run.order.chain == drawing.chain.key and run.failed_at == state
+    )
+    back = [edge.target for edge in drawing.shape.back if edge.source == state]
+    said = clean(target or "")
+    if failures:
+        said += f"  {failures}x"
+    if back:
+        said += f" {scene.glyphs.back} {clean(back[0])}"
+    return said
+
+
+def node_detail(scene: Scene, chain: ChainKey, state: NodeState) -> list[Line]:
+    """Return the lines about the node under the cursor."""
+    node = scene.state.node(chain, state)
+    known = scene.state.chains.get(chain)
+    if node is None or known is None:
+        return []
+    job_key = job_of(node)
+    job = scene.state.jobs.get(job_key) if job_key is not None else None
+    head: list[str | Span] = [Span(f"{clean(state)}  ", "bold")]
+    if isinstance(node, JobNode):
+        head.append(f"job {clean(node.job_path)}")
+        head.append(
+            Span("  missing", "fail")
+            if job is None
+            else Span("  stopped", "held")
+            if job.stopped
+            else ""
+        )
+        head.append(f"  next {clean(node.next_state or '-')}")
+        head.append(f"  error {clean(node.error_state or '-')}")
+        if node.on_error is not None:
+            head.append(f"  on error {node.on_error.value}")
+    elif isinstance(node, NestedNode):
+        head.append(f"chain {clean(node.chain_path)}")
+    elif isinstance(node, EndNode):
+        head.append(Span("orders end here", "dim"))
+    lines = [line(*head)]
+    if job is not None:
+        definition = job.definition
+        busy = sum(
+            1 for task in scene.state.running_tasks(job.key) if task.status is not TaskStatus.ENDED
+        )
+        class_path = definition.process_class or known.definition.process_class
+        used = f"class {clean(name_of(class_path))}" if class_path else ""
+        locks = " ".join(clean(name_of(use.lock)) for use in definition.locks)
+        lines.append(
+            line(
+                f"{busy} of {definition.tasks} tasks  {used}  "
+                f"{f'locks {locks}' if locks else ''}  {clean(definition.title)}"
+            )
+        )
+    return lines
+
+
+def node_orders(scene: Scene, argument: str) -> Iterable[OrderKey]:
+    """Return the orders of a chain, for the panel beside the graph."""
+    return list(scene.state.orders_of_chain.get(chain_key(argument), ()))

@@ -1,0 +1,198 @@
+"""Orders as rows, children under their parents."""
+
+from collections.abc import Iterable
+
+from engine.kernel.ids import NodeState, OrderKey, chain_key
+from engine.kernel.instants import NEVER, Instant
+from engine.kernel.state import Order
+from tui.views.durations import duration_text, moment_text
+from tui.views.rows import Column, Row, RowKey
+from tui.views.scene import Scene
+from tui.views.standing import (
+    TROUBLES,
+    Standing,
+    glyph_span,
+    role_of,
+    standing_of_order,
+)
+from tui.views.table_view import TableView, key_value
+from tui.views.text import Line, Span, clean, line
+from tui.views.waits import agent_name, order_waits_for
+
+COLUMNS = (
+    Column(name="STATUS", width_min=9, width_max=9, priority=0),
+    Column(name="ORDER", width_min=8, width_max=28, priority=0),
+    Column(name="CHAIN", width_min=6, width_max=26, priority=2),
+    Column(name="NODE", width_min=5, width_max=20, priority=1),
+    Column(name="TASK", width_min=4, width_max=9, right=True, priority=4),
+    Column(name="SINCE", width_min=5, width_max=8, right=True, priority=3),
+    Column(name="ON", width_min=5, width_max=24, priority=6),
+    Column(name="WAITS FOR", width_min=14, width_max=80, priority=1, flexible=True),
+    Column(name="TITLE", width_min=8, width_max=40, priority=8, wide_only=True),
+)
+_CHAIN_COLUMNS = tuple(column for column in COLUMNS if column.name != "CHAIN")
+
+
+def order_keys(scene: Scene, argument: str) -> Iterable[RowKey]:
+    """Return all orders, those of one chain (`argument`), or of one node (`chain node`)."""
+    state = scene.state
+    if not argument:
+        return state.orders
+    path, _, node = argument.partition(" ")
+    chain = chain_key(path)
+    if not node:
+        return list(state.orders_of_chain.get(chain, ()))
+    queue = state.queues.get((chain, NodeState(node)))
+    return list(queue.all) if queue is not None else []
+
+
+def status_span(scene: Scene, key: RowKey, standing: Standing) -> tuple[Span, ...]:
+    """Return sign and word of a standing, with the mark of a request on its way."""
+    role = role_of(standing)
+    sign = (
+        Span(scene.glyphs.asked, "late")
+        if key in scene.asked
+        else glyph_span(standing, scene.glyphs)
+    )
+    return (sign, Span(f" {standing.value}", role))
+
+
+def _row(scene: Scene, key: RowKey) -> Row | None:
+    order = scene.state.orders.get(key) if isinstance(key, OrderKey) else None
+    return None if order is None else order_row(scene, order)
+
+
+def order_row(scene: Scene, order: Order, *, with_chain: bool = True) -> Row:
+    """Return the row of an order."""
+    standing = standing_of_order(scene.state, order, scene.now)
+    waits = order_waits_for(scene, order)
+    task = scene.state.tasks.get(order.task) if order.task is not None else None
+    since = _since(scene, order)
+    moved = "moved" if order.key in scene.mirror.moved else ""
+    chain = Span(scene.chain_name(order.key.chain))
+    root, depth = root_of(scene, order)
+    indent = "  " * (depth - 1) + f"{scene.glyphs.child} " if depth else ""
+    cells: tuple[Span | tuple[Span, ...], ...] = (
+        status_span(scene, order.key, standing),
+        (Span(indent, "dim"), Span(clean(order.key.id), moved)),
+        chain,
+        Span(clean(order.state) or "-", moved),
+        Span(str(order.task) if order.task is not None else "-", "" if order.task else "dim"),
+        Span(duration_text(since) if since is not None else "-", "" if since else "dim"),
+        Span(agent_name(task.agent) if task is not None and task.agent is not None else "-"),
+        Span(waits, role_of(standing) if standing in TROUBLES else ""),
+        Span(clean(order.title)),
+    )
+    if not with_chain:
+        cells = (*cells[:2], *cells[3:])
+    return Row(
+        key=order.key,
+        cells=cells,
+        sort={
+            "STATUS": float(list(Standing).index(standing)),
+            "SINCE": float(since if since is not None else -1),
+            "TASK": float(order.task or 0),
+        },
+        facts={
+            "id": order.key.id,
+            "chain": order.key.chain,
+            "state": order.state,
+            "status": standing.value,
+            "title": order.title,
+            "done": "done" if standing is Standing.DONE else "",
+            "parent": "" if order.parent is None else order.parent.id,
+            "params": " ".join(f"{name}={value}" for name, value in order.params.items()),
+        },
+        place=_place(root, order, depth),
+        trouble=standing in TROUBLES,
+    )
+
+
+def root_of(scene: Scene, order: Order) -> tuple[Order, int]:
+    """Return the topmost order that this one descends from, and how deep it is below it."""
+    depth = 0
+    seen = {order.key}
+    while order.parent is not None and order.parent not in seen and depth < 8:
+        parent = scene.state.orders.get(order.parent)
+        if parent is None:
+            break
+        order = parent
+        seen.add(order.key)
+        depth += 1
+    return order, depth
+
+
+def _place(root: Order, order: Order, depth: int) -> tuple[float | str, ...]:
+    return (root.key.chain, root.created_at, root.key.id, depth, order.created_at, order.key.id)
+
+
+def _since(scene: Scene, order: Order) -> int | None:
+    task = scene.state.tasks.get(order.task) if order.task is not None else None
+    if task is not None and task.started_at is not None:
+        return scene.now - task.started_at
+    if order.started_at is not None:
+        return scene.now - order.started_at
+    return None
+
+
+def order_detail(scene: Scene, key: RowKey) -> list[Line]:
+    """Return the lines about one order under the cursor."""
+    order = scene.state.orders.get(key) if isinstance(key, OrderKey) else None
+    if order is None:
+        return []
+    standing = standing_of_order(scene.state, order, scene.now)
+    where = f"{scene.chain_name(order.key.chain)}/{clean(order.state) or '-'}"
+    waits = order_waits_for(scene, order)
+    params = " ".join(f"{clean(k)}={clean(v)}" for k, v in order.params.items())
+    children = len(scene.state.children.get(order.key, ()))
+    facts = [
+        f"{len(order.params)} params  {params}" if params else "no params",
+        key_value("children", str(children) if children else ""),
+        key_value("child of", order.parent.id if order.parent is not None else ""),
+        key_value("started", moment_text(order.started_at, scene.zone) if order.started_at else ""),
+    ]
+    said = clean(order.state_text)
+    return [
+        line(
+            Span(f"{clean(order.key.id)}  ", "bold"),
+            f"{where}  ",
+            Span(standing.value, role_of(standing)),
+            f"  {waits}" if waits else "",
+        ),
+        line("  ".join(fact for fact in facts if fact)),
+        line(said) if said else line(Span(clean(order.title), "dim")),
+    ]
+
+
+VIEW = TableView(
+    noun="orders",
+    columns=COLUMNS,
+    keys=order_keys,
+    row=_row,
+    detail=order_detail,
+    touched=lambda changes: None if changes.everything else changes.orders,
+    ticks=True,
+    empty_text="no orders",
+)
+
+
+def _chain_row(scene: Scene, key: RowKey) -> Row | None:
+    order = scene.state.orders.get(key) if isinstance(key, OrderKey) else None
+    return None if order is None else order_row(scene, order, with_chain=False)
+
+
+CHAIN_VIEW = TableView(
+    noun="orders",
+    columns=_CHAIN_COLUMNS,
+    keys=order_keys,
+    row=_chain_row,
+    detail=order_detail,
+    touched=lambda changes: None if changes.everything else changes.orders,
+    ticks=True,
+    empty_text="no orders in this chain",
+)
+
+
+def next_start_of(order: Order) -> Instant:
+    """Return when the order starts by itself, NEVER when it does not."""
+    return order.start_at if not order.touched and not order.suspended else NEVER

@@ -1,0 +1,44 @@
+"""The form in which every noun's table is described: columns, keys, rows, detail."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from tui.mirror import Changes
+from tui.views.rows import Column, Row, RowKey
+from tui.views.scene import Scene
+from tui.views.text import Line
+
+Keys: TypeAlias = Callable[[Scene, str], Iterable[RowKey]]
+"""Scene and the screen's argument (a chain, a job …; empty for all) to keys."""
+
+MakeRow: TypeAlias = Callable[[Scene, RowKey], Row | None]
+Detail: TypeAlias = Callable[[Scene, RowKey], list[Line]]
+Touched: TypeAlias = Callable[[Changes], Iterable[RowKey] | None]
+"""Which rows these changes concern; None: all of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableView:
+    """One noun as a table."""
+
+    noun: str
+    columns: tuple[Column, ...]
+    keys: Keys
+    row: MakeRow
+    detail: Detail
+    touched: Touched
+    ticks: bool = False
+    """Whether rows change with the time alone."""
+    empty_text: str = "nothing here"
+    """What the screen says instead of rows."""
+
+
+def everything(changes: Changes) -> None:
+    """Say that all rows may have changed: right for short tables."""
+    _ = changes
+
+
+def key_value(name: str, value: str) -> str:
+    """Return `name value`, or nothing without a value."""
+    return f"{name} {value}" if value else ""

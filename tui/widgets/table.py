@@ -1,0 +1,436 @@
+"""The one table: draws only what is in sight, keeps cursor and marks by key.
+
+The table gets finished rows (`tui.views.rows.Listing` filters and sorts) and repaints the lines
+that changed. The cursor is shown in reverse and with a sign, so it survives without colour.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import BindingType
+from textual.geometry import Region
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tui.views.glyphs import Glyphs
+from tui.views.rows import Column, Row, RowKey, Sorting
+from tui.views.text import Span, fit, width_of
+from tui.widgets.moves import move_bindings
+from tui.widgets.palette import Palette
+
+_GAP = 2
+_PREFIX = 3
+"""Cursor sign, mark, space."""
+_SAMPLE = 2_000
+"""Rows that are measured for the widths."""
+
+
+class Table(Widget, can_focus=True):
+    """Rows with a cursor. Keys are the screen's business; the table offers actions."""
+
+    BINDINGS: ClassVar[list[BindingType]] = move_bindings()
+
+    DEFAULT_CSS = """
+    Table { height: 1fr; width: 1fr; }
+    """
+
+    class Moved(Message):
+        """The cursor stands on another row."""
+
+        def __init__(self, table: "Table", key: RowKey | None) -> None:
+            super().__init__()
+            self.table = table
+            self.key = key
+
+    class Entered(Message):
+        """A person wants to go into a row."""
+
+        def __init__(self, table: "Table", key: RowKey) -> None:
+            super().__init__()
+            self.table = table
+            self.key = key
+
+    def __init__(
+        self,
+        palette: Palette,
+        glyphs: Glyphs,
+        *,
+        id: str | None = None,  # noqa: A002  # Textual's name
+    ) -> None:
+        super().__init__(id=id)
+        self._palette = palette
+        self.glyphs = glyphs
+        self.columns: tuple[Column, ...] = ()
+        self.rows: list[Row] = []
+        self.marks: set[RowKey] = set()
+        self.wide = False
+        self.sorting = Sorting()
+        self.empty_text = ""
+        self.fresh: Callable[[Row], Row] | None = None
+        """Makes a row anew when it is drawn."""
+        self._index: dict[RowKey, int] = {}
+        self._cursor = 0
+        self._cursor_key: RowKey | None = None
+        self._top = 0
+        self._widths: list[tuple[int, int]] = []
+        """Index of the column and its width, for those shown."""
+        self._natural: list[int] = []
+        self._measured: dict[RowKey, Row] = {}
+        """Rows whose widths are in already."""
+        self._drawn: list[tuple[object, ...]] = []
+        self._last_mark: RowKey | None = None
+
+    # --- content -----------------------------------------------------------------------------
+
+    def show(self, columns: Sequence[Column], rows: Sequence[Row]) -> None:
+        """Show these rows; the cursor stays on its key, the view on its first row."""
+        if tuple(columns) != self.columns:
+            self.columns = tuple(columns)
+            self._natural = []
+            self._measured.clear()
+        anchor = self.rows[self._top].key if self._top < len(self.rows) else None
+        self.rows = list(rows)
+        self._index = {row.key: index for index, row in enumerate(self.rows)}
+        self._grow()
+        self._restore(anchor)
+        self._refresh_changed()
+
+    def measure(self) -> None:
+        """Fit the columns to what is in them now; they may shrink."""
+        self._natural = []
+        self._measured.clear()
+        self._grow()
+
+    def _grow(self) -> None:
+        """Make room for wider texts. Columns never shrink by themselves, so they do not dance."""
+        natural = self._natural or [
+            max(width_of(column.name) + 1, column.width_min) for column in self.columns
+        ]
+        grown = list(natural)
+        for row in self.rows[:_SAMPLE]:
+            if row is self._measured.get(row.key):
+                continue
+            self._measured[row.key] = row
+            for index, column in enumerate(self.columns):
+                size = width_of(row.text_of(index))
+                if size > grown[index]:
+                    grown[index] = min(size, max(column.width_max, column.width_min))
+        if grown != self._natural:
+            self._natural = grown
+            self._share_out()
+
+    def repaint(self, palette: Palette, glyphs: Glyphs) -> None:
+        """Take another theme."""
+        self._palette = palette
+        self.glyphs = glyphs
+        self._drawn = []
+        self.refresh()
+
+    def _restore(self, anchor: RowKey | None) -> None:
+        """Put the cursor on its key; when that row vanished, on what took its place."""
+        found = self._index.get(self._cursor_key) if self._cursor_key is not None else None
+        if anchor is not None and self._top > 0 and anchor in self._index:
+            self._top = self._index[anchor]
+        if found is not None:
+            self._cursor = found
+        else:
+            self._cursor = min(self._cursor, max(len(self.rows) - 1, 0))
+            self._set_key()
+        self.marks &= self._index.keys()
+        self._keep_in_sight()
+
+    def _set_key(self) -> None:
+        key = self.rows[self._cursor].key if self.rows else None
+        if key != self._cursor_key:
+            self._cursor_key = key
+            self.post_message(self.Moved(self, key))
+
+    # --- cursor and marks --------------------------------------------------------------------
+
+    @property
+    def cursor_key(self) -> RowKey | None:
+        """The key of the row under the cursor."""
+        return self._cursor_key if self._cursor_key in self._index else None
+
+    @property
+    def cursor_row(self) -> Row | None:
+        """The row under the cursor."""
+        return self.rows[self._cursor] if self._cursor < len(self.rows) else None
+
+    def subjects(self) -> list[RowKey]:
+        """Return what an action is about: the marked rows, else the one under the cursor."""
+        if self.marks:
+            return [row.key for row in self.rows if row.key in self.marks]
+        return [] if self.cursor_key is None else [self.cursor_key]
+
+    def select(self, key: RowKey | None) -> None:
+        """Put the cursor on a row; one that is not there yet is taken as soon as it comes."""
+        if key is None:
+            return
+        self._cursor_key = key
+        if key in self._index:
+            self._cursor = self._index[key]
+            self._keep_in_sight()
+            self.post_message(self.Moved(self, key))
+        self._refresh_changed()
+
+    def move_to(self, index: int) -> None:
+        """Put the cursor on the row with this number."""
+        if not self.rows:
+            return
+        self._cursor = max(0, min(index, len(self.rows) - 1))
+        self._keep_in_sight()
+        self._set_key()
+        self._refresh_changed()
+
+    def action_move(self, rows: int) -> None:
+        """Move the cursor by rows."""
+        self.move_to(self._cursor + rows)
+
+    def action_page(self, pages: float) -> None:
+        """Move the cursor by part of the height."""
+        self.move_to(self._cursor + round(pages * max(self._height, 1)))
+
+    def action_edge(self, direction: int) -> None:
+        """Move to the first (-1) or the last row (1)."""
+        self.move_to(0 if direction < 0 else len(self.rows) - 1)
+
+    def action_enter(self) -> None:
+        """Go into the row under the cursor."""
+        if self.cursor_key is not None:
+            self.post_message(self.Entered(self, self.cursor_key))
+
+    def action_mark(self) -> None:
+        """Mark or unmark the row under the cursor and go to the next."""
+        key = self.cursor_key
+        if key is None:
+            return
+        self.marks ^= {key}
+        self._last_mark = key
+        self.move_to(self._cursor + 1)
+        self._refresh_changed()
+
+    def action_mark_to(self) -> None:
+        """Mark everything from the last mark to the cursor."""
+        start = self._index.get(self._last_mark, self._cursor)
+        first, last = sorted((start, self._cursor))
+        self.marks |= {row.key for row in self.rows[first : last + 1]}
+        self._refresh_changed()
+
+    def action_clear_marks(self) -> None:
+        """Unmark everything."""
+        self.marks.clear()
+        self._refresh_changed()
+
+    def find(self, wanted: Callable[[Row], bool], direction: int) -> bool:
+        """Put the cursor on the next (1) or previous (-1) row that is wanted."""
+        count = len(self.rows)
+        for step in range(1, count + 1):
+            index = (self._cursor + direction * step) % count
+            if wanted(self.rows[index]):
+                self.move_to(index)
+                return True
+        return False
+
+    @property
+    def _height(self) -> int:
+        return max(self.size.height - 1, 0)
+
+    def _keep_in_sight(self) -> None:
+        height = self._height
+        top = min(self._top, max(len(self.rows) - height, 0))
+        if self._cursor < top:
+            top = self._cursor
+        elif height and self._cursor >= top + height:
+            top = self._cursor - height + 1
+        self._top = max(top, 0)
+
+    # --- mouse -------------------------------------------------------------------------------
+
+    def on_click(self, event: events.Click) -> None:
+        """Put the cursor where the mouse is; a second click goes in."""
+        event.stop()
+        index = self._top + event.y - 1
+        if event.y < 1 or index >= len(self.rows):
+            return
+        again = event.chain > 1
+        self.move_to(index)
+        if again:
+            self.action_enter()
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Move down with the wheel."""
+        event.stop()
+        self.action_move(3)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Move up with the wheel."""
+        event.stop()
+        self.action_move(-3)
+
+    def on_resize(self) -> None:
+        """Share the width out anew."""
+        self._share_out()
+        self._keep_in_sight()
+        self._drawn = []
+        self.refresh()
+
+    def toggle_wide(self) -> None:
+        """Show all columns, or as many as fit."""
+        self.wide = not self.wide
+        self.measure()
+        self._drawn = []
+        self.refresh()
+
+    # --- drawing -----------------------------------------------------------------------------
+
+    def _share_out(self) -> None:
+        """Choose which columns are shown, and how wide: the least important leave first."""
+        if not self._natural:
+            return
+        room = self.size.width - _PREFIX
+        shown = [
+            index for index, column in enumerate(self.columns) if self.wide or not column.wide_only
+        ]
+        while True:
+            least = [self._least(index) for index in shown]
+            if sum(least) + _GAP * (len(shown) - 1) <= room or len(shown) <= 1:
+                break
+            weakest = max(shown, key=lambda index: (self.columns[index].priority, index))
+            if self.columns[weakest].priority == 0:
+                break
+            shown.remove(weakest)
+        widths = {index: self._least(index) for index in shown}
+        left = room - sum(widths.values()) - _GAP * (len(shown) - 1)
+        for index in sorted(shown, key=lambda index: self.columns[index].flexible):
+            grow = min(max(self._natural[index] - widths[index], 0), max(left, 0))
+            widths[index] += grow
+            left -= grow
+        for index in shown:
+            if self.columns[index].flexible and left > 0:
+                widths[index] += left
+                left = 0
+        self._widths = [(index, max(widths[index], 1)) for index in shown]
+
+    def _least(self, index: int) -> int:
+        column = self.columns[index]
+        if column.flexible:
+            return column.width_min
+        enough = max(column.width_min, width_of(column.name))
+        return max(enough, min(self._natural[index], 18))
+
+    def _signature(self, y: int) -> tuple[object, ...]:
+        """Return what a line's drawing depends on."""
+        if y == 0:
+            return ("head", self.columns, self.sorting, tuple(self._widths))
+        index = self._top + y - 1
+        if index >= len(self.rows):
+            return ("blank", y == 2 and not self.rows and self.empty_text)
+        row = self.rows[index]
+        if self.fresh is not None:
+            row = self.rows[index] = self.fresh(row)
+        return (
+            row,
+            index == self._cursor,
+            row.key in self.marks,
+            self.has_focus,
+            tuple(self._widths),
+        )
+
+    def _refresh_changed(self) -> None:
+        """Repaint the lines whose content changed, one region each."""
+        if not self.size.height:
+            return
+        if not self._widths and self._natural:
+            self._share_out()
+        drawn = [self._signature(y) for y in range(self.size.height)]
+        width = self.size.width
+        for y, signature in enumerate(drawn):
+            if y >= len(self._drawn) or self._drawn[y] != signature:
+                self.refresh(Region(0, y, width, 1))
+        self._drawn = drawn
+
+    def on_focus(self) -> None:
+        """Show that keys come here."""
+        self._refresh_changed()
+
+    def on_blur(self) -> None:
+        """Show that keys go elsewhere."""
+        self._refresh_changed()
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one line."""
+        width = self.size.width
+        base = self.rich_style
+        if y == 0:
+            return self._head(width, base)
+        index = self._top + y - 1
+        if index >= len(self.rows):
+            if y == 2 and not self.rows and self.empty_text:
+                text = fit(f"   {self.empty_text}", width)
+                return Strip([Segment(text, base + self._palette.style("dim"))], width)
+            return Strip.blank(width, base)
+        row = self.rows[index]
+        is_cursor = index == self._cursor
+        return self._row_strip(row, width, base, is_cursor=is_cursor)
+
+    def _head(self, width: int, base: Style) -> Strip:
+        style = base + self._palette.style("head")
+        parts = [" " * _PREFIX]
+        for number, (index, size) in enumerate(self._widths):
+            column = self.columns[index]
+            name = column.name
+            if name and name == self.sorting.column:
+                turned = self.sorting.descending
+                name += self.glyphs.descending if turned else self.glyphs.ascending
+            parts.append((" " * _GAP if number else "") + fit(name, size, right=column.right))
+        return Strip([Segment(fit("".join(parts), width), style)], width)
+
+    def _row_strip(self, row: Row, width: int, base: Style, *, is_cursor: bool) -> Strip:
+        palette = self._palette
+        plain = base + palette.style(row.role)
+        if is_cursor:
+            # Roles give way under the cursor: one bar, readable in every theme.
+            cursor = palette.style("cursor") if self.has_focus else palette.style("bold")
+            plain = base + cursor
+        sign = ">" if is_cursor else " "
+        mark = self.glyphs.mark if row.key in self.marks else " "
+        segments = [Segment(f"{sign}{mark} ", plain)]
+        for number, (index, size) in enumerate(self._widths):
+            if number:
+                segments.append(Segment(" " * _GAP, plain))
+            self._cell(segments, row, index, size, plain, flat=is_cursor and self.has_focus)
+        return Strip(segments).adjust_cell_length(width, plain)
+
+    def _cell(
+        self,
+        segments: list[Segment],
+        row: Row,
+        index: int,
+        size: int,
+        plain: Style,
+        *,
+        flat: bool,
+    ) -> None:
+        cell = row.cells[index]
+        spans = (cell,) if isinstance(cell, Span) else cell
+        right = self.columns[index].right
+        if len(spans) == 1:
+            style = plain if flat else plain + self._palette.style(spans[0].role)
+            segments.append(Segment(fit(spans[0].text, size, right=right), style))
+            return
+        left = size
+        for span in spans:
+            text = span.text
+            if width_of(text) > left:
+                text = fit(text, left)
+            if text:
+                style = plain if flat else plain + self._palette.style(span.role)
+                segments.append(Segment(text, style))
+                left -= width_of(text)
+        if left > 0:
+            segments.append(Segment(" " * left, plain))
