@@ -102,10 +102,16 @@ def cockpit(
     address = find_engine(
         engine=engine, data=data, token_file=token_file, ca_file=None, environment=environment()
     )
-    # The only place in engine/ that knows the terminal program; loaded by name.
-    cockpit_of = importlib.import_module("tui.__main__").run_cockpit
-    status = _finished(cockpit_of(str(address), address.token))
-    raise typer.Exit(status)
+    raise typer.Exit(_cockpit_of(str(address), address.token))
+
+
+def _cockpit_of(address: str, token: str | None) -> int:
+    """Open the cockpit: the only place in engine/ that knows the terminal program, by name."""
+    return _finished(importlib.import_module("tui.__main__").run_cockpit(address, token))
+
+
+def _demo_cockpit(engine_socket: Path) -> int:
+    return _cockpit_of(str(engine_socket), None)
 
 
 # --- programs ------------------------------------------------------------------------------------
@@ -296,8 +302,8 @@ def demo(
     ] = False,
 ) -> None:
     """Show an end-of-day run on three agents, in a private temporary place."""
-    program = importlib.import_module("engine.service.demo")
-    raise typer.Exit(_finished(program.run_demo(headless=headless)))
+    program = importlib.import_module("engine.cli_demo")
+    raise typer.Exit(program.run_demo(headless=headless, cockpit=_demo_cockpit))
 
 
 # --- without an engine ---------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from engine.kernel.ids import (
     TaskId,
 )
 from engine.kernel.instants import Instant
-from engine.kernel.state import ChainState, JobState, State
+from engine.kernel.state import ChainState, JobState, NodeQueue, State
 
 # --- what is missing -----------------------------------------------------------------------------
 
@@ -102,9 +102,33 @@ def next_order(state: State, job: JobKey, at: Instant) -> OrderKey | None:
             waiting.append(queue.fresh)
         for entries in waiting:
             first = entries.first()
+            if first is not None and _super_is_full(state, first[1]):
+                first = _first_of_other_supers(state, queue)
             if first is not None and first[0][0] <= at and (best is None or first[0] < best[0]):
                 best = first
     return None if best is None else best[1]
+
+
+def _super_is_full(state: State, key: OrderKey) -> bool:
+    """Whether the order has not begun and its super chain lets no further one begin (js1207)."""
+    order = state.orders[key]
+    if order.outer is None or order.started_at is not None:
+        return False
+    chain = state.chains.get(order.outer.chain)
+    return chain is not None and (chain.stopped or at_order_limit(state, chain))
+
+
+def _first_of_other_supers(
+    state: State, queue: NodeQueue
+) -> tuple[tuple[Instant, int, int], OrderKey] | None:
+    """Return the first fresh order whose super chain has room; looks at all that wait here."""
+    found = [
+        ((order.start_at, -order.priority, order.place), key)
+        for key in queue.fresh.keys()  # noqa: SIM118  # not a dict
+        if not _super_is_full(state, key)
+        for order in (state.orders[key],)
+    ]
+    return min(found) if found else None
 
 
 # --- what a job would start ----------------------------------------------------------------------

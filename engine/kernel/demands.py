@@ -154,7 +154,7 @@ def environment_of(state: State, task: Task) -> dict[str, str]:
     environment.update(as_environment(state.main.params, prefix))
     environment.update(
         {
-            "SCHEDULER_ID": state.main.scheduler_id,
+            "SCHEDULER_ID": state.main.scheduler_id or state.control.engine_id,
             "SCHEDULER_JOB_NAME": name_of(job.path),
             "SCHEDULER_TASK_ID": str(task.id),
             "SCHEDULER_TASK_TRIGGER_FILES": ";".join(task.trigger_files),

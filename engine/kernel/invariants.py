@@ -103,6 +103,7 @@ def _indexes(state: State) -> Iterator[str]:
         "children",
         "nodes_of_job",
         "node_index",
+        "supers_of_chain",
         "tasks_of_job",
         "queued_tasks",
         "class_slots",

@@ -446,6 +446,7 @@ class State:
         self.children: dict[OrderKey, dict[OrderKey, None]] = {}
         self.nodes_of_job: dict[JobKey, dict[NodeKey, None]] = {}
         self.node_index: dict[ChainKey, dict[NodeState, Node]] = {}
+        self.supers_of_chain: dict[ChainKey, dict[ChainKey, None]] = {}
         self.tasks_of_job: dict[JobKey, dict[TaskId, None]] = {}
         self.queued_tasks: dict[JobKey, PriorityQueue[TaskId, tuple[Instant, int]]] = {}
         self.class_slots: dict[ClassPath, dict[TaskId, None]] = {}
@@ -490,6 +491,8 @@ class State:
                 self.timers.set(key, order.start_at)
         if order.touched and not order.blacklisted:
             _count(self.started_in_chain, chain, +1)
+        if order.outer is not None and order.started_at is not None and not order.blacklisted:
+            _count(self.started_in_chain, order.outer.chain, +1)
         if order.task is not None:
             _count(self.busy_in_chain, chain, +1)
         if order.parent is not None:
@@ -510,6 +513,8 @@ class State:
         self.timers.discard(key)
         if order.touched and not order.blacklisted:
             _count(self.started_in_chain, chain, -1)
+        if order.outer is not None and order.started_at is not None and not order.blacklisted:
+            _count(self.started_in_chain, order.outer.chain, -1)
         if order.task is not None:
             _count(self.busy_in_chain, chain, -1)
         if order.parent is not None:
@@ -617,6 +622,8 @@ class State:
             job = job_of_node(node)
             if job is not None:
                 self.nodes_of_job.setdefault(job, {})[chain.key, node.state] = None
+            if isinstance(node, NestedNode):
+                self.supers_of_chain.setdefault(node.chain, {})[chain.key] = None
 
     def _unindex_chain(self, chain: Chain) -> None:
         del self.node_index[chain.key]
@@ -627,6 +634,11 @@ class State:
                 nodes.pop((chain.key, node.state), None)
                 if not nodes:
                     del self.nodes_of_job[job]
+            if isinstance(node, NestedNode):
+                supers = self.supers_of_chain.get(node.chain, {})
+                supers.pop(chain.key, None)
+                if not supers:
+                    self.supers_of_chain.pop(node.chain, None)
 
     # --- questions ---------------------------------------------------------------------------
 
@@ -637,6 +649,34 @@ class State:
     def running_tasks(self, job: JobKey) -> Iterator[Task]:
         """Iterate over the tasks of a job that hold a slot."""
         return (self.tasks[task] for task in self.tasks_of_job.get(job, ()))
+
+    def find_order(self, key: OrderKey) -> Order | None:
+        """Return an order by its chain, or by the super chain that it belongs to (1.10)."""
+        order = self.orders.get(key)
+        if order is not None:
+            return order
+        for node in self.node_index.get(key.chain, {}).values():
+            if isinstance(node, NestedNode):
+                inner = self.orders.get(OrderKey(node.chain, key.id))
+                if inner is not None and inner.outer is not None:
+                    if inner.outer.chain == key.chain:
+                        return inner
+        return None
+
+    def id_space(self, chain: ChainKey) -> set[ChainKey]:
+        """Return the chains that share their order ids with this one (1.10)."""
+        found = {chain}
+        unseen = [chain]
+        while unseen:
+            current = unseen.pop()
+            linked = list(self.supers_of_chain.get(current, ()))
+            nodes = self.node_index.get(current, {}).values()
+            linked += [node.chain for node in nodes if isinstance(node, NestedNode)]
+            for other in linked:
+                if other not in found:
+                    found.add(other)
+                    unseen.append(other)
+        return found
 
     def next_due(self) -> Instant:
         """Return when the engine has something to do by itself; NEVER when nothing waits."""

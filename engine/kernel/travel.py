@@ -4,7 +4,8 @@ The functions yield events one at a time; `step` applies each before it asks for
 every line sees the state as it has become.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 
 from engine.kernel import problems
 from engine.kernel.commands import NodeAction
@@ -21,6 +22,7 @@ from engine.kernel.events import Event
 from engine.kernel.events.orders import (
     OrderAdded,
     OrderBlacklisted,
+    OrderChainChanged,
     OrderFinished,
     OrderNodeChanged,
     OrderRemoved,
@@ -30,7 +32,6 @@ from engine.kernel.events.orders import (
 )
 from engine.kernel.ids import ChainKey, NodeState, OrderKey
 from engine.kernel.instants import IMMEDIATELY, NEVER, Duration, Instant, later
-from engine.kernel.params import Params
 from engine.kernel.plans import next_start, planned_start, schedule_is_missing
 from engine.kernel.problems import Problem
 from engine.kernel.state import Order, State, job_of_node
@@ -69,22 +70,64 @@ def resolve(
         current = following
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """Where an order begins: a node, and for an order of a super chain which one it is in."""
+
+    node: Node
+    inner_chain: ChainKey | None = None
+    outer_state: NodeState | None = None
+
+
 def start_node(
     state: State, chain: ChainKey, wanted: NodeState | None, end_state: NodeState | None
-) -> Node | Problem:
-    """Return the node at which an order of this chain begins (2.3 step 3)."""
+) -> Entry | Problem:
+    """Return where an order of this chain begins (2.3 step 3)."""
     definition = state.chains[chain].definition
     if wanted is None:
         if not definition.nodes:
             return problems.not_addable(definition.path, NOWHERE)
         wanted = definition.nodes[0].state
+    if definition.is_nested:
+        entry = enter_nested(state, chain, wanted, end_state)
+        return problems.not_addable(definition.path, wanted) if entry is None else entry
     node = resolve(state, chain, wanted, end_state)
     if isinstance(node, Problem):
         return node
     skipped = state.chains[chain].action(node.state) is NodeAction.NEXT_STATE
-    if skipped or (job_of_node(node) is None and not isinstance(node, NestedNode)):
+    if skipped or job_of_node(node) is None:
         return problems.not_addable(definition.path, wanted)
-    return node
+    return Entry(node=node)
+
+
+def enter_nested(
+    state: State, super_chain: ChainKey, wanted: NodeState, end_state: NodeState | None
+) -> Entry | Problem | None:
+    """Return the first inner chain from `wanted` on that has something to do (1.10, js1476).
+
+    None: an end node of the super chain was reached.
+    """
+    seen: set[NodeState] = set()
+    outer_state = wanted
+    while outer_state not in seen:
+        seen.add(outer_state)
+        node = resolve(state, super_chain, outer_state, end_state)
+        if isinstance(node, Problem):
+            return node
+        if not isinstance(node, NestedNode):
+            return None
+        inner = state.chains.get(node.chain)
+        if inner is None or not inner.definition.nodes:
+            return problems.unknown_object("job chain", node.chain_path)
+        first = resolve(state, node.chain, inner.definition.nodes[0].state)
+        if isinstance(first, Problem):
+            return first
+        if job_of_node(first) is not None:
+            return Entry(node=first, inner_chain=node.chain, outer_state=node.state)
+        if node.next_state is None or node.state == end_state:
+            return None
+        outer_state = node.next_state
+    return problems.skipping_loop(state.chains[super_chain].definition.path, wanted)
 
 
 def suspends_on_arrival(node: Node) -> bool:
@@ -102,7 +145,7 @@ def _delay(node: Node) -> Duration:
 def place(
     state: State,
     definition: OrderDefinition,
-    node: Node,
+    entry: Entry,
     start_at: Instant,
     at: Instant,
     parent: OrderKey | None = None,
@@ -111,17 +154,24 @@ def place(
     first = definition.state or state.chains[definition.key.chain].definition.nodes[0].state
     yield OrderAdded(
         definition=definition,
-        state=node.state,
+        state=entry.node.state,
         initial_state=first,
         start_at=start_at,
         at=at,
-        suspended=definition.suspended or suspends_on_arrival(node),
+        suspended=definition.suspended or suspends_on_arrival(entry.node),
         parent=parent,
+        inner_chain=entry.inner_chain,
+        outer_state=entry.outer_state,
     )
 
 
-def go_to(state: State, key: OrderKey, target: NodeState, at: Instant) -> Iterator[Event]:
-    """Send an order that is in no task to a node, or end its run there (2.7 A)."""
+def go_to(
+    state: State, key: OrderKey, target: NodeState, at: Instant, *, succeeded: bool = True
+) -> Iterator[Event]:
+    """Send an order that is in no task to a node, or end its run there (2.7 A).
+
+    `succeeded` counts at the end of an inner chain: it chooses the way through the super chain.
+    """
     order = state.orders[key]
     node = resolve(state, key.chain, target, order.end_state)
     if isinstance(node, Problem):
@@ -129,7 +179,7 @@ def go_to(state: State, key: OrderKey, target: NodeState, at: Instant) -> Iterat
         yield OrderSuspended(order=key, reason=str(node))
         yield OrderNodeChanged(order=key, state=target, former=order.state, start_at=IMMEDIATELY)
     elif isinstance(node, EndNode):
-        yield from finish(state, key, node.state, at)
+        yield from end_chain(state, key, node.state, at, succeeded=succeeded)
     else:
         yield from arrive(state, key, node, at)
 
@@ -182,10 +232,11 @@ def advance(
         if order.state == order.end_state or _skips_end_state(state, order, goto):
             yield from finish(state, key, order.state, at)
             return
+    succeeded = target is not None
     if goto is None:
-        yield from finish(state, key, NOWHERE, at)
+        yield from end_chain(state, key, NOWHERE, at, succeeded=succeeded)
     else:
-        yield from go_to(state, key, goto, at)
+        yield from go_to(state, key, goto, at, succeeded=succeeded)
 
 
 def _skips_end_state(state: State, order: Order, goto: NodeState | None) -> bool:
@@ -202,16 +253,63 @@ def _skips_end_state(state: State, order: Order, goto: NodeState | None) -> bool
 # --- the end of a run ----------------------------------------------------------------------------
 
 
+def end_chain(
+    state: State, key: OrderKey, end: NodeState, at: Instant, *, succeeded: bool
+) -> Iterator[Event]:
+    """End an order's way through a chain: in a super chain it goes on to the next inner one."""
+    order = state.orders[key]
+    if order.outer is None:
+        yield from finish(state, key, end, at)
+        return
+    node = state.node(order.outer.chain, order.outer.state)
+    following = None
+    if isinstance(node, NestedNode) and order.outer.state != order.end_state:
+        following = node.next_state if succeeded else node.error_state
+    entry = None
+    if following is not None:
+        entry = enter_nested(state, order.outer.chain, following, order.end_state)
+    if isinstance(entry, Problem):
+        yield OrderSuspended(order=key, reason=str(entry))
+        yield OrderNodeChanged(order=key, state=end, former=order.state, start_at=IMMEDIATELY)
+    elif entry is None:
+        yield from finish(state, key, end, at)
+    else:
+        yield from _change_chain(state, key, entry, end, IMMEDIATELY, at)
+
+
+def _change_chain(
+    state: State, key: OrderKey, entry: Entry, end: NodeState, start_at: Instant, at: Instant
+) -> Iterator[Event]:
+    assert entry.inner_chain is not None
+    assert entry.outer_state is not None
+    yield OrderChainChanged(
+        order=key,
+        chain=entry.inner_chain,
+        state=entry.node.state,
+        outer_state=entry.outer_state,
+        start_at=start_at,
+        former_state=end,
+        at=at,
+    )
+    moved = OrderKey(entry.inner_chain, key.id)
+    if suspends_on_arrival(entry.node) and not state.orders[moved].suspended:
+        yield OrderSuspended(order=moved, reason=f"the node {entry.node.state} suspends its orders")
+
+
 def finish(state: State, key: OrderKey, end: NodeState, at: Instant) -> Iterator[Event]:
     """End the run of an order (2.10): it returns to its start, stays blacklisted, or goes."""
     order = state.orders[key]
     start_at = next_start(state, order, at)
     repeats = (
         order.is_permanent or start_at < NEVER or schedule_is_missing(state, order.run_time)
-    ) and (end != order.initial_state or order.initial_state == order.end_state)
+    ) and (
+        order.outer is not None
+        or end != order.initial_state
+        or order.initial_state == order.end_state
+    )
     yield OrderFinished(order=key, state=end, at=at)
     if repeats:
-        yield from return_to_start(state, key, start_at, state.orders[key].params)
+        key = yield from return_to_start(state, key, start_at, at)
     elif order.is_file_order or order.suspended:
         yield OrderBlacklisted(order=key)
     else:
@@ -220,30 +318,38 @@ def finish(state: State, key: OrderKey, end: NodeState, at: Instant) -> Iterator
 
 
 def return_to_start(
-    state: State,
-    key: OrderKey,
-    start_at: Instant,
-    params: Params | None = None,
-    *,
-    unsuspend: bool = False,
-) -> Iterator[Event]:
-    """Put an order back to its initial node, its run over (2.10 step 3, 2.14)."""
+    state: State, key: OrderKey, start_at: Instant, at: Instant, *, unsuspend: bool = False
+) -> Generator[Event, None, OrderKey]:
+    """Put an order back to its initial node, its run over (2.10 step 3, 2.14).
+
+    Returns the order's key, which changes with the inner chain of a super chain's order.
+    """
     order = state.orders[key]
-    node = resolve(state, key.chain, order.initial_state)
-    first = order.initial_state
-    suspends = False
-    if not isinstance(node, Problem) and not isinstance(node, EndNode):
-        first = node.state
-        suspends = suspends_on_arrival(node)
+    if order.outer is not None:
+        entry = enter_nested(state, order.outer.chain, order.outer.initial_state, None)
+        if isinstance(entry, Entry) and entry.inner_chain not in {None, key.chain}:
+            yield from _change_chain(state, key, entry, order.state, start_at, at)
+            assert entry.inner_chain is not None
+            key = OrderKey(entry.inner_chain, key.id)
+        first = entry.node.state if isinstance(entry, Entry) else order.state
+        node: Node | None = entry.node if isinstance(entry, Entry) else None
+        outer_state = entry.outer_state if isinstance(entry, Entry) else None
+    else:
+        found = resolve(state, key.chain, order.initial_state)
+        node = None if isinstance(found, Problem | EndNode) else found
+        first = order.initial_state if node is None else node.state
+        outer_state = None
     yield OrderReturned(
         order=key,
         state=first,
         start_at=start_at,
-        params=order.params if params is None else params,
+        params=order.params,
         unsuspended=unsuspend,
+        outer_state=outer_state,
     )
-    if suspends and not state.orders[key].suspended:
+    if node is not None and suspends_on_arrival(node) and not state.orders[key].suspended:
         yield OrderSuspended(order=key, reason=f"the node {first} suspends its orders")
+    return key
 
 
 def carry_out_held(state: State, key: OrderKey, at: Instant) -> Iterator[Event]:
@@ -257,11 +363,11 @@ def carry_out_held(state: State, key: OrderKey, at: Instant) -> Iterator[Event]:
         definition = order.replacement
         start_at = order.replacement_start_at
         yield OrderRemoved(order=key)
-        node = start_node(state, key.chain, definition.state, definition.end_state)
-        if not isinstance(node, Problem):
+        entry = start_node(state, definition.key.chain, definition.state, definition.end_state)
+        if not isinstance(entry, Problem):
             if start_at is None:
                 start_at = planned_start(state, definition.run_time, at)
-            yield from place(state, definition, node, start_at, at)
+            yield from place(state, definition, entry, start_at, at)
 
 
 # --- setback -------------------------------------------------------------------------------------

@@ -183,7 +183,9 @@ class HistoryProjector:
     def _order_records(self, event: Event, at: Instant) -> Iterator[HistoryRecord]:
         match event:
             case o.OrderAdded():
-                self._orders[event.definition.key] = _OpenOrder(
+                chain = event.inner_chain or event.definition.key.chain
+                key = OrderKey(chain, event.definition.key.id)
+                self._orders[key] = _OpenOrder(
                     title=event.definition.title,
                     parent="" if event.parent is None else str(event.parent),
                 )
@@ -191,6 +193,7 @@ class HistoryProjector:
                 if event.title is not None:
                     self._change(event.order, title=event.title)
             case o.OrderChainChanged():
+                yield from self._closed(event.order, event.former_state, at)
                 self._orders[OrderKey(event.chain, event.order.id)] = replace(
                     self._orders.pop(event.order), history=None, step=0
                 )

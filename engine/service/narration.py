@@ -111,8 +111,9 @@ class Narrator:
                     task=event.task,
                     has_prefixes=job is None or not job.definition.stderr_is_error,
                 )
-                for level, text in _created(event, job.definition.path if job else event.job):
-                    yield _line(event.task, row, level, text)
+                # One message: a second one with the same event number would count as a repeat.
+                text = "\n".join(_created(event, job.definition.path if job else event.job))
+                yield _line(event.task, row, "info", text)
                 if event.order is not None:
                     self._task_of_order[event.order] = event.task
             case t.TaskClosed():
@@ -140,13 +141,13 @@ def _line(task: TaskId, row: StoredEvent, level: str, text: str) -> Line:
     return Line(task=task, at=row.at, level=level, text=text, number=row.number)
 
 
-def _created(event: t.TaskCreated, job: str) -> Iterator[tuple[str, str]]:
-    yield "info", f"SCHEDULER-930 Task {event.task} of the job {job}, cause: {event.cause.value}"
+def _created(event: t.TaskCreated, job: str) -> Iterator[str]:
+    yield f"SCHEDULER-930 Task {event.task} of the job {job}, cause: {event.cause.value}"
     if event.order is not None:
-        yield "info", f"SCHEDULER-842 The task processes the order {event.order} at {event.state}"
+        yield f"SCHEDULER-842 The task processes the order {event.order} at {event.state}"
     for use in event.locks:
         how = "exclusively" if use.exclusive else "shared"
-        yield "info", f"SCHEDULER-855 The lock {use.lock} is held {how}"
+        yield f"SCHEDULER-855 The lock {use.lock} is held {how}"
 
 
 def _said(event: Event) -> tuple[str, str] | None:

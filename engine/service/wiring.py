@@ -21,6 +21,7 @@ from engine import __version__
 from engine.codec.journal import StoredEvent
 from engine.codec.xml.facts import EngineFacts
 from engine.codec.xml.main_configuration import SchedulerXml, read_main_configuration
+from engine.codec.xml.queries import Permission
 from engine.codec.xml.reading import Context
 from engine.codec.xml.substitution import Variables
 from engine.drivers.agent_link import AgentDriver, AgentDriverSettings
@@ -44,6 +45,7 @@ from engine.server.auth import Gate, TokenFiles, Trust
 from engine.server.context import ServerContext
 from engine.server.engine_port import AgentPulse
 from engine.server.serve import Application, HttpServer, Listener, bind_tcp, bind_unix
+from engine.server.xml_execution import Client, XmlCommands
 from engine.service.dispatch import Dispatcher
 from engine.service.engine import Engine
 from engine.service.histories import Histories
@@ -62,6 +64,7 @@ log = logging.getLogger(__name__)
 
 _MAIN_FILE_BYTES_MAX = 16_000_000
 _DRIVER_STOP_S = 10.0
+_SHOWN_COMMAND_MAX = 200
 
 
 async def run_engine(settings: EngineSettings) -> int:
@@ -355,6 +358,24 @@ async def _begin(parts: _Parts) -> None:
     found = await asyncio.to_thread(parts.live.scan, at_once=True)
     if found is not None:
         await _applying(engine)(found)
+    await _start_commands(parts)
+
+
+async def _start_commands(parts: _Parts) -> None:
+    """Carry out the commands of `scheduler.xml`; an error ends the engine (live-folder.md 10)."""
+    commands = parts.scheduler_xml.start_commands
+    if not commands:
+        return
+    executor = XmlCommands(parts.engine, EngineFacts(version=__version__))
+    client = Client(name="scheduler.xml", permission=Permission.ALL)
+    for command in commands:
+        answer = await executor.execute(command.encode(), client)
+        error = answer.find(".//ERROR")
+        if error is not None:
+            raise EngineError(
+                f"A command of scheduler.xml failed: {error.get('code')} {error.get('text')}: "
+                f"{command.strip()[:_SHOWN_COMMAND_MAX]}"
+            )
 
 
 def _applying(engine: Engine) -> Callable[[ApplyDefinitions], Awaitable[None]]:

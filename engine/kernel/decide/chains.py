@@ -61,7 +61,8 @@ def _move_waiting_on(
             start_at = order.start_at
             yield from go_to(state, key, node, at)
             moved = state.orders.get(key)
-            if moved is not None and moved.state != node and not moved.touched:
+            waits = moved is not None and not moved.blacklisted and not moved.touched
+            if moved is not None and waits and moved.state != node:
                 # It has not begun: its start time still counts where it stands now.
                 yield OrderNodeChanged(
                     order=key, state=moved.state, former=moved.state, start_at=start_at
@@ -74,10 +75,10 @@ def _put_back_dropped(state: State, chain: ChainKey, at: Instant) -> Iterator[Ev
         order = state.orders[key]
         standing = state.node(chain, order.state)
         if order.is_permanent and not order.touched and isinstance(standing, EndNode):
-            node = start_node(state, chain, order.initial_state, order.end_state)
-            if not isinstance(node, Problem):
+            entry = start_node(state, chain, order.initial_state, order.end_state)
+            if not isinstance(entry, Problem):
                 yield OrderNodeChanged(
-                    order=key, state=node.state, former=order.state, start_at=order.start_at
+                    order=key, state=entry.node.state, former=order.state, start_at=order.start_at
                 )
 
 

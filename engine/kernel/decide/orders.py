@@ -1,6 +1,6 @@
 """Requests about orders: add, modify, remove (orders-and-jobs.md 2.3, 2.13, 2.14)."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 
 from engine.kernel import problems
@@ -27,11 +27,11 @@ from engine.kernel.limits import ORDER_ID_CHARACTERS_MAX, PARAMS_BYTES_MAX, TITL
 from engine.kernel.params import Params, merge
 from engine.kernel.plans import first_start, planned_start, requested_start, start_after_reset
 from engine.kernel.problems import Problem
-from engine.kernel.state import State
+from engine.kernel.state import Order, State
 from engine.kernel.travel import (
     arrive,
     carry_out_held,
-    finish,
+    end_chain,
     place,
     resolve,
     return_to_start,
@@ -51,20 +51,33 @@ def decide_add_order(state: State, request: AddOrder, at: Instant) -> Decision:
     if definition.end_state is not None and not chain.definition.is_nested:
         if state.node(chain.key, definition.end_state) is None:
             return problems.unknown_state(chain.definition.path, definition.end_state)
-    existing = state.orders.get(definition.key)
+    existing = _same_id(state, definition.key)
     if existing is not None and not request.replace:
         return problems.order_exists(chain.definition.path, definition.key.id)
-    node = start_node(state, chain.key, definition.state, definition.end_state)
-    if isinstance(node, Problem):
-        return node
+    entry = start_node(state, chain.key, definition.state, definition.end_state)
+    if isinstance(entry, Problem):
+        return entry
     start_at = first_start(state, definition, request.at, at)
     if existing is not None and existing.task is not None:
-        yield OrderReplacementHeld(definition=definition, start_at=start_at, parent=request.parent)
+        yield OrderReplacementHeld(
+            order=existing.key, definition=definition, start_at=start_at, parent=request.parent
+        )
     else:
         if existing is not None:
             yield OrderRemoved(order=existing.key)
-        yield from place(state, definition, node, start_at, at, request.parent)
+        yield from place(state, definition, entry, start_at, at, request.parent)
     return Answer(subject=definition.key.id)
+
+
+def _same_id(state: State, key: OrderKey) -> Order | None:
+    """Return the order that has this id in the chain or in its id space (1.10)."""
+    if not state.chains[key.chain].definition.is_nested and key.chain not in state.supers_of_chain:
+        return state.orders.get(key)
+    for chain in state.id_space(key.chain):
+        found = state.orders.get(OrderKey(chain, key.id))
+        if found is not None:
+            return found
+    return None
 
 
 def _with_id(state: State, definition: OrderDefinition) -> OrderDefinition:
@@ -97,12 +110,16 @@ def check_params(params: Params) -> Problem | None:
 
 def decide_modify_order(state: State, request: ModifyOrder, at: Instant) -> Decision:
     """Change an order; the parts are carried out in the order of 2.13."""
+    found = state.find_order(request.order)
+    if found is not None:
+        request = replace(request, order=found.key)
     refusal = _check_modification(state, request)
     if refusal is not None:
         return refusal
-    key = request.order
     if request.reset:
-        yield from _reset(state, key, at)
+        key = yield from _reset(state, request.order, at)
+        request = replace(request, order=key)
+    key = request.order
     yield from _modify_properties(state, request, at)
     if request.state is not None:
         yield from _send_to(state, request, at)
@@ -137,9 +154,11 @@ def _check_modification(state: State, request: ModifyOrder) -> Problem | None:
         ):
             if asked:
                 return problems.order_in_task(order.key.id, change)
-    for state_name in (request.state, request.end_state):
-        if state_name is not None and state.node(chain.key, state_name) is None:
-            return problems.unknown_state(path, state_name)
+    if request.state is not None and state.node(chain.key, request.state) is None:
+        return problems.unknown_state(path, request.state)
+    ends_in = chain.key if order.outer is None else order.outer.chain
+    if request.end_state is not None and state.node(ends_in, request.end_state) is None:
+        return problems.unknown_state(path, request.end_state)
     if request.state is not None:
         node = resolve(state, chain.key, request.state, order.end_state)
         if isinstance(node, Problem):
@@ -147,11 +166,12 @@ def _check_modification(state: State, request: ModifyOrder) -> Problem | None:
     return check_params(request.params)
 
 
-def _reset(state: State, key: OrderKey, at: Instant) -> Iterator[Event]:
+def _reset(state: State, key: OrderKey, at: Instant) -> Generator[Event, None, OrderKey]:
     order = state.orders[key]
     start_at = start_after_reset(state, order, at)
-    yield from return_to_start(state, key, start_at, unsuspend=True)
+    key = yield from return_to_start(state, key, start_at, at, unsuspend=True)
     yield from carry_out_held(state, key, at)
+    return key
 
 
 def _modify_properties(state: State, request: ModifyOrder, at: Instant) -> Iterator[Event]:
@@ -180,7 +200,7 @@ def _send_to(state: State, request: ModifyOrder, at: Instant) -> Iterator[Event]
     node = resolve(state, key.chain, request.state, order.end_state)
     assert not isinstance(node, Problem), "checked before"
     if isinstance(node, EndNode):
-        yield from finish(state, key, node.state, at)
+        yield from end_chain(state, key, node.state, at, succeeded=True)
     else:
         yield from arrive(state, key, node, at)
 
@@ -212,14 +232,14 @@ def _set_suspended(state: State, key: OrderKey, *, suspended: bool) -> Iterator[
 
 def decide_remove_order(state: State, request: RemoveOrder, at: Instant) -> Decision:
     """Remove an order, after its step if it is in one; a permanent one with its file."""
-    order = state.orders.get(request.order)
+    order = state.find_order(request.order)
     chain = state.chains.get(request.order.chain)
     if chain is None:
         return problems.unknown_object("job chain", request.order.chain)
     if order is None:
         return problems.unknown_order(chain.definition.path, request.order.id)
-    if order.is_permanent and order.key in state.order_files:
-        yield OrderFileGone(order=order.key)
+    if order.is_permanent and order.definition.key in state.order_files:
+        yield OrderFileGone(order=order.definition.key)
     if order.task is not None:
         yield OrderRemovalHeld(order=order.key)
     else:

@@ -138,9 +138,9 @@ def _define_order(state: State, definition: OrderDefinition, *, fresh: bool) -> 
     key = definition.key
     if state.order_files.get(key) == definition:
         return
-    order = state.orders.get(key)
+    order = state.find_order(key)
     if fresh and order is not None and order.task is None and order.definition != definition:
-        yield OrderRemoved(order=key)
+        yield OrderRemoved(order=order.key)
     yield OrderFileFound(definition=definition)
 
 

@@ -36,15 +36,18 @@ class OrderAdded:
     at: Instant
     suspended: bool = False
     parent: OrderKey | None = None
-    outer_chain: ChainKey | None = None
-    """For an order of a super chain: that chain, and the node of it the order is in."""
+    inner_chain: ChainKey | None = None
+    """For an order of a super chain: the inner chain it stands in. The definition names the super
+    chain, `initial_state` a node of it."""
     outer_state: NodeState | None = None
+    """The node of the super chain that is the inner chain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderReplacementHeld:
     """A new version of the order is accepted and waits for the end of the present step."""
 
+    order: OrderKey
     definition: OrderDefinition
     start_at: Instant | None = None
     """None: as the definition's run time says at that moment."""
@@ -138,6 +141,9 @@ class OrderChainChanged:
     state: NodeState
     outer_state: NodeState
     start_at: Instant
+    former_state: NodeState
+    """Where it stood in the chain that it leaves."""
+    at: Instant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +217,8 @@ class OrderReturned:
     start_at: Instant
     params: Params
     unsuspended: bool = False
+    outer_state: NodeState | None = None
+    """For an order of a super chain: the node of it that the order is in again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,16 +20,18 @@ def _order_file_gone(state: State, event: e.OrderFileGone) -> None:
 
 def _order_added(state: State, event: e.OrderAdded) -> None:
     definition = event.definition
-    assert definition.key not in state.orders, "an order is placed once"
+    key = definition.key
     outer = None
-    if event.outer_chain is not None and event.outer_state is not None:
+    if event.inner_chain is not None and event.outer_state is not None:
+        key = OrderKey(event.inner_chain, key.id)
         outer = Outer(
-            chain=event.outer_chain,
+            chain=definition.key.chain,
             state=event.outer_state,
-            initial_state=definition.state or event.outer_state,
+            initial_state=event.initial_state,
         )
+    assert key not in state.orders, "an order is placed once"
     order = Order(
-        key=definition.key,
+        key=key,
         definition=definition,
         title=definition.title,
         priority=definition.priority,
@@ -53,7 +55,7 @@ def _order_added(state: State, event: e.OrderAdded) -> None:
 
 
 def _replacement_held(state: State, event: e.OrderReplacementHeld) -> None:
-    order = state.orders[event.definition.key]
+    order = state.orders[event.order]
     state.put_order(
         replace(
             order,
@@ -201,6 +203,8 @@ def _returned(state: State, event: e.OrderReturned) -> None:
         suspended=order.suspended and not event.unsuspended,
         blacklisted=False,
     )
+    if back.outer is not None and event.outer_state is not None:
+        back = replace(back, outer=replace(back.outer, state=event.outer_state))
     state.put_order(state.order_with_place(back))
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from engine.kernel.definitions import NestedNode
 from engine.kernel.events import Event
 from engine.kernel.events import control as c
 from engine.kernel.events import definitions as d
@@ -76,7 +77,8 @@ def affected_by(state: State, event: Event) -> Iterator[Subject]:
     """Yield the subjects to be visited because of an event; asked before it is applied."""
     match event:
         case o.OrderAdded():
-            yield from _node_job(state, event.definition.key.chain, event.state)
+            chain = event.inner_chain or event.definition.key.chain
+            yield from _node_job(state, chain, event.state)
         case o.OrderFileFound():
             yield FileSubject(event.definition.key)
         case o.OrderFileGone():
@@ -84,7 +86,7 @@ def affected_by(state: State, event: Event) -> Iterator[Subject]:
         case o.OrderNodeChanged() | o.OrderReturned():
             yield from _node_job(state, event.order.chain, event.state)
             yield from _limited_chain(state, event.order.chain)
-            yield FileSubject(event.order)
+            yield FileSubject(_file_key(state, event.order))
         case o.OrderChainChanged():
             yield from _node_job(state, event.chain, event.state)
             yield from _limited_chain(state, event.order.chain)
@@ -104,7 +106,7 @@ def affected_by(state: State, event: Event) -> Iterator[Subject]:
         case o.OrderFinished() | o.OrderBlacklisted() | o.OrderRemoved():
             yield from _limited_chain(state, event.order.chain)
             yield ChainSubject(event.order.chain)
-            yield FileSubject(event.order)
+            yield FileSubject(_file_key(state, event.order))
         case t.TaskQueued() | t.TaskRemovedFromQueue():
             if isinstance(event, t.TaskQueued):
                 yield JobSubject(event.job)
@@ -139,8 +141,9 @@ def _affected_by_definition(state: State, event: Event) -> Iterator[Subject]:
                 job = job_of_node(node)
                 if job is not None:
                     yield JobSubject(job)
+            reached = {event.chain.key, *state.supers_of_chain.get(event.chain.key, ())}
             for key in state.order_files:
-                if key.chain == event.chain.key:
+                if key.chain in reached:
                     yield FileSubject(key)
         case d.ChainReplacementHeld():
             yield ChainSubject(event.chain.key)
@@ -180,6 +183,12 @@ def _affected_by_definition(state: State, event: Event) -> Iterator[Subject]:
             return
 
 
+def _file_key(state: State, key: OrderKey) -> OrderKey:
+    """Return the key of the order's file, which names the super chain where there is one."""
+    order = state.orders.get(key)
+    return key if order is None else order.definition.key
+
+
 def _node_job(state: State, chain: ChainKey, node_state: NodeState) -> Iterator[Subject]:
     node = state.node(chain, node_state)
     job = None if node is None else job_of_node(node)
@@ -192,13 +201,16 @@ def _jobs_of_chain(state: State, chain: ChainKey) -> Iterator[Subject]:
         job = job_of_node(node)
         if job is not None:
             yield JobSubject(job)
+        if isinstance(node, NestedNode):
+            yield from _jobs_of_chain(state, node.chain)
 
 
 def _limited_chain(state: State, chain: ChainKey) -> Iterator[Subject]:
     """A chain below its `max_orders` again lets the next order start (js946)."""
-    known = state.chains.get(chain)
-    if known is not None and known.definition.max_orders is not None:
-        yield from _jobs_of_chain(state, chain)
+    for each in (chain, *state.supers_of_chain.get(chain, ())):
+        known = state.chains.get(each)
+        if known is not None and known.definition.max_orders is not None:
+            yield from _jobs_of_chain(state, each)
 
 
 def _freed_by(state: State, event: t.TaskClosed) -> Iterator[Subject]:

@@ -77,10 +77,10 @@ def settle_lock(state: State, path: LockPath) -> Iterator[Event]:
 def settle_order_file(state: State, key: OrderKey, at: Instant) -> Iterator[Event]:
     """Bring a permanent order to what its file says, as soon as it may change (0.4)."""
     definition = state.order_files.get(key)
-    order = state.orders.get(key)
+    order = state.find_order(key)
     if definition is None:
         if order is not None and order.is_permanent and order.task is None and not order.touched:
-            yield OrderRemoved(order=key)
+            yield OrderRemoved(order=order.key)
         return
     chain = state.chains.get(key.chain)
     if chain is None or chain.removal_held:
@@ -90,11 +90,12 @@ def settle_order_file(state: State, key: OrderKey, at: Instant) -> Iterator[Even
         if order.definition == definition or order.task is not None or order.touched:
             return
         suspended = order.suspended
-        yield OrderRemoved(order=key)
-    node = start_node(state, key.chain, definition.state, definition.end_state)
-    if isinstance(node, Problem):
+        yield OrderRemoved(order=order.key)
+    entry = start_node(state, key.chain, definition.state, definition.end_state)
+    if isinstance(entry, Problem):
         return
     start_at = planned_start(state, definition.run_time, at)
-    yield from place(state, definition, node, start_at, at)
-    if suspended and not state.orders[key].suspended:
-        yield OrderSuspended(order=key, reason="it was suspended before its file changed")
+    yield from place(state, definition, entry, start_at, at)
+    placed = OrderKey(entry.inner_chain or key.chain, key.id)
+    if suspended and not state.orders[placed].suspended:
+        yield OrderSuspended(order=placed, reason="it was suspended before its file changed")

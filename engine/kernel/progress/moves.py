@@ -27,7 +27,7 @@ from engine.kernel.state import JobState, Outcome, State, Task
 from engine.kernel.travel import (
     advance,
     carry_out_held,
-    finish,
+    end_chain,
     go_to,
     on_error_of,
     set_back,
@@ -120,7 +120,7 @@ def _leave(
 ) -> Iterator[Event]:
     """Apply the transition of a step (13.3)."""
     if isinstance(node, SinkNode):
-        yield from finish(state, key, node.state, at)
+        yield from end_chain(state, key, node.state, at, succeeded=code == 0)
         return
     if not isinstance(node, JobNode | NestedNode):
         # The node went with a change of the chain; the order waits for somebody to send it on.
