@@ -1,11 +1,14 @@
 """What orders and jobs make of a walk: sections 12 and 13 of schedules.md, word by word.
 
-Minutes everywhere; None stands for never. A search "after" a start begins with the next minute.
+Minutes everywhere; None stands for never. All happens at whole minutes, so half of one is "after".
 """
 
 from collections.abc import Iterator
 
 from tests.support.calendar_walker import DAY, Walk, Walked
+
+
+_JUST_AFTER = 0.5
 
 
 def first_order_start(walk: Walk, now: int) -> int | None:
@@ -14,7 +17,7 @@ def first_order_start(walk: Walk, now: int) -> int | None:
 
 
 def next_order_start(walk: Walk, end: int, last_start: int) -> int | None:
-    since = max(end, last_start + 1)
+    since = max(end, last_start + _JUST_AFTER)
     period = walk.search("any", since)
     if period is None:
         return None
@@ -24,7 +27,7 @@ def next_order_start(walk: Walk, end: int, last_start: int) -> int | None:
     return min((start for start in starts if start is not None), default=None)
 
 
-def _order_candidate(walk: Walk, period: Walked, end: int, since: int) -> int | None:
+def _order_candidate(walk: Walk, period: Walked, end: int, since: float) -> int | None:
     if period.kind != "repeat" or period.begin > end:
         return period.start(since)
     candidate = end + period.interval

@@ -9,6 +9,7 @@ import calendar as month_table
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from math import ceil
 from typing import Literal, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -52,7 +53,7 @@ class Walked:
     def is_point(self) -> bool:
         return self.kind in ("single_start", "at")
 
-    def matches(self, mode: Mode, minute: int) -> bool:
+    def matches(self, mode: Mode, minute: float) -> bool:
         """Whether a search from a minute on takes this one (schedules.md 7)."""
         if self.is_point:
             return mode != "period" and self.begin >= minute
@@ -62,13 +63,13 @@ class Walked:
             return self.first_point(minute) is not None
         return mode == "any" and self.kind == "repeat" and minute < self.end
 
-    def first_point(self, minute: int) -> int | None:
+    def first_point(self, minute: float) -> int | None:
         wanted = max(minute, self.begin)
         points = range(self.grid_from, self.end, self.interval)
-        passed = -(-(wanted - self.grid_from) // self.interval)
+        passed = ceil((wanted - self.grid_from) / self.interval)
         return points[passed] if passed < len(points) else None
 
-    def start(self, minute: int) -> int:
+    def start(self, minute: float) -> int:
         """Return what it starts first from a minute on."""
         if self.kind == "absolute_repeat":
             point = self.first_point(minute)
@@ -98,7 +99,7 @@ class Walk:
         self.once = next(each.run_time.once for each in in_force if first < each.end)
         self.walked = list(self._collect(in_force))
 
-    def search(self, mode: Mode, minute: int) -> Walked | None:
+    def search(self, mode: Mode, minute: float) -> Walked | None:
         return next((one for one in self.walked if one.matches(mode, minute)), None)
 
     def forget_before(self, minute: int) -> None:
