@@ -372,7 +372,9 @@ def _suspicions(definition: Definition, calendars: _Calendars) -> Iterator[Suspi
             found = _run_time_suspicions(run_time, calendars, CalendarUser.JOB)
         case OrderDefinition(run_time=RunTime() as run_time):
             found = _run_time_suspicions(run_time, calendars, CalendarUser.ORDER)
-        case ScheduleFile(schedule=schedule):
+        case ScheduleFile(schedule=schedule) if (
+            schedule.substitute is None or schedule.substitute in calendars.schedules
+        ):
             found = schedule_findings(
                 schedule,
                 calendars.schedules,

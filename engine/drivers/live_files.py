@@ -10,8 +10,8 @@ from pathlib import Path
 from engine.codec.xml.document import SIZE_BYTES_MAX
 from engine.codec.xml.references import resolved
 
-FOLDER_DEPTH_MAX = 30
-"""Deeper folders are a circle of symbolic links."""
+FOLDER_DEPTH_MAX = 100
+"""Deeper folders are left alone."""
 FILES_MAX = 200_000
 """More files than this are not a live folder."""
 
@@ -49,31 +49,44 @@ class Listing:
 def list_files(root: Path) -> Listing:
     """List all files below a folder except those whose name, or whose folder's, begins with `.`."""
     listing = Listing()
-    pending = [("", os.fspath(root), 0)]
+    pending: list[tuple[str, str, frozenset[tuple[int, int]]]] = [
+        ("", os.fspath(root), frozenset())
+    ]
     while pending:
-        folder, place, depth = pending.pop()
+        folder, place, above = pending.pop()
         try:
+            status = Path(place).stat()
             entries = sorted(os.scandir(place), key=lambda entry: entry.name)
         except OSError as error:
             listing.unreadable[folder] = error.strerror or str(error)
             continue
+        # A symbolic link to a folder that it lies in would go on for ever.
+        here = above | {(status.st_dev, status.st_ino)}
+        if here == above or len(here) > FOLDER_DEPTH_MAX:
+            continue
         for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            name = _proper(entry.name)
-            file = f"{folder}/{name}" if folder else name
-            try:
-                status = entry.stat()
-            except OSError:
-                continue  # gone again, or a link to nothing
-            if stat.S_ISDIR(status.st_mode):
-                if depth < FOLDER_DEPTH_MAX:
-                    pending.append((file, entry.path, depth + 1))
-            elif stat.S_ISREG(status.st_mode) and len(listing.stamps) < FILES_MAX:
-                listing.stamps[file] = Stamp(status.st_mtime_ns, status.st_size, status.st_ino)
-                if name != entry.name or folder in listing.places:
-                    listing.places[file] = entry.path
+            if not entry.name.startswith("."):
+                subfolder = _list(entry, folder, listing)
+                if subfolder is not None:
+                    pending.append((subfolder, entry.path, here))
     return listing
+
+
+def _list(entry: os.DirEntry[str], folder: str, listing: Listing) -> str | None:
+    """Note a file; return the path of a folder."""
+    name = _proper(entry.name)
+    path = f"{folder}/{name}" if folder else name
+    try:
+        status = entry.stat()
+    except OSError:
+        return None  # gone again, or a link to nothing
+    if stat.S_ISDIR(status.st_mode):
+        return path
+    if stat.S_ISREG(status.st_mode) and len(listing.stamps) < FILES_MAX:
+        listing.stamps[path] = Stamp(status.st_mtime_ns, status.st_size, status.st_ino)
+        if _proper(entry.path) != entry.path:
+            listing.places[path] = entry.path
+    return None
 
 
 def read_file(root: Path, file: str, place: str | None = None) -> bytes:

@@ -1,0 +1,535 @@
+"""The live folder: differences between looks, settling, includes, broken files, the loop."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC
+from pathlib import Path
+
+import pytest
+
+from engine.codec.xml.main_configuration import SchedulerXml
+from engine.codec.xml.queries import Permission
+from engine.drivers.folder_watch import LiveFolder
+from engine.drivers.live_files import list_files, read_file
+from engine.drivers.main_file import load_main_configuration
+from engine.errors import DefinitionError
+from engine.kernel.commands import ApplyDefinitions, ObjectKind, ObjectRef
+from engine.kernel.definitions import (
+    Chain,
+    Definition,
+    Include,
+    Job,
+    Lock,
+    OrderDefinition,
+    ScheduleFile,
+    Text,
+)
+
+JOB = '<job title="{}"><script language="shell">exit 0</script></job>'
+CHAIN = '<job_chain><job_chain_node state="1" job="a"/></job_chain>'
+DEADLINE_S = 20.0
+
+
+class World:
+    """A live folder on disk, and a watcher of it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root / "live"
+        self.root.mkdir()
+        self.clock = 1_000_000_000
+        self.folder = self.watcher()
+
+    def watcher(self, main: SchedulerXml | None = None) -> LiveFolder:
+        return LiveFolder(
+            self.root, {"X": "x"}, UTC, main=main, sweep_interval_s=0.05, settle_s=0.02
+        )
+
+    def write(self, file: str, text: str | bytes) -> None:
+        """Write a file with a time of its own, so that no test depends on the clock's grain."""
+        path = self.root / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        self.touch(file)
+
+    def touch(self, file: str) -> None:
+        self.clock += 1
+        os.utime(self.root / file, (self.clock, self.clock))
+
+    def look(self) -> ApplyDefinitions | None:
+        return self.folder.scan()
+
+    def look_twice(self) -> ApplyDefinitions:
+        """Look until a change is settled."""
+        assert self.folder.scan() is None
+        found = self.folder.scan()
+        assert found is not None
+        return found
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def named(definitions: tuple[Definition, ...]) -> list[str]:
+    names = []
+    for one in definitions:
+        match one:
+            case OrderDefinition():
+                names.append(str(one.key))
+            case ScheduleFile():
+                names.append(one.schedule.path)
+            case _:
+                names.append(one.path)
+    return names
+
+
+# --- the first look ------------------------------------------------------------------------------
+
+
+def test_the_first_look_takes_everything_and_is_complete(world: World) -> None:
+    world.write("c,1.order.xml", "<order/>")
+    world.write("c.job_chain.xml", CHAIN)
+    world.write("a.job.xml", JOB)
+    world.write("sub/deep/p.process_class.xml", "<process_class/>")
+    world.write("s.schedule.xml", "<schedule/>")
+    world.write("m.monitor.xml", "<monitor><script language='x'>1</script></monitor>")
+    world.write("l.lock.xml", "<lock/>")
+    found = world.look()
+    assert found is not None
+    assert found.complete
+    assert set(named(found.defined)) == {"/c,1", "/c", "/a", "/sub/deep/p", "/s", "/m", "/l"}
+    assert found.removed == ()
+    assert found.broken == ()
+    assert world.look() is None
+
+
+def test_an_empty_folder_is_complete_too(world: World) -> None:
+    assert world.look() == ApplyDefinitions(complete=True)
+
+
+def test_other_files_and_hidden_ones_are_left_alone(world: World) -> None:
+    for file in ("a.config.xml", "holidays.xml", "a.job.xml~", ".git/a.job.xml", ".a.job.xml"):
+        world.write(file, "<nonsense")
+    assert world.look() == ApplyDefinitions(complete=True)
+    assert not world.folder.findings
+
+
+def test_a_definition_knows_its_file_and_time(world: World) -> None:
+    world.write("sub/a.job.xml", JOB)
+    found = world.look()
+    assert found is not None
+    source = found.defined[0].source
+    assert source is not None
+    assert source.file == "sub/a.job.xml"
+    assert source.modified_at == world.clock * 1000
+
+
+def test_names_that_were_written_in_iso_8859_1_are_read(world: World) -> None:
+    folder = world.root / os.fsdecode(b"stra\xdfe")
+    folder.mkdir()
+    (folder / os.fsdecode(b"gr\xfcn.lock.xml")).write_text("<lock/>")
+    world.write("grün.lock.xml", "<lock/>")
+    found = world.look()
+    assert found is not None
+    assert set(named(found.defined)) == {"/straße/grün", "/grün"}
+
+
+# --- changes -------------------------------------------------------------------------------------
+
+
+def test_a_new_file_is_read_when_two_looks_agree(world: World) -> None:
+    world.look()
+    world.write("a.job.xml", JOB)
+    found = world.look_twice()
+    assert named(found.defined) == ["/a"]
+    assert not found.complete
+
+
+def test_a_file_that_still_changes_is_not_read(world: World) -> None:
+    world.look()
+    for number in range(5):
+        world.write("a.job.xml", "<job>" + "x" * number)
+        assert world.look() is None
+    world.write("a.job.xml", JOB)
+    assert named(world.look_twice().defined) == ["/a"]
+
+
+def test_a_change_is_read_at_once_when_asked(world: World) -> None:
+    world.look()
+    world.write("a.job.xml", JOB)
+    found = world.folder.scan(at_once=True)
+    assert found is not None
+    assert named(found.defined) == ["/a"]
+    (world.root / "a.job.xml").unlink()
+    found = world.folder.scan(at_once=True)
+    assert found is not None
+    assert found.removed == (ObjectRef(kind=ObjectKind.JOB, path="/a"),)
+
+
+def test_touching_a_file_reads_it_again_even_with_an_older_time(world: World) -> None:
+    world.write("a.job.xml", JOB)
+    world.look()
+    world.clock -= 1000
+    world.touch("a.job.xml")
+    assert named(world.look_twice().defined) == ["/a"]
+
+
+def test_a_removed_file_is_told_after_two_looks(world: World) -> None:
+    world.write("c,1.order.xml", "<order/>")
+    world.look()
+    (world.root / "c,1.order.xml").unlink()
+    found = world.look_twice()
+    assert found.removed == (ObjectRef(kind=ObjectKind.ORDER, path="/c,1"),)
+    assert world.look() is None
+
+
+def test_a_file_that_was_away_for_a_moment_was_never_removed(world: World) -> None:
+    world.write("a.job.xml", JOB)
+    world.look()
+    (world.root / "a.job.xml").rename(world.root / "away")
+    assert world.look() is None
+    (world.root / "away").rename(world.root / "a.job.xml")
+    assert world.look() is None
+    world.touch("a.job.xml")
+    assert named(world.look_twice().defined) == ["/a"]
+
+
+def test_a_renamed_file_is_a_removal_and_a_new_object(world: World) -> None:
+    world.write("a.lock.xml", "<lock/>")
+    world.look()
+    (world.root / "a.lock.xml").rename(world.root / "b.lock.xml")
+    found = world.look_twice()
+    assert named(found.defined) == ["/b"]
+    assert found.removed == (ObjectRef(kind=ObjectKind.LOCK, path="/a"),)
+
+
+def test_a_change_of_case_only_is_a_change(world: World) -> None:
+    world.write("a.job.xml", JOB)
+    world.look()
+    (world.root / "a.job.xml").rename(world.root / "A.job.xml")
+    found = world.look_twice()
+    assert named(found.defined) == ["/A"]
+    assert found.removed == ()
+
+
+def test_a_removed_folder_removes_its_objects(world: World) -> None:
+    world.write("f/a.job.xml", JOB)
+    world.write("f/g/l.lock.xml", "<lock/>")
+    world.look()
+    for file in ("f/a.job.xml", "f/g/l.lock.xml"):
+        (world.root / file).unlink()
+    (world.root / "f/g").rmdir()
+    (world.root / "f").rmdir()
+    assert {one.path for one in world.look_twice().removed} == {"/f/a", "/f/g/l"}
+
+
+def test_objects_stay_when_the_folder_cannot_be_read(world: World, tmp_path: Path) -> None:
+    world.write("a.job.xml", JOB)
+    world.look()
+    world.root.rename(tmp_path / "unmounted")
+    assert world.look() is None
+    assert world.look() is None
+    assert [one.code for one in world.folder.findings] == ["SCHEDULER-895"]
+    (tmp_path / "unmounted").rename(world.root)
+    assert world.look() is None
+    assert not world.folder.findings
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_objects_stay_when_their_folder_cannot_be_read(world: World) -> None:
+    world.write("f/a.job.xml", JOB)
+    world.look()
+    (world.root / "f").chmod(0)
+    try:
+        assert world.look() is None
+        assert world.look() is None
+    finally:
+        (world.root / "f").chmod(0o700)
+
+
+# --- two files for one object --------------------------------------------------------------------
+
+
+def test_of_two_files_for_one_object_the_second_is_ignored_with_a_warning(world: World) -> None:
+    world.write("A.job.xml", JOB.format("upper"))
+    world.write("a.job.xml", JOB.format("lower"))
+    found = world.look()
+    assert found is not None
+    assert named(found.defined) == ["/A"]
+    (finding,) = world.folder.findings
+    assert (finding.file, finding.code, finding.severity.value) == (
+        "a.job.xml",
+        "SCHEDULER-889",
+        "warning",
+    )
+    (world.root / "A.job.xml").unlink()
+    found = world.look_twice()
+    (job,) = found.defined
+    assert isinstance(job, Job)
+    assert (job.path, job.title) == ("/a", "lower")
+    assert not world.folder.findings
+
+
+def test_an_object_of_the_main_configuration_wins_over_a_file(world: World, tmp_path: Path) -> None:
+    (tmp_path / "scheduler.xml").write_text(
+        '<spooler><config time_zone="UTC"><jobs><job name="A"><script language="shell">1</script>'
+        '</job></jobs><security><allowed_host host="localhost" level="info"/></security></config>'
+        "</spooler>"
+    )
+    main = load_main_configuration(tmp_path / "scheduler.xml", {}, UTC)
+    assert not main.errors
+    assert main.allowed_hosts is not None
+    assert main.allowed_hosts[0].level is Permission.INFO
+    world.write("a.job.xml", JOB)
+    found = world.watcher(main).scan()
+    assert found is not None
+    assert named(found.defined) == ["/A"]
+    assert found.main == main.main
+    assert found.broken[0].object == ObjectRef(kind=ObjectKind.JOB, path="/a")
+    assert "scheduler.xml" in found.broken[0].findings[0]
+
+
+def test_a_missing_main_configuration_is_a_finding(tmp_path: Path) -> None:
+    assert len(load_main_configuration(tmp_path / "scheduler.xml", {}, UTC).errors) == 1
+
+
+# --- broken files --------------------------------------------------------------------------------
+
+
+def test_a_broken_file_is_told_and_the_rest_is_read(world: World) -> None:
+    world.write("a.job.xml", "<job")
+    world.write("b.job.xml", JOB)
+    found = world.look()
+    assert found is not None
+    assert named(found.defined) == ["/b"]
+    (broken,) = found.broken
+    assert broken.object == ObjectRef(kind=ObjectKind.JOB, path="/a")
+    assert broken.file == "a.job.xml"
+    assert broken.findings[0].startswith("line 1, column ")
+
+
+def test_a_file_that_breaks_is_no_removal_and_may_become_good_again(world: World) -> None:
+    world.write("a.lock.xml", "<lock/>")
+    world.look()
+    world.write("a.lock.xml", "<lock max_non_exclusive='x'/>")
+    found = world.look_twice()
+    assert (found.defined, found.removed, len(found.broken)) == ((), (), 1)
+    assert [one.line for one in world.folder.findings] == [1]
+    world.write("a.lock.xml", "<lock max_non_exclusive='3'/>")
+    found = world.look_twice()
+    (lock,) = found.defined
+    assert isinstance(lock, Lock)
+    assert lock.max_non_exclusive == 3
+    assert not world.folder.findings
+
+
+def test_a_broken_file_that_goes_is_a_removal(world: World) -> None:
+    world.write("a.lock.xml", "<lock")
+    world.look()
+    (world.root / "a.lock.xml").unlink()
+    assert world.look_twice().removed == (ObjectRef(kind=ObjectKind.LOCK, path="/a"),)
+    assert not world.folder.findings
+
+
+def test_an_object_that_now_belongs_to_another_engine_is_removed(world: World) -> None:
+    world.write("a.lock.xml", "<lock/>")
+    world.look()
+    world.write("a.lock.xml", "<lock spooler_id='other'/>")
+    assert world.look_twice().removed == (ObjectRef(kind=ObjectKind.LOCK, path="/a"),)
+    assert [one.severity.value for one in world.folder.findings] == ["warning"]
+
+
+def test_a_file_that_is_too_big_is_broken(world: World) -> None:
+    world.write("a.lock.xml", b"<lock>" + b" " * (9 * 1024 * 1024) + b"</lock>")
+    found = world.look()
+    assert found is not None
+    assert "bytes" in found.broken[0].findings[0]
+
+
+# --- includes ------------------------------------------------------------------------------------
+
+
+def test_a_changed_include_of_parameters_reads_the_including_files_again(world: World) -> None:
+    world.write("p/shared.xml", "<params><param name='a' value='1'/></params>")
+    world.write(
+        "c,1.order.xml", "<order><params><include live_file='p/shared.xml'/></params></order>"
+    )
+    world.write("l.lock.xml", "<lock/>")
+    world.look()
+    world.write("p/shared.xml", "<params><param name='a' value='2'/></params>")
+    (order,) = world.look_twice().defined
+    assert isinstance(order, OrderDefinition)
+    assert order.params == {"a": "2"}
+    (world.root / "p/shared.xml").unlink()
+    found = world.look_twice()
+    assert "SCHEDULER-399" in found.broken[0].findings[0]
+    world.write("p/shared.xml", "<params><param name='a' value='3'/></params>")
+    (order,) = world.look_twice().defined
+    assert isinstance(order, OrderDefinition)
+    assert order.params == {"a": "3"}
+
+
+def test_included_holidays_are_watched_too(world: World) -> None:
+    world.write("days.xml", "<holidays/>")
+    world.write(
+        "s.schedule.xml",
+        "<schedule><holidays><include live_file='days.xml'/></holidays></schedule>",
+    )
+    world.look()
+    world.write("days.xml", "<holidays><holiday date='2030-01-01'/></holidays>")
+    (schedule,) = world.look_twice().defined
+    assert isinstance(schedule, ScheduleFile)
+    assert schedule.schedule.run_time.holidays is not None
+    assert schedule.schedule.run_time.holidays.dates == ("2030-01-01",)
+
+
+def test_a_script_is_put_together_when_its_task_starts(world: World) -> None:
+    world.write("f/x.sh", "echo live\n")
+    (world.root.parent / "y.sh").write_bytes("echo grün\n".encode("latin-1"))
+    parts = (Text(text="a\n"), Include(live_file="/f/x.sh"), Include(file="y.sh"), Text(text="b"))
+    assert world.folder.read_script(parts) == "a\necho live\necho grün\nb"
+    world.write("f/x.sh", "echo changed\n")
+    assert "echo changed" in world.folder.read_script(parts)
+
+
+def test_a_missing_script_include_is_told_with_its_name(world: World) -> None:
+    with pytest.raises(DefinitionError, match=r"SCHEDULER-399 .*'/f/no\.sh'"):
+        world.folder.read_script((Include(live_file="/f/no.sh"),))
+
+
+# --- files of commands ---------------------------------------------------------------------------
+
+
+def test_a_file_is_written_in_one_piece_and_removed_by_the_objects_name(world: World) -> None:
+    world.look()
+    world.folder.write("f/g/A.job.xml", JOB.format("ü"))
+    found = world.folder.scan(at_once=True)
+    assert found is not None
+    (job,) = found.defined
+    assert isinstance(job, Job)
+    assert job.title == "ü"
+    assert [one.name for one in (world.root / "f/g").iterdir()] == ["A.job.xml"]
+    assert world.folder.file_of(ObjectRef(kind=ObjectKind.JOB, path="/f/g/a")) is not None
+    assert world.folder.remove(ObjectRef(kind=ObjectKind.JOB, path="/f/g/a"))
+    assert not world.folder.remove(ObjectRef(kind=ObjectKind.JOB, path="/f/g/none"))
+    found = world.folder.scan(at_once=True)
+    assert found is not None
+    assert found.removed == (ObjectRef(kind=ObjectKind.JOB, path="/f/g/A"),)
+
+
+def test_the_file_of_an_order_is_found_by_chain_and_id(world: World) -> None:
+    world.write("f/Chain,a,B.order.xml", "<order/>")
+    world.look()
+    assert world.folder.file_of(ObjectRef(kind=ObjectKind.ORDER, path="/f/chain,a,B")) is not None
+    assert world.folder.file_of(ObjectRef(kind=ObjectKind.ORDER, path="/f/chain,a,b")) is None
+
+
+def test_a_file_outside_of_the_folder_is_not_written(world: World) -> None:
+    with pytest.raises(ValueError, match="leaves the root"):
+        world.folder.write("../x.job.xml", JOB)
+
+
+# --- listing -------------------------------------------------------------------------------------
+
+
+def test_links_are_followed_and_circles_end(world: World, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/a.job.xml").write_text(JOB)
+    (world.root / "link").symlink_to(tmp_path / "elsewhere")
+    for circle in ("one", "two", "three"):
+        (world.root / circle).symlink_to(world.root)
+    (world.root / "nowhere").symlink_to(tmp_path / "nothing")
+    listing = list_files(world.root)
+    assert "link/a.job.xml" in listing.stamps
+    assert list(listing.stamps) == ["link/a.job.xml"]
+    assert read_file(world.root, "link/a.job.xml") == JOB.encode()
+
+
+# --- the loop ------------------------------------------------------------------------------------
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition; fail when it does not come true."""
+    ends = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < ends, "the condition did not come true"
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("with_notices", [True, False])
+async def test_the_loop_hands_over_every_change(world: World, *, with_notices: bool) -> None:
+    submitted: list[ApplyDefinitions] = []
+
+    async def submit(difference: ApplyDefinitions) -> None:
+        submitted.append(difference)
+
+    world.write("a.job.xml", JOB)
+    task = asyncio.create_task(world.folder.run(submit, with_notices=with_notices))
+    try:
+        await until(lambda: len(submitted) == 1)
+        assert submitted[0].complete
+        world.write("b.job.xml", JOB)
+        await until(lambda: len(submitted) == 2)
+        assert named(submitted[1].defined) == ["/b"]
+        (world.root / "a.job.xml").unlink()
+        await until(lambda: len(submitted) == 3)
+        assert [one.path for one in submitted[2].removed] == ["/a"]
+        world.write("c.job_chain.xml", CHAIN)
+        await world.folder.check_now()
+        assert any(isinstance(one, Chain) for one in submitted[-1].defined)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert task.cancelled()
+
+
+@pytest.mark.anyio
+async def test_many_files_do_not_hold_up_the_event_loop(world: World) -> None:
+    for number in range(300):
+        world.write(f"f{number % 7}/j{number}.job.xml", JOB)
+    submitted: list[ApplyDefinitions] = []
+
+    async def submit(difference: ApplyDefinitions) -> None:
+        submitted.append(difference)
+
+    turns = 0
+    task = asyncio.create_task(world.folder.run(submit, with_notices=False))
+    try:
+        ends = time.monotonic() + DEADLINE_S
+        while not submitted:
+            assert time.monotonic() < ends
+            await asyncio.sleep(0)
+            turns += 1
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert len(submitted[0].defined) == 300
+    assert turns > 3
+
+
+def test_five_thousand_files_are_read_in_linear_time(world: World) -> None:
+    def seconds_for(count: int, folder: str) -> float:
+        root = world.root / folder
+        for number in range(count):
+            place = root / f"f{number % 50}"
+            place.mkdir(parents=True, exist_ok=True)
+            (place / f"j{number}.job.xml").write_text(JOB)
+        watcher = LiveFolder(root, {}, UTC)
+        began = time.process_time()
+        found = watcher.scan()
+        took = time.process_time() - began
+        assert found is not None
+        assert len(found.defined) == count
+        began = time.process_time()
+        assert watcher.scan() is None
+        assert time.process_time() - began < took
+        return took
+
+    small = seconds_for(500, "small")
+    big = seconds_for(5000, "big")
+    # Ten times the files; twice that leaves room for a busy host, and quadratic would be 100.
+    assert big < 20 * small + 0.5
