@@ -16,6 +16,7 @@ from engine.errors import SshError
 from engine.kernel.sessions.exports import RETURNED_LENGTH_MAX
 from engine.kernel.sessions.identity import RunToken, fields_of, is_start_mark
 from engine.kernel.sessions.verdicts import (
+    LEADERLESS,
     Alive,
     Bad,
     Gone,
@@ -263,7 +264,7 @@ def _verdict(fields: Mapping[str, str]) -> Verdict:
             members = [_member(word) for word in fields.get("pids", "").split(",") if word]
             return Alive(
                 leader=_leader(fields.get("leader", "")),
-                members=tuple(member for member in members if member is not None),
+                members=tuple(sorted((each for each in members if each is not None), key=_pid)),
                 result=result,
             )
         case "gone":
@@ -273,13 +274,17 @@ def _verdict(fields: Mapping[str, str]) -> Verdict:
         case "unsure":
             doubt = fields.get("doubt", "").split(",")
             return Unsure(
-                pids=tuple(int(pid) for pid in doubt if pid.isdigit()),
-                why=f"its processes cannot be told from strangers ({fields.get('why', '')})",
+                pids=tuple(sorted(int(pid) for pid in doubt if pid.isdigit())),
+                why=LEADERLESS,
             )
         case "bad":
             return Bad(why=f"the record on the host is not ours ({fields.get('why', '')})")
         case _:
             return Unknown(why="the host's process table cannot be read")
+
+
+def _pid(member: Member) -> int:
+    return member.pid
 
 
 def _leader(text: str) -> Leader:

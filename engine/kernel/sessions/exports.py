@@ -63,7 +63,7 @@ def environment_file(values: Mapping[str, str]) -> str:
     """
     lines = []
     for name, value in values.items():
-        if _NAME.match(name) is None or name.startswith("JS_"):
+        if _NAME.match(name) is None or _is_ours(name):
             raise ValueError(f"{name!r} cannot be the name of a variable on the remote side")
         if "\0" in value:
             raise ValueError(f"variable {name} holds a zero byte")
@@ -105,6 +105,11 @@ def returned_values(text: str) -> Returned:
     return Returned(values=values, warnings=tuple(warnings))
 
 
+def _is_ours(name: str) -> bool:
+    """Tell whether the wrapper on the host has this name for itself."""
+    return name.casefold().startswith("js_")
+
+
 def _variable(name: str, prefix: str) -> str | None:
     plain = re.sub(r"%%|[.()]", "_", name)
     if _NAME.match("_" + plain) is None:
@@ -113,7 +118,7 @@ def _variable(name: str, prefix: str) -> str | None:
         reserved = plain.startswith(("SCHEDULER_PARAM_", "SCHEDULER_MASTER_"))
         return plain if reserved else "SCHEDULER_MASTER_" + plain
     variable = prefix + plain
-    return variable if _NAME.match(variable) and not variable.startswith("JS_") else None
+    return variable if _NAME.match(variable) and not _is_ours(variable) else None
 
 
 def _upper(variable: str, prefix: str) -> str:

@@ -13,6 +13,9 @@ from engine.kernel.sessions.identity import BadRecord, IdentityRecord, RunToken
 from engine.kernel.sessions.processes import HostTable, Process
 
 
+LEADERLESS = "its number may belong to a group of strangers by now"
+
+
 class Scope(Enum):
     """How widely a run's processes are looked for, narrow to wide (`ssh_job_kill_scope`)."""
 
@@ -124,9 +127,7 @@ def judge(
     if leader is Leader.GONE:
         proven = _proven(table, record, related, carriers)
         if related and not proven and not carriers:
-            return Unsure(
-                pids=tuple(sorted(related)), why="its number may belong to a group of strangers"
-            )
+            return Unsure(pids=tuple(sorted(related)), why=LEADERLESS)
         related = proven
     members = dict(related)
     members |= {pid: Reason.EXTRA for pid in _extra(table, record) if pid not in members}

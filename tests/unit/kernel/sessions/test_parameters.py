@@ -1,0 +1,174 @@
+"""The SSH job's parameters."""
+
+import pytest
+
+from engine.kernel.sessions.parameter_table import PARAMETERS
+from engine.kernel.sessions.parameters import (
+    AgentLogin,
+    Commands,
+    KeyLogin,
+    PasswordLogin,
+    Proxy,
+    Script,
+    ScriptFile,
+    SshJob,
+    definition_of,
+    ssh_job,
+    substitute,
+)
+from engine.kernel.sessions.secret import Secret
+
+MINIMAL = {"host": "db1", "user": "batch", "auth_file": "/keys/id", "command": "true"}
+
+
+def job(**parameters: str) -> SshJob:
+    found = ssh_job(MINIMAL | parameters)
+    assert isinstance(found, SshJob), found
+    return found
+
+
+def problems(parameters: dict[str, str]) -> dict[str, str]:
+    found = ssh_job(parameters)
+    assert not isinstance(found, SshJob)
+    return {problem.name: problem.text for problem in found}
+
+
+def test_defaults_are_those_of_the_documentation() -> None:
+    minimal = job()
+    assert str(minimal.target) == "batch@db1"
+    assert minimal.target.login == KeyLogin(file="/keys/id")
+    assert minimal.work == Commands(texts=("true",))
+    assert minimal.rules.raise_on_error
+    assert not minimal.rules.ignore_stderr
+    assert minimal.session.detached
+    assert minimal.session.kill_after is None
+    assert not minimal.session.custom
+
+
+@pytest.mark.parametrize("name", ["host", "HOST", "ssh_host", "Host_Name", "SSH_SERVER_NAME"])
+def test_names_are_found_in_any_case_with_and_without_their_prefix(name: str) -> None:
+    parameters = {key: value for key, value in MINIMAL.items() if key != "host"} | {name: "db2"}
+    found = ssh_job(parameters)
+    assert isinstance(found, SshJob)
+    assert found.target.host == "db2"
+
+
+def test_parameters_that_begin_with_ssh_are_heard_under_their_documented_names() -> None:
+    for parameter in PARAMETERS:
+        assert definition_of(parameter.name) is parameter
+    quick = job(ssh_job_timeout_kill_after="7", ssh_job_kill_pid_command="pkill -9 -s ${pid}")
+    assert quick.session.kill_after == 7000
+    assert quick.session.custom.kill == "pkill -9 -s ${pid}"
+
+
+@pytest.mark.parametrize("text", ["kill -9 ${pid}", "kill -9 \\${pid}", "kill -9 \\\\${pid}"])
+def test_commands_equal_to_the_defaults_are_native_however_they_are_escaped(text: str) -> None:
+    assert not job(ssh_job_kill_pid_command=text).session.custom
+
+
+def test_a_custom_command_must_not_paste_what_is_not_verified() -> None:
+    assert "ssh_job_kill_pid_command" in problems(
+        MINIMAL | {"ssh_job_kill_pid_command": "taskkill ${command}"}
+    )
+    assert "ssh_job_kill_pid_command" in problems(
+        MINIMAL | {"user": "a;b", "ssh_job_kill_pid_command": "pkill -u ${user}"}
+    )
+
+
+def test_every_problem_is_named_at_once() -> None:
+    assert set(
+        problems(
+            {
+                "port": "0",
+                "auth_method": "magic",
+                "ignore_exit_code": "3 x",
+                "ssh_job_timeout_kill_after": "soon",
+                "runWithWatchdog": "yes",
+                "command_delimiter": "(",
+                "command": "x",
+                "ssh_job_kill_scope": "world",
+            }
+        )
+    ) == {
+        "host",
+        "user",
+        "port",
+        "auth_method",
+        "auth_file",
+        "ignore_exit_code",
+        "ssh_job_timeout_kill_after",
+        "cleanupJobchain",
+        "command_delimiter",
+        "ssh_job_kill_scope",
+    }
+
+
+def test_logins_follow_the_method() -> None:
+    assert job(auth_method="password", password="x").target.login == PasswordLogin(
+        password=Secret("x")
+    )
+    assert job(auth_method="keyboard-interactive", password="x").target.login == PasswordLogin(
+        password=Secret("x"), in_dialogue_only=True
+    )
+    assert job(auth_file="", use_keyagent="true").target.login == AgentLogin()
+    assert job(passphrase="y").target.login == KeyLogin(file="/keys/id", passphrase=Secret("y"))
+    assert "password" in problems(MINIMAL | {"auth_method": "password"})
+
+
+def test_secrets_never_show_themselves() -> None:
+    found = job(
+        auth_method="password",
+        password="hush",
+        proxy_host="p",
+        proxy_port="1",
+        proxy_password="psst",
+    )
+    assert "hush" not in repr(found)
+    assert "psst" not in repr(found)
+
+
+def test_proxies_jumps_and_urls_lead_to_the_host() -> None:
+    found = job(proxy_host="p", proxy_port="1080", proxy_protocol="SOCKS5", proxy_jump="a, b@c:2")
+    assert found.target.proxy == Proxy(protocol="socks5", host="p", port=1080)
+    assert found.target.jumps == ("a", "b@c:2")
+    by_url = ssh_job({"url": "ssh://me@db9:2222", "auth_file": "k", "command": "true"})
+    assert isinstance(by_url, SshJob)
+    assert str(by_url.target) == "me@db9:2222"
+
+
+def test_commands_go_before_scripts_and_scripts_before_files() -> None:
+    parameters = {name: value for name, value in MINIMAL.items() if name != "command"}
+    file = parameters | {"command_script_file": "/f", "command_script_param": "a b"}
+    assert work(file) == ScriptFile(path="/f", arguments="a b")
+    assert work(file, "body") == Script(text="body", arguments="a b")
+    assert work(file | {"command_script": "text"}, "body") == Script(text="text", arguments="a b")
+    assert work(file | {"command": "a;;b;c", "command_delimiter": ";+"}) == Commands(
+        texts=("a", "b", "c")
+    )
+    assert "command" in problems(parameters)
+
+
+def work(parameters: dict[str, str], script: str = "") -> object:
+    found = ssh_job(parameters, script)
+    assert isinstance(found, SshJob)
+    return found.work
+
+
+def test_exit_codes_come_as_lists_and_ranges() -> None:
+    codes = job(ignore_exit_code="2,3; 50-52").rules.ignored_codes
+    assert codes == {2, 3, 50, 51, 52}
+
+
+@pytest.mark.parametrize("text", ["1", "Y", "yes", "J", "on", "TRUE", "wahr"])
+def test_many_words_mean_true(text: str) -> None:
+    assert job(ignore_error=text).rules.ignore_error
+
+
+def test_a_terminal_is_never_detached() -> None:
+    terminal = job(simulate_shell="true").session
+    assert (terminal.terminal, terminal.detached) == (True, False)
+
+
+def test_substitution_leaves_unknown_names_and_escaped_ones_alone() -> None:
+    values = {"a": "1", "b": "%a%"}
+    assert substitute("${a} %a% ${b} ${c} %c% \\${a} 100%", values) == "1 1 1 ${c} %c% \\${a} 100%"
