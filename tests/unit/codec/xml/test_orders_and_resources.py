@@ -3,7 +3,7 @@
 import pytest
 
 from engine.codec.xml.definition_files import file_name
-from engine.kernel.calendar import RunTime
+from engine.kernel.calendar import LocalTime, RunTime
 from engine.kernel.commands import ObjectKind, ObjectRef
 from engine.kernel.definitions import (
     AgentReference,
@@ -108,6 +108,16 @@ def test_parameters_of_an_order_may_stand_in_its_payload() -> None:
 
 def test_an_order_file_may_have_the_root_of_the_command() -> None:
     assert definition("c,1.order.xml", "<add_order title='x'/>")
+
+
+def test_the_start_that_an_order_file_names_becomes_its_run_time() -> None:
+    assert order(attributes='at="now"').run_time is None
+    assert order(attributes='at="2030-01-02 10:00"').run_time == RunTime(
+        at=(LocalTime("2030-01-02T10:00:00"),)
+    )
+    for text in ("<order at='now+60'/>", "<order at='2030-01-02 10:00'><run_time/></order>"):
+        (finding,) = told("c,1.order.xml", text)
+        assert "warning: The attribute 'at'" in finding
 
 
 def test_long_titles_are_cut() -> None:
