@@ -22,7 +22,7 @@ from engine.agent.begun_log import BegunLog
 from engine.agent.kill_script import KillScript
 from engine.agent.output import read_piece
 from engine.agent.run_folder import AboutRun, RunFolder
-from engine.agent.spawn import Spawned, StartError, spawn
+from engine.agent.spawn import Spawned, StartError, spawn, wait_until_not_busy
 from engine.agent.surroundings import Surroundings
 from engine.codec.agent_messages import Channel, TaskEnded
 from engine.kernel.effects import KillMode, ProcessSpec
@@ -267,8 +267,9 @@ class TaskHost:
                 await loop.run_in_executor(self._disk, self._write_down, starts)
                 for start in starts:
                     started_at = now()
-                    done = await loop.run_in_executor(self._disk, self._spawn, start, started_at)
+                    done = await self._spawn(start, started_at)
                     self._started(start.key, done, started_at)
+                    await asyncio.sleep(0)
                 if closing:
                     await loop.run_in_executor(self._disk, self._delete, closing)
 
@@ -278,12 +279,13 @@ class TaskHost:
     def _place(self, start: Start) -> str:
         return self._runs[start.key].folder.number
 
-    def _spawn(self, start: Start, started_at: Instant) -> Spawned | str:
+    async def _spawn(self, start: Start, started_at: Instant) -> Spawned | str:
         run = self._runs[start.key]
+        own = (f"-agent-task-id={run.folder.number}",) if self._names_task else ()
         try:
             script = run.folder.prepare(run.about, start.spec.script)
-            number = run.folder.number
-            own = (f"-agent-task-id={number}",) if self._names_task else ()
+            await wait_until_not_busy(script)
+            # Not in a thread: spawning holds the interpreter's lock anyway.
             return spawn(
                 run.folder,
                 script,

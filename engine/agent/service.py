@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from engine.agent.host import FoundRun, Start, TaskHost
-from engine.agent.ledger import (
+from engine.agent.ledger import Ledger
+from engine.agent.ledger_parts import (
     Action,
     Discard,
     Execution,
     Kill,
     Launch,
-    Ledger,
     Moment,
     News,
     Offer,

@@ -4,6 +4,7 @@
 milliseconds. The supervisor is one small `sh`, in a session of its own, and outlives this program.
 """
 
+import asyncio
 import errno
 import fcntl
 import os
@@ -11,7 +12,6 @@ import pwd
 import resource
 import shutil
 import signal
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +67,6 @@ def spawn(
     Blocks until the shell is executed, about a millisecond.
     """
     command = [*_prefix(folder, script, spec), str(script), *arguments]
-    wait_until_not_busy(script)
     environment = surroundings.environment(spec, folder.returns, started_at)
     told, tell = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     try:
@@ -88,21 +87,17 @@ def spawn(
     return Spawned(supervisor=pid, told=told)
 
 
-def wait_until_not_busy(
-    script: Path,
-    is_busy: Callable[[Path], bool] | None = None,
-    sleep: Callable[[float], None] = time.sleep,
-) -> None:
+async def wait_until_not_busy(script: Path, is_busy: Callable[[Path], bool] | None = None) -> None:
     """Wait until nobody has the file open for writing, because executing it would fail.
 
     A process forked elsewhere in this program at the wrong moment holds our own descriptor until
     its exec. After the last pause the start is tried anyway.
     """
-    check = is_busy or _is_open_for_writing
+    check = is_busy or is_open_for_writing
     for pause in BUSY_PAUSES_S:
         if not check(script):
             return
-        sleep(pause)
+        await asyncio.sleep(pause)
 
 
 def nice_value(priority: str | None) -> int:
@@ -170,8 +165,8 @@ def _found(program: str) -> str:
     return path
 
 
-def _is_open_for_writing(file: Path) -> bool:
-    """Ask for a read lease, which is granted only when there is no writer."""
+def is_open_for_writing(file: Path) -> bool:
+    """Return whether somebody may write to a file: a read lease is granted only without writers."""
     descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)

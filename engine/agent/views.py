@@ -8,7 +8,8 @@ from typing import Any
 
 from engine import __version__
 from engine.agent.host import TaskHost
-from engine.agent.ledger import Execution, Ledger
+from engine.agent.ledger import Ledger
+from engine.agent.ledger_parts import Execution
 from engine.codec.agent_messages import ExecutionStatus
 from engine.kernel.instants import Instant, utc_text
 

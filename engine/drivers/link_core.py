@@ -75,6 +75,7 @@ class Link:
         self._settings = settings
         self._period = Duration(10_000)
         self._timeout = Duration(60_000)
+        self._wait = self._period
         self._is_kept = False
         self._executions = Executions(agent, settings)
         self._actions: list[LinkAction] = []
@@ -156,6 +157,10 @@ class Link:
         if asking:
             self._period = min(each.heartbeat_period for each in asking)
             self._timeout = asking[0].heartbeat_timeout
+            # A lost request is repeated after a whole wait, and the lease then counts from the
+            # answer before it: with a wait of half the timeout a moment's outage would kill.
+            shortest = min(each.heartbeat_timeout for each in asking)
+            self._wait = min(self._period, Duration(shortest // 3))
         if self._executions.demand(runs, at, may_be_older=may_be_older) and not self._tickets:
             # Somebody wants an agent that was away.
             self._repeat_at = min(self._repeat_at, at)
@@ -212,12 +217,9 @@ class Link:
             is_away = self._failures > 1 or self._status not in _FINE
             self._set_status(AgentStatus.LOST if is_refused or is_away else AgentStatus.DELAYED)
         failure = LaunchFailure.REFUSED if is_refused else LaunchFailure.UNREACHABLE
-        is_waited_for = self._executions.fail_waiting(sent_at, failure, text, at)
+        is_waited_for = self._executions.fail_waiting(sent_at, failure, text)
         if not self._tickets:
-            pause = self._settings.interval(self._period)
-            if self._status is AgentStatus.LOST:
-                pause = max(pause, self._period)
-            self._repeat_at = at if is_waited_for else at + pause
+            self._repeat_at = at if is_waited_for else at + self._pause(at)
         return self._proceed(at)
 
     def _couple(self, answer: SessionAnswer, at: Moment) -> None:
@@ -281,9 +283,9 @@ class Link:
         self._hear(answer.stamp, at)
         outcomes = {outcome.key: outcome for outcome in answer.outcomes}
         for key in sent.reserve:
-            self._executions.reserved(key, outcomes.get(key), at)
+            self._executions.reserved(key, outcomes.get(key))
         for key in sent.begin:
-            self._executions.begun_outcome(key, outcomes.get(key), at)
+            self._executions.begun_outcome(key, outcomes.get(key))
         for key, mode in sent.signal:
             self._executions.signalled(key, mode)
         for key in sent.close:
@@ -313,7 +315,7 @@ class Link:
             return []
         is_refused = kind is FailureKind.REFUSED
         failure = LaunchFailure.REFUSED if is_refused else LaunchFailure.UNREACHABLE
-        self._executions.reserve_failed(sent.reserve, failure, text, at)
+        self._executions.reserve_failed(sent.reserve, failure, text)
         self._commands_at = at + self._settings.interval(self._period)
         return self._proceed(at)
 
@@ -345,7 +347,7 @@ class Link:
         if is_over and self._status is not AgentStatus.LOST:
             self._text = self._text or f"no answer for {self._timeout / 1000:g} s"
             self._set_status(AgentStatus.LOST)
-            self._executions.fail_waiting(at, LaunchFailure.UNREACHABLE, self._text, at)
+            self._executions.fail_waiting(at, LaunchFailure.UNREACHABLE, self._text)
 
     def _send_session(self, at: Moment) -> None:
         if at < self._repeat_at:
@@ -362,7 +364,7 @@ class Link:
             self._actions.append(Cancel(ticket=oldest))
         is_full = self._undelivered >= UNDELIVERED_BYTES_MAX
         # A repeat wants to know at once whether the agent is there.
-        wait = Duration(0) if is_repeat or not self._is_coupled else self._period
+        wait = Duration(0) if is_repeat or not self._is_coupled else self._wait
         wait = min(wait, Duration(FULL_WAIT_MS)) if is_full else wait
         request = SessionRequest(
             engine=self._engine,
@@ -380,14 +382,20 @@ class Link:
         patience = Duration(wait + self._timeout)
         self._actions.append(SendSession(ticket=ticket, request=request, patience=patience))
         if is_repeat:
-            pause = self._settings.interval(self._period)
-            if self._status is AgentStatus.LOST:
-                pause = max(pause, self._period)
+            pause = self._pause(at)
         else:
-            # Also a first request that is not to wait gets the whole period: the agent is as far
+            # Also a first request that is not to wait gets the whole time: the agent is as far
             # away as for the others.
-            pause = Duration(self._period + self._settings.delay(self._period))
+            pause = Duration(self._wait + self._settings.delay(self._period))
         self._repeat_at = at + pause
+
+    def _pause(self, at: Moment) -> Duration:
+        """Return the time until the next repeat: short as long as a lease can be saved by it."""
+        interval = self._settings.interval(self._period)
+        is_urgent = self._executions.begun and at < self._heard_at + self._timeout
+        if is_urgent or self._status is not AgentStatus.LOST:
+            return interval
+        return max(interval, self._period)
 
     def _send_commands(self, at: Moment) -> None:
         executions = self._executions

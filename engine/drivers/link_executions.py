@@ -93,7 +93,7 @@ class Executions:
             elif execution.run is run:
                 continue
             execution.run = run
-            self._look_at_kill(key, execution, at)
+            self._look_at_kill(key, execution)
         return has_new
 
     def forget(self, keys: Iterable[ExecutionKey], at: Moment) -> None:
@@ -121,11 +121,11 @@ class Executions:
         if not is_untouched and not execution.is_forgotten:
             self.close(key, at)
 
-    def _look_at_kill(self, key: ExecutionKey, execution: Execution, at: Moment) -> None:
+    def _look_at_kill(self, key: ExecutionKey, execution: Execution) -> None:
         run = execution.run
         if execution.phase in {Phase.NEW, Phase.RESERVED} and not run.may_start:
             text = "The task was ended before it was started"
-            self._not_launched(key, execution, LaunchFailure.REFUSED, text, at)
+            self._not_launched(key, execution, LaunchFailure.REFUSED, text)
         elif (
             execution.is_confirmed
             and execution.phase is Phase.BEGUN
@@ -158,7 +158,7 @@ class Executions:
             is_certain = not is_new_ledger if execution.is_doubtful else is_same_ledger
             if status in {ExecutionStatus.RUNNING, ExecutionStatus.ENDED}:
                 execution.signalled.clear()
-                self._confirm(key, execution, at)
+                self._confirm(key, execution)
             elif execution.phase is Phase.BEGUN and not is_certain:
                 # It may run on under a ledger that has gone; its lease is what ends it.
                 grace = self._settings.kill_grace
@@ -170,7 +170,7 @@ class Executions:
                 execution.is_doubtful = False
                 is_reserved = status is ExecutionStatus.RESERVED
                 self._set_phase(key, execution, Phase.RESERVED if is_reserved else Phase.NEW)
-                self._look_at_kill(key, execution, at)
+                self._look_at_kill(key, execution)
         for key in statuses:
             self.close(key, at)
 
@@ -187,21 +187,21 @@ class Executions:
             case Output():
                 self.pending.append(event)
             case TaskBegun():
-                self._confirm(key, execution, at)
+                self._confirm(key, execution)
                 self.pending.append(
                     TaskLaunched(key=key, pid=event.pid, started_at=event.started_at)
                 )
             case TaskNotBegun():
-                self._not_launched(key, execution, LaunchFailure.REFUSED, event.text, at)
+                self._not_launched(key, execution, LaunchFailure.REFUSED, event.text)
             case TaskEnded():
                 self._set_phase(key, execution, Phase.OVER)
                 self.pending.append(_ended(event))
 
-    def _confirm(self, key: ExecutionKey, execution: Execution, at: Moment) -> None:
+    def _confirm(self, key: ExecutionKey, execution: Execution) -> None:
         execution.is_doubtful = False
         execution.is_confirmed = True
         self._set_phase(key, execution, Phase.BEGUN)
-        self._look_at_kill(key, execution, at)
+        self._look_at_kill(key, execution)
 
     # --- outcomes of commands --------------------------------------------------------------------
 
@@ -226,7 +226,7 @@ class Executions:
             found.append((key, mode))
         return found
 
-    def reserved(self, key: ExecutionKey, outcome: Outcome | None, at: Moment) -> None:
+    def reserved(self, key: ExecutionKey, outcome: Outcome | None) -> None:
         """Take the outcome of a reservation."""
         execution = self._items.get(key)
         if execution is None or outcome is None or execution.phase is not Phase.NEW:
@@ -234,32 +234,32 @@ class Executions:
         match outcome.status:
             case ExecutionStatus.RESERVED:
                 self._set_phase(key, execution, Phase.RESERVED)
-                self._look_at_kill(key, execution, at)
+                self._look_at_kill(key, execution)
             case ExecutionStatus.RUNNING | ExecutionStatus.ENDED:
-                self._confirm(key, execution, at)
+                self._confirm(key, execution)
             case ExecutionStatus.UNAVAILABLE:
-                self._not_launched(key, execution, LaunchFailure.UNREACHABLE, outcome.text, at)
+                self._not_launched(key, execution, LaunchFailure.UNREACHABLE, outcome.text)
             case ExecutionStatus.REFUSED:
-                self._not_launched(key, execution, LaunchFailure.REFUSED, outcome.text, at)
+                self._not_launched(key, execution, LaunchFailure.REFUSED, outcome.text)
             case ExecutionStatus.GONE:
                 pass  # asked again with the next request
 
-    def begun_outcome(self, key: ExecutionKey, outcome: Outcome | None, at: Moment) -> None:
+    def begun_outcome(self, key: ExecutionKey, outcome: Outcome | None) -> None:
         """Take the outcome of a begin."""
         execution = self._items.get(key)
         if execution is None or outcome is None or execution.phase is not Phase.BEGUN:
             return
         if outcome.status is not ExecutionStatus.GONE:
-            self._confirm(key, execution, at)
+            self._confirm(key, execution)
             return
         # The reservation had expired, so it has never run. No earlier request can begin it any
         # more either, since the agent refuses lower numbers.
         if execution.attempts >= RESERVE_ATTEMPTS_MAX:
             text = "The agent has dropped the reservation again and again"
-            self._not_launched(key, execution, LaunchFailure.UNREACHABLE, text, at)
+            self._not_launched(key, execution, LaunchFailure.UNREACHABLE, text)
             return
         self._set_phase(key, execution, Phase.NEW)
-        self._look_at_kill(key, execution, at)
+        self._look_at_kill(key, execution)
 
     def signalled(self, key: ExecutionKey, mode: KillMode) -> None:
         """Take note that the agent has carried out a signal."""
@@ -281,7 +281,7 @@ class Executions:
     # --- failures --------------------------------------------------------------------------------
 
     def reserve_failed(
-        self, keys: Iterable[ExecutionKey], failure: LaunchFailure, text: str, at: Moment
+        self, keys: Iterable[ExecutionKey], failure: LaunchFailure, text: str
     ) -> None:
         """Take the failure of a request with these reservations."""
         for key in keys:
@@ -290,11 +290,9 @@ class Executions:
                 continue
             is_final = failure is LaunchFailure.REFUSED
             if is_final or execution.attempts >= RESERVE_ATTEMPTS_MAX:
-                self._not_launched(key, execution, failure, text, at)
+                self._not_launched(key, execution, failure, text)
 
-    def fail_waiting(
-        self, asked_until: Moment, failure: LaunchFailure, text: str, at: Moment
-    ) -> bool:
+    def fail_waiting(self, asked_until: Moment, failure: LaunchFailure, text: str) -> bool:
         """Give up what was never begun; returns whether some came too late for this attempt."""
         is_waited_for = False
         for key in [*self.to_reserve, *self.to_begin]:
@@ -304,7 +302,7 @@ class Executions:
             if execution.asked_at > asked_until:
                 is_waited_for = True
             else:
-                self._not_launched(key, execution, failure, text, at)
+                self._not_launched(key, execution, failure, text)
         return is_waited_for
 
     # --- time ------------------------------------------------------------------------------------
@@ -328,8 +326,9 @@ class Executions:
             if self._lost_at.get(key, heard_at + timeout + grace) > at:
                 shortest = min(shortest, timeout)
                 continue
+            # Not closed before the journal has it: another life of this engine would take an
+            # execution that the agent has forgotten for one that was never begun.
             self._set_phase(key, execution, Phase.OVER)
-            self.close(key, at)
             text = f"SCHEDULER-202 The connection to agent {self._agent} is lost: {why}"
             self.pending.append(TaskLost(key=key, text=text))
         self._shortest_timeout = shortest
@@ -366,11 +365,8 @@ class Executions:
         execution: Execution,
         failure: LaunchFailure,
         text: str,
-        at: Moment,
     ) -> None:
         self._set_phase(key, execution, Phase.OVER)
-        if execution.attempts:
-            self.close(key, at)
         self.pending.append(TaskNotLaunched(key=key, failure=failure, text=text))
 
 
