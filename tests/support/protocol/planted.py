@@ -16,7 +16,7 @@ from engine.codec.agent_messages import (
 from engine.drivers.link_core import Link
 from engine.drivers.link_executions import Executions
 from engine.drivers.link_parts import Deliver, LinkAction, Phase
-from engine.kernel.reports import LaunchFailure, TaskNotLaunched
+from engine.kernel.reports import LaunchFailure, TaskLost, TaskNotLaunched
 
 # --- in the agent ----------------------------------------------------------------------------------
 
@@ -25,6 +25,7 @@ class WatchdogLedger(Ledger):
     """Extends the lease for every request that comes in, as the original does (agents.md 3.4)."""
 
     def _renew(self, session: Session, stamp: str, at: int) -> list[Action]:
+        del stamp
         return super()._renew(session, self.stamp(at), at)
 
 
@@ -142,7 +143,7 @@ def _denied(action: LinkAction) -> LinkAction:
         return action
     items: Sequence[Any] = [
         TaskNotLaunched(key=item.key, failure=LaunchFailure.UNREACHABLE, text="")
-        if type(item).__name__ == "TaskLost"
+        if isinstance(item, TaskLost)
         else item
         for item in action.items
     ]
