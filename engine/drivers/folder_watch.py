@@ -48,6 +48,10 @@ _ORDER_OF_KINDS = (
 )
 """References then normally exist when they are needed (live-folder.md 5)."""
 
+_ADDED = "SCHEDULER-891 The file %r is new"
+_CHANGED = "SCHEDULER-892 The file %r has changed"
+_REMOVED = "SCHEDULER-890 The file %r has been removed"
+
 _Key = tuple[ObjectKind, str]
 _Signature = tuple[str, Stamp, tuple[Stamp | None, ...]]
 """The file, its stamp, and those of the files it includes."""
@@ -98,6 +102,7 @@ class LiveFolder:
         self._has_looked = False
         self._looking = asyncio.Lock()
         self._wake = asyncio.Event()
+        self._looks: set[asyncio.Task[None]] = set()
         self._submit: Callable[[ApplyDefinitions], Awaitable[None]] | None = None
 
     # --- looking ---------------------------------------------------------------------------------
@@ -129,7 +134,9 @@ class LiveFolder:
         for key in confirmed:
             name = names.get(key)
             if name is None:
-                removed.append(self._known.pop(key).name.ref)
+                known = self._known.pop(key)
+                logger.info(_REMOVED, known.name.file)
+                removed.append(known.name.ref)
                 continue
             self._read(key, name, listing, defined, removed, broken)
         return self._difference(defined, removed, broken)
@@ -201,14 +208,23 @@ class LiveFolder:
                 await asyncio.gather(notices, return_exceptions=True)
 
     async def check_now(self) -> None:
-        """Look at once and read every change; returns when the changes have been submitted."""
-        await self._look(at_once=True)
+        """Look at once and read every change; returns when the changes have been submitted.
+
+        Before `run` has begun there is nobody to submit to: its first look will see everything.
+        """
+        # A look of its own, because a caller that gives up must not interrupt it half-way.
+        look = asyncio.create_task(self._look(at_once=True))
+        self._looks.add(look)
+        look.add_done_callback(self._looks.discard)
+        await asyncio.shield(look)
 
     async def _look(self, *, at_once: bool) -> None:
         async with self._looking:
+            if self._submit is None:
+                return
             # In a thread: reading thousands of files must not hold up the event loop.
             difference = await asyncio.to_thread(self.scan, at_once=at_once)
-            if difference is not None and self._submit is not None:
+            if difference is not None:
                 await self._submit(difference)
 
     async def _notices(self) -> None:
@@ -230,15 +246,18 @@ class LiveFolder:
         for file in gone:
             del self._findings[file]
         for folder, reason in listing.unreadable.items():
-            self._findings[folder or "."] = (
-                Finding(
-                    file=folder or ".",
-                    severity=Severity.WARNING,
-                    text=f"The folder cannot be read: {reason}",
-                    advice="Its objects stay as they are until it can be read again",
-                    code="" if folder else "SCHEDULER-895",
-                ),
-            )
+            self._note(folder or ".", (_unreadable(folder, reason),))
+
+    def _note(self, file: str, findings: tuple[Finding, ...]) -> None:
+        """Remember what is wrong with a file, and log it once."""
+        if findings != self._findings.get(file, ()):
+            for finding in findings:
+                is_error = finding.severity is Severity.ERROR
+                logger.log(logging.ERROR if is_error else logging.WARNING, "%s", finding)
+        if findings:
+            self._findings[file] = findings
+        else:
+            self._findings.pop(file, None)
 
     def _names(self, listing: Listing) -> dict[_Key, FileName]:
         """Return the file of each object; of two for one object the first in the alphabet."""
@@ -249,7 +268,7 @@ class LiveFolder:
                 continue
             first = names.setdefault(name.key, name)
             if first is not name:
-                self._findings[file] = (_duplicate(file, first.file),)
+                self._note(file, (_duplicate(file, first.file),))
         for key, known in self._known.items():
             if listing.is_hidden(known.name.file):
                 names.setdefault(key, known.name)
@@ -319,10 +338,10 @@ class LiveFolder:
             is_defined=content.definition is not None or (bool(errors) and was_defined),
             is_broken=bool(errors),
         )
-        if content.findings:
-            self._findings[name.file] = content.findings
-        else:
-            self._findings.pop(name.file, None)
+        self._note(name.file, content.findings)
+        if self._has_looked:
+            what = _CHANGED if before else _ADDED
+            logger.info(what, name.file)
 
     def _content(self, key: _Key, name: FileName, listing: Listing) -> FileContent:
         if self._main is not None and key in self._main.keys:
@@ -378,6 +397,16 @@ class LiveFolder:
 
 def _stamps(files: Iterable[str], listing: Listing) -> tuple[Stamp | None, ...]:
     return tuple(listing.stamps.get(file.lstrip("/")) for file in files)
+
+
+def _unreadable(folder: str, reason: str) -> Finding:
+    return Finding(
+        file=folder or ".",
+        severity=Severity.WARNING,
+        text=f"The folder cannot be read: {reason}",
+        advice="Its objects stay as they are until it can be read again",
+        code="" if folder else "SCHEDULER-895",
+    )
 
 
 def _duplicate(file: str, first: str) -> Finding:

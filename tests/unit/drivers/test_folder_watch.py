@@ -488,6 +488,64 @@ async def test_the_loop_hands_over_every_change(world: World, *, with_notices: b
 
 
 @pytest.mark.anyio
+async def test_a_caller_that_gives_up_does_not_interrupt_a_look(world: World) -> None:
+    submitted: list[ApplyDefinitions] = []
+    may_go_on = asyncio.Event()
+
+    async def submit(difference: ApplyDefinitions) -> None:
+        if submitted:
+            await may_go_on.wait()
+        submitted.append(difference)
+
+    await world.folder.check_now()
+    task = asyncio.create_task(world.folder.run(submit, with_notices=False))
+    try:
+        await until(lambda: len(submitted) == 1)
+        world.write("a.job.xml", JOB)
+        asking = asyncio.create_task(world.folder.check_now())
+        await until(
+            lambda: world.folder.file_of(ObjectRef(kind=ObjectKind.JOB, path="/a")) is not None
+        )
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        may_go_on.set()
+        await until(lambda: len(submitted) == 2)
+        assert named(submitted[1].defined) == ["/a"]
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def test_what_happens_to_files_is_logged_once(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "engine.drivers.folder_watch")
+    world.write("A.lock.xml", "<lock/>")
+    world.write("j.job.xml", "<job/>")
+    world.write("J.job.xml", "<job/>")
+    world.look()
+    world.look()
+    world.write("b.lock.xml", "<lock/>")
+    world.touch("A.lock.xml")
+    world.look_twice()
+    (world.root / "A.lock.xml").unlink()
+    world.look_twice()
+    assert [(one.levelname, one.getMessage().split(". ")[0]) for one in caplog.records] == [
+        (
+            "WARNING",
+            (
+                "j.job.xml:1:1: warning: SCHEDULER-889 The file is ignored, because "
+                "'J.job.xml' defines an object of the same name"
+            ),
+        ),
+        ("ERROR", "J.job.xml:1:1: error: The job has no script"),
+        ("INFO", "SCHEDULER-892 The file 'A.lock.xml' has changed"),
+        ("INFO", "SCHEDULER-891 The file 'b.lock.xml' is new"),
+        ("INFO", "SCHEDULER-890 The file 'A.lock.xml' has been removed"),
+    ]
+
+
+@pytest.mark.anyio
 async def test_many_files_do_not_hold_up_the_event_loop(world: World) -> None:
     for number in range(300):
         world.write(f"f{number % 7}/j{number}.job.xml", JOB)
