@@ -164,13 +164,20 @@ class SshWorld:
         return await self.wait_for(lambda: self.reported(TaskLost, key), limit_s)
 
     async def wait_for(self, what: Callable[[], _T | None], limit_s: float = LIMIT_S) -> _T:
-        end = time.monotonic() + limit_s
-        while True:
-            found = what()
-            if found:
-                return found
-            assert time.monotonic() < end, f"not within {limit_s} s; reports: {self.reports}"
-            await asyncio.sleep(0.01)
+        return await until(what, limit_s, lambda: f"reports: {self.reports}")
+
+
+async def until(
+    what: Callable[[], _T | None], limit_s: float = LIMIT_S, state: Callable[[], str] = str
+) -> _T:
+    """Wait until something is there, not longer than the limit."""
+    end = time.monotonic() + limit_s
+    while True:
+        found = what()
+        if found:
+            return found
+        assert time.monotonic() < end, f"not within {limit_s} s; {state()}"
+        await asyncio.sleep(0.01)
 
 
 def login(server: SshServer, user: str | None = None) -> dict[str, str]:

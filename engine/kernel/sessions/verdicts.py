@@ -12,7 +12,6 @@ from enum import Enum
 from engine.kernel.sessions.identity import BadRecord, IdentityRecord, RunToken
 from engine.kernel.sessions.processes import HostTable, Process
 
-
 LEADERLESS = "its number may belong to a group of strangers by now"
 
 
