@@ -20,8 +20,9 @@ _LOCAL_TIME = re.compile(
     r"(\d{4})-(\d{1,2})-(\d{1,2})[ T]+"
     r"(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?\s*(Z|[+-]\d{2}:?\d{2})?"
 )
-_DURATION_TEXT = re.compile(r"\d+(?:\.\d+)?|\d{1,4}:[0-5]?\d(?::[0-5]?\d)?")
-_INTEGER = re.compile(r"[+-]?\d{1,18}")
+_DURATION_TEXT = re.compile(r"\d+(?:\.\d+)?|\d{1,4}:[0-5]?\d(?::[0-5]?\d)?", re.ASCII)
+_INTEGER = re.compile(r"[+-]?\d{1,15}", re.ASCII)
+"""So many seconds still fit into a duration, and into the journal."""
 _PERCENT = re.compile(r"(\d{1,6})%")
 _POSIX_CLASSES: Mapping[str, str] = MappingProxyType(
     {

@@ -53,6 +53,14 @@ def test_other_texts_are_no_durations(text: str) -> None:
         values.duration(text)
 
 
+def test_numbers_are_bounded_so_that_they_fit_everywhere() -> None:
+    assert seconds(values.integer("9" * 15)) < FOREVER
+    assert values.duration("9" * 15) < FOREVER
+    for text in ("9" * 16, "", "1.0", "0x1", "١", "1_0"):
+        with pytest.raises(ValueError, match="whole number"):
+            values.integer(text)
+
+
 def test_some_durations_may_be_endless_or_mean_something_else() -> None:
     assert values.duration_or_never("never") == FOREVER
     assert values.delay_or_stop("STOP") is None
