@@ -92,7 +92,11 @@ def node(
 
 def chain(name: str, *nodes: Node, **changes: object) -> Chain:
     """A chain with the end nodes `end` and `error`; missing successors are the next in line."""
-    listed: list[Node] = [*nodes, EndNode(state=NodeState("end")), EndNode(state=NodeState("error"))]
+    listed: list[Node] = [
+        *nodes,
+        EndNode(state=NodeState("end")),
+        EndNode(state=NodeState("error")),
+    ]
     completed: list[Node] = []
     for index, entry in enumerate(listed):
         if isinstance(entry, JobNode) and entry.next_state is None:
@@ -117,7 +121,9 @@ def setback(*delays: tuple[int, float], most: int) -> dict[str, object]:
     }
 
 
-def agents_class(name: str, *uris: str, select: Select = Select.NEXT, most: int = 10) -> ProcessClass:
+def agents_class(
+    name: str, *uris: str, select: Select = Select.NEXT, most: int = 10
+) -> ProcessClass:
     """A process class with agents."""
     return ProcessClass(
         path=ClassPath(f"/{name}"),

@@ -7,6 +7,7 @@ from typing import Any
 from engine.kernel.commands import NodeAction
 from engine.kernel.definitions import ProcessClass
 from engine.kernel.events import definitions as e
+from engine.kernel.evolve.files import forget_sources
 from engine.kernel.ids import DEFAULT_CLASS
 from engine.kernel.state import (
     Broken,
@@ -80,6 +81,7 @@ def _chain_defined(state: State, event: e.ChainDefined) -> None:
             former, definition=event.chain, replacement=None, removal_held=False, actions=actions
         )
     )
+    forget_sources(state, event.chain.key)
 
 
 def _chain_replacement_held(state: State, event: e.ChainReplacementHeld) -> None:
@@ -95,6 +97,7 @@ def _chain_removal_held(state: State, event: e.ChainRemovalHeld) -> None:
 def _chain_removed(state: State, event: e.ChainRemoved) -> None:
     assert not state.orders_of_chain.get(event.chain), "a chain goes after its orders"
     state.drop_chain(event.chain)
+    forget_sources(state, event.chain)
 
 
 def _chain_stop_set(state: State, event: e.ChainStopSet) -> None:

@@ -95,6 +95,7 @@ def _step_ended(state: State, event: e.OrderStepEnded) -> None:
             replace(
                 order,
                 task=None,
+                last_task=event.task,
                 last_error=event.last_error,
                 start_at=IMMEDIATELY,
                 setback_count=0,
@@ -224,7 +225,7 @@ def _without_run(order: Order) -> Order:
 
 
 def _blacklisted(state: State, event: e.OrderBlacklisted) -> None:
-    state.put_order(replace(state.orders[event.order], blacklisted=True))
+    state.put_order(replace(state.orders[event.order], blacklisted=True, file_stays=False))
 
 
 def _unblacklisted(state: State, event: e.OrderUnblacklisted) -> None:
@@ -232,6 +233,9 @@ def _unblacklisted(state: State, event: e.OrderUnblacklisted) -> None:
 
 
 def _removed(state: State, event: e.OrderRemoved) -> None:
+    chain = state.chains.get(event.order.chain)
+    if chain is not None and state.orders[event.order].is_file_order:
+        state.put_chain(replace(chain, file_turn=chain.file_turn + 1))
     state.drop_order(event.order)
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from engine.kernel.events import tasks as e
-from engine.kernel.instants import IMMEDIATELY, NEVER
+from engine.kernel.instants import IMMEDIATELY, NEVER, Duration
 from engine.kernel.state import JobState, JobWait, Outcome, State, Task, TaskStatus
 
 
@@ -64,7 +64,16 @@ def _created(state: State, event: e.TaskCreated) -> None:
     )
     job_state = state.jobs.get(event.job)
     if job_state is not None:
-        state.put_job(replace(job_state, next_start=NEVER, once_pending=False))
+        state.put_job(
+            replace(
+                job_state,
+                next_start=NEVER,
+                once_pending=False,
+                trigger_files=(
+                    None if event.cause is e.Cause.DIRECTORY else job_state.trigger_files
+                ),
+            )
+        )
     if event.order is not None:
         order = state.orders[event.order]
         assert order.task is None, "an order is in one task at most"
@@ -114,6 +123,7 @@ def _started(state: State, event: e.TaskStarted) -> None:
             pid=event.pid,
             started_at=event.at,
             deadline=event.deadline,
+            warn_at=event.warn_at,
         )
     )
 
@@ -145,6 +155,7 @@ def _ended(state: State, event: e.TaskEnded) -> None:
             escalate_at=None,
             await_until=None,
             deadline=None,
+            warn_at=None,
             outcome=Outcome(
                 at=event.at,
                 exit_code=event.exit_code,
@@ -168,13 +179,25 @@ def _closed(state: State, event: e.TaskClosed) -> None:
     assert task.status is TaskStatus.ENDED, "a task is closed after its end"
     state.drop_task(event.task)
     job = state.jobs.get(event.job)
-    if job is not None and not state.tasks_of_job.get(event.job):
-        end = None if task.outcome is None else task.outcome.at
-        state.put_job(replace(job, last_end=end, is_planned=False))
+    if job is None:
+        return
+    end = None if task.outcome is None else task.outcome.at
+    if task.outcome is not None and task.outcome.ran and task.started_at is not None:
+        job = replace(
+            job,
+            steps_measured=job.steps_measured + 1,
+            time_measured=Duration(
+                job.time_measured + max(0, task.outcome.at - task.started_at)
+            ),
+        )
+    if not state.tasks_of_job.get(event.job):
+        job = replace(job, last_end=end, is_planned=False)
+    state.put_job(job)
 
 
 def _warned(state: State, event: e.TaskWarned) -> None:
-    assert event.task in state.tasks
+    # Either warning is given once a step.
+    state.put_task(replace(state.tasks[event.task], warn_at=None))
 
 
 # --- jobs ----------------------------------------------------------------------------------------
@@ -186,6 +209,7 @@ def _job_stopped(state: State, event: e.JobStopped) -> None:
         replace(
             job,
             stopped=True,
+            trigger_files=None,
             stop_persistent=event.persistent or (job.stopped and job.stop_persistent),
         )
     )
@@ -221,23 +245,18 @@ def _job_errors_counted(state: State, event: e.JobErrorsCounted) -> None:
     )
 
 
-def _next_place(state: State, job: JobState) -> int:
-    if job.wait is not None:
-        return job.wait.place
+def _arrive(state: State, job: JobState, wait: JobWait) -> None:
+    """Put the job at the end of what it waits for now; what it waited for before does not count."""
     state.control = replace(state.control, last_place=state.control.last_place + 1)
-    return state.control.last_place
+    state.put_job(replace(job, wait=replace(wait, place=state.control.last_place)))
 
 
 def _job_awaits_process(state: State, event: e.JobAwaitsProcess) -> None:
-    job = state.jobs[event.job]
-    wait = JobWait(place=_next_place(state, job), process_class=event.process_class)
-    state.put_job(replace(job, wait=wait))
+    _arrive(state, state.jobs[event.job], JobWait(place=0, process_class=event.process_class))
 
 
 def _job_awaits_locks(state: State, event: e.JobAwaitsLocks) -> None:
-    job = state.jobs[event.job]
-    wait = JobWait(place=_next_place(state, job), locks=event.locks)
-    state.put_job(replace(job, wait=wait))
+    _arrive(state, state.jobs[event.job], JobWait(place=0, locks=event.locks))
 
 
 def _job_wait_ended(state: State, event: e.JobWaitEnded) -> None:

@@ -120,7 +120,7 @@ def affected_by(state: State, event: Event) -> Iterator[Subject]:
             yield JobSubject(event.job)
         case t.JobEnabledSet() | t.JobStopped():
             yield JobSubject(event.job)
-        case t.JobWaitEnded():
+        case t.JobWaitEnded() | t.JobAwaitsProcess() | t.JobAwaitsLocks():
             yield from _next_waiters(state, event.job)
         case _:
             yield from _affected_by_definition(state, event)
@@ -134,6 +134,7 @@ def _affected_by_definition(state: State, event: Event) -> Iterator[Subject]:
             yield JobSubject(event.job.key)
         case d.JobRemovalHeld() | d.JobRemoved():
             yield JobSubject(event.job)
+            yield from _next_waiters(state, event.job)
             for path in state.process_classes:
                 yield ClassSubject(path)
         case d.ChainDefined():

@@ -9,7 +9,7 @@ from engine.kernel.ids import LOCAL, AgentUri, ExecutionKey, TaskId
 from engine.kernel.instants import Duration, Instant, later, seconds
 from engine.kernel.params import value_of
 from engine.kernel.reports import AgentStatus
-from engine.kernel.state import ClassState, State, Task
+from engine.kernel.state import ClassState, State, Task, TaskStatus
 
 RETRY_DELAY_PARAM = "scheduler.remote_scheduler.connect_retry_delay"
 RETRY_DELAY = seconds(30)
@@ -61,7 +61,8 @@ def _choose(state: State, task: Task, process_class: ClassState, at: Instant) ->
             yield _failed(task, at, f"{text} for {definition.timeout // 1000} s")
             return
         due = min(due, limit)
-    yield TaskAwaitsAgent(task=task.id, until=due, since=since, text=text)
+    if task.status is not TaskStatus.WAITING_FOR_AGENT or task.await_until != due:
+        yield TaskAwaitsAgent(task=task.id, until=due, since=since, text=text)
 
 
 def _candidates(process_class: ClassState) -> list[int]:

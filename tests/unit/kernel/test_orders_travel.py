@@ -90,9 +90,7 @@ def test_stop_on_error_keeps_the_order_and_stops_the_job() -> None:
 
 
 def test_on_error_suspend_suspends_where_the_step_failed() -> None:
-    world = World(
-        shell_job("a"), chain("walk", node("100", "a", on_error=OnError.SUSPEND))
-    )
+    world = World(shell_job("a"), chain("walk", node("100", "a", on_error=OnError.SUSPEND)))
     key = world.adds("1")
     world.ends(code=1)
     assert world.order(key).suspended
