@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from tests.support.calendar_walker import DAY, Walk, Walked
 
-
 _JUST_AFTER = 0.5
 
 
