@@ -225,6 +225,12 @@ class TaskHost:
             self._background.add(task)
             task.add_done_callback(self._background.discard)
 
+    def kill_all_now(self, reason: EndReason) -> None:
+        """Kill everything without asking the kill script; for a program that ends at once."""
+        for run in self._live.values():
+            run.folder.mark_killed(reason)
+        self._kill_now(self._live.values())
+
     def discard(self, key: ExecutionKey) -> None:
         """Forget a run that has ended, with its files."""
         run = self._runs.pop(key, None)

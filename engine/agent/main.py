@@ -11,7 +11,9 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import Iterator
+import subprocess
+import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from engine.agent.app import AgentApp
@@ -23,6 +25,7 @@ from engine.agent.session_files import SessionFiles
 from engine.agent.settings import AgentSettings
 from engine.agent.spawn import allow_many_files
 from engine.agent.surroundings import Surroundings
+from engine.agent.warden import LOCK, start_warden
 from engine.errors import AlreadyRunning
 from engine.kernel.reports import EndReason
 from engine.serving import serving, tcp_socket
@@ -36,6 +39,7 @@ STOP_S_MAX = 7.0
 TERMINATE_S_MIN = 1.0
 """A `Terminate` command ends the agent not earlier, so that its answer gets out."""
 ABORTED = 1
+LOCK_PATIENCE_S = 1.0
 
 
 class Agent:
@@ -47,12 +51,13 @@ class Agent:
         self._over = asyncio.Event()
         self._status = 0
         self._service: AgentService
+        self._warden: subprocess.Popen[bytes] | None = None
 
     async def run(self) -> int:
         """Serve until a signal or a command ends it; returns the exit status."""
         settings = self._settings
         settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with _locked(settings.data):
+        async with _locked(settings.data):
             listener = tcp_socket(settings.host, settings.port)
             try:
                 return await self._serve(listener)
@@ -82,6 +87,9 @@ class Agent:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
             service.host.close()
+            if self._warden is not None and not service.host.live_count():
+                self._warden.kill()
+                self._warden.wait()
         return self._status
 
     async def _opened(self, port: int) -> AgentService:
@@ -98,13 +106,20 @@ class Agent:
             is_durable=settings.is_durable,
             kill_script=script,
         )
+        service.on_first_launch = self._watch_over
         service.restore_sessions()
         service.restore_runs(await service.host.open())
         service.host.watch_found()
+        if service.host.live_count():
+            self._watch_over()
         if settings.ends_found_tasks:
             service.send_all(kill=True)
         self._service = service
         return service
+
+    def _watch_over(self) -> None:
+        if self._warden is None:
+            self._warden = start_warden(self._settings.data)
 
     # --- the end ---------------------------------------------------------------------------------
 
@@ -159,7 +174,7 @@ class Agent:
 
     def _abort(self) -> None:
         """Carry out `AbortImmediately`: kill everything and be gone, without an answer."""
-        self._service.host.kill(self._service.ledger.running(), EndReason.AGENT_STOPPED)
+        self._service.host.kill_all_now(EndReason.AGENT_STOPPED)
         os._exit(ABORTED)
 
 
@@ -181,22 +196,32 @@ async def _first(awaitables: list[object]) -> None:
     tasks[0].cancel()
 
 
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+@contextlib.asynccontextmanager
+async def _locked(folder: Path) -> AsyncIterator[None]:
     """Hold the data folder for this process."""
-    descriptor = os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(descriptor, 20).decode(errors="replace").strip()
-            pid = int(holder) if holder.isdigit() else None
-            raise AlreadyRunning(f"another agent uses {folder}", pid=pid) from None
+        deadline = time.monotonic() + LOCK_PATIENCE_S
+        while not _is_taken(descriptor):
+            # The warden of a former life holds the folder for the moment of a look.
+            if time.monotonic() > deadline:
+                holder = os.read(descriptor, 20).decode(errors="replace").strip()
+                pid = int(holder) if holder.isdigit() else None
+                raise AlreadyRunning(f"another agent uses {folder}", pid=pid)
+            await asyncio.sleep(0.02)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)
+
+
+def _is_taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _ledger_id(folder: Path) -> str:

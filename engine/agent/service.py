@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from engine.agent.host import FoundRun, Start, TaskHost
@@ -73,7 +73,8 @@ class AgentService:
         self._lines: dict[str, _Line] = {}
         self.host: TaskHost
         self.quiet = asyncio.Event()
-        """Set when no process runs."""
+        """Set when no process runs, after `terminate`."""
+        self.on_first_launch: Callable[[], None] | None = None
 
     # --- life ------------------------------------------------------------------------------------
 
@@ -221,12 +222,18 @@ class AgentService:
         if line is not None:
             line.wake.set()
 
+    def _first_launch(self) -> None:
+        if self.on_first_launch is not None:
+            self.on_first_launch()
+            self.on_first_launch = None
+
     # --- actions ---------------------------------------------------------------------------------
 
     def _do(self, actions: Iterable[Action]) -> None:
         for action in actions:
             match action:
                 case Launch():
+                    self._first_launch()
                     self.host.begin(
                         Start(
                             key=action.key,
