@@ -12,7 +12,6 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import assert_never
 
 from engine.drivers.ssh_following import (
@@ -28,6 +27,7 @@ from engine.drivers.ssh_following import (
 )
 from engine.drivers.ssh_hosts import HostLink, Purpose, SshHosts
 from engine.drivers.ssh_login import HostUnreachable
+from engine.drivers.ssh_run_files import run_files
 from engine.drivers.ssh_wrapper import (
     Begun,
     Control,
@@ -60,16 +60,11 @@ from engine.kernel.sessions.decisions import (
     decide,
 )
 from engine.kernel.sessions.effects import Before, RunSsh
-from engine.kernel.sessions.exports import environment_file, exports_of, returned_values
+from engine.kernel.sessions.exports import returned_values
 from engine.kernel.sessions.identity import token_of
 from engine.kernel.sessions.outcome import RemoteEnd, step_result
 from engine.kernel.sessions.parameters import (
-    SCRIPT_LENGTH_MAX,
-    Commands,
-    Script,
-    ScriptFile,
     SshJob,
-    substitute,
 )
 from engine.kernel.sessions.verdicts import Alive, Gone, Leader, NoRecord, Unknown, Verdict
 
@@ -535,57 +530,17 @@ class Step:
             result_grace=seconds(self._world.pace.result_grace_s),
         )
 
+    async def _files(self) -> RunFiles:
+        return await run_files(
+            self._run,
+            self._job,
+            engine_environment=self._world.engine_environment,
+            allow_custom_commands=self._world.hosts.settings.allow_custom_commands,
+        )
+
     async def _wait_for_settled(self, wait: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._settled.wait(), max(wait, self._world.pace.poll_first_s))
-
-    async def _files(self) -> RunFiles:
-        """Return the contents of the run's directory. Raises SshError for what cannot be sent."""
-        job, run = self._job, self._run
-        variables = dict(run.environment)
-        if job.exports_engine_environment:
-            variables |= {
-                f"SCHEDULER_MASTER_{name}": value
-                for name, value in self._world.engine_environment.items()
-            }
-        if job.exports_parameters:
-            exports = exports_of(run.parameters, prefix=run.variable_prefix, state=run.state)
-            if exports.problems:
-                raise SshError("; ".join(exports.problems))
-            variables |= exports.values
-        variables.pop("SCHEDULER_RETURN_VALUES", None)
-        try:
-            environment = environment_file(variables)
-        except ValueError as error:
-            raise SshError(str(error)) from error
-        commands, script = await self._work()
-        rules = job.rules
-        codes = "*" if rules.ignore_error else " ".join(map(str, sorted(rules.ignored_codes)))
-        custom = job.session.custom
-        allowed = self._world.hosts.settings.allow_custom_commands
-        return RunFiles(
-            commands=commands,
-            environment=environment,
-            script=script,
-            ignored_codes=codes,
-            stderr_stops=not rules.ignore_stderr,
-            pid_command=custom.pid if allowed else None,
-        )
-
-    async def _work(self) -> tuple[tuple[str, ...], str | None]:
-        match self._job.work:
-            case Commands(texts=texts):
-                return texts, None
-            case Script(text=text, arguments=arguments):
-                return (_call(arguments),), text.replace("\r", "")
-            case ScriptFile(path=path, arguments=arguments):
-                try:
-                    text = await asyncio.to_thread(_read, path)
-                except (OSError, UnicodeDecodeError) as error:
-                    raise SshError(f"the script file {path} cannot be read: {error}") from error
-                return (_call(arguments),), substitute(text, self._run.parameters).replace("\r", "")
-            case _ as other:
-                assert_never(other)
 
 
 def lost_sight(job: SshJob, why: str) -> ConnectionLost:
@@ -599,16 +554,3 @@ def _wait_s(decision: Decision) -> float:
 
 def _custom(act: str, terminate: str | None, kill: str | None) -> str | None:
     return {"TERM": terminate, "KILL": kill}.get(act)
-
-
-def _call(arguments: str) -> str:
-    """Return the command that starts the uploaded script, wherever its directory is."""
-    return f'exec "${{0%/cmd.1}}/script" {arguments}'.rstrip() + "\n"
-
-
-def _read(path: str) -> str:
-    with Path(path).open(encoding="utf-8") as file:
-        text = file.read(SCRIPT_LENGTH_MAX + 1)
-    if len(text) > SCRIPT_LENGTH_MAX:
-        raise OSError(f"it is longer than {SCRIPT_LENGTH_MAX} characters")
-    return text

@@ -424,3 +424,63 @@ async def test_a_run_whose_own_process_was_killed_by_somebody_is_reported_as_van
         own.end_all_processes()
         report = await world.lost("e/17.1")
     assert "vanished" in report.text
+
+
+async def test_commands_of_the_jobs_own_work_only_where_the_settings_allow_them(
+    own: SshServer, tmp_path: Path
+) -> None:
+    log = own.home() / "log18"
+    parameters = login(own) | {
+        "command": "sleep 600 & sleep 601",
+        "ssh_job_kill_pid_command": f"echo \\${{pid}} >>{log}; kill -9 \\${{pid}}",
+    }
+    async with ssh_world(tmp_path, own) as world:
+        world.start("e/18.1", parameters)
+        await world.wait_for(lambda: len(family(own)) == 2)
+        world.kill("e/18.1", KillMode.KILL)
+        await world.exited("e/18.1")
+        assert not log.exists()
+    async with ssh_world(tmp_path, own, allow_custom_commands=True) as world:
+        world.start("e/18.2", parameters)
+        await world.wait_for(lambda: len(family(own)) == 2)
+        victims = set(own.processes())
+        world.kill("e/18.2", KillMode.KILL)
+        await world.exited("e/18.2")
+        hit = [int(line) for line in log.read_text().split()]
+        assert set(hit) <= victims, "each was verified before"
+        assert set(family(own)) == set()
+
+
+async def test_a_command_of_the_jobs_own_may_keep_a_run_alive_but_never_end_it(
+    own: SshServer, tmp_path: Path
+) -> None:
+    veto = own.home() / "veto"
+    veto.write_text("")
+    parameters = login(own) | {
+        "command": "sleep 600",
+        "ssh_job_get_active_processes_command": f"test -f {veto}",
+    }
+    async with ssh_world(tmp_path, own, allow_custom_commands=True) as world:
+        world.start("e/19.1", parameters)
+        await world.wait_for(lambda: len(family(own)) == 1)
+        own.end_all_processes()
+        await asyncio.sleep(0.8)
+        assert not [each for each in world.reports if isinstance(each, TaskExited | TaskLost)]
+        veto.unlink()
+        assert "vanished" in (await world.lost("e/19.1")).text
+
+
+async def test_an_additional_pid_of_the_jobs_own_is_ended_too(
+    own: SshServer, tmp_path: Path
+) -> None:
+    with stranger(own, "exec sleep 660") as foreign:
+        parameters = login(own) | {
+            "command": "sleep 600",
+            "ssh_job_get_pid_command": f"echo {foreign.pid}",
+        }
+        async with ssh_world(tmp_path, own, allow_custom_commands=True) as world:
+            world.start("e/20.1", parameters)
+            await world.wait_for(lambda: len(family(own)) == 2)
+            world.kill("e/20.1", KillMode.KILL)
+            await world.exited("e/20.1")
+            assert foreign.wait(10) == -9
