@@ -1,0 +1,270 @@
+"""XML commands over HTTP: transport, permissions, envelope."""
+
+from pathlib import Path
+
+import pytest
+
+from engine.kernel.ids import order_key
+from engine.kernel.instants import seconds
+from engine.server.auth import TokenFiles, Trust
+from tests.support.http_engine import COMMAND, HttpEngine, answer_of
+from tests.support.world import chain, node, shell_job
+
+pytestmark = pytest.mark.anyio
+
+WALK = (shell_job("work"), chain("walk", node("100", "work")))
+XML = {"Content-Type": "application/xml"}
+
+
+async def test_an_order_is_added_and_shown_with_its_number() -> None:
+    http = HttpEngine(*WALK)
+    answer = await http.xml(
+        '<add_order job_chain="walk"><params><param name="a" value="1"/></params></add_order>'
+    )
+    order = answer.find("ok/order")
+    assert order is not None
+    assert order.get("id") == order.get("order") == "1"
+    assert order.get("job_chain") == "/walk"
+    assert http.engine.state.orders[order_key("/walk", "1")].params == {"a": "1"}
+
+
+async def test_a_started_task_is_answered_with_its_number() -> None:
+    http = HttpEngine(shell_job("alone", is_order_job=False))
+    answer = await http.xml('<start_job job="/alone"/>')
+    task = answer.find("ok/task")
+    assert task is not None
+    assert task.get("id") == task.get("task") == "1"
+
+
+async def test_commands_stop_at_the_first_failure_and_keep_what_was_done() -> None:
+    http = HttpEngine(*WALK)
+    answer = await http.xml(
+        '<commands><add_order job_chain="walk" id="a"/><show_job job="missing"/>'
+        '<add_order job_chain="walk" id="b"/></commands>'
+    )
+    assert [child.tag for child in answer] == ["ok", "ERROR"]
+    assert answer[1].get("code") == "SCHEDULER-161"
+    assert str(answer[1].get("text")).startswith("SCHEDULER-161  ")
+    assert [str(key) for key in http.engine.state.orders] == ["/walk,a"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "<nonsense/>",
+        "<show_state",
+        '<show_state nonsense="1"/>',
+        '<!DOCTYPE x [<!ENTITY y "z">]><show_state/>',
+        "",
+        "\x00\xff",
+        "<commands>" + "<commands>" * 200,
+    ],
+)
+async def test_what_is_no_command_is_answered_with_a_schema_error(command: str) -> None:
+    answer = await HttpEngine().xml(command)
+    assert [child.tag for child in answer] == ["ERROR"]
+    assert answer[0].get("code") == "Z-JAVA-105"
+
+
+async def test_too_large_a_body_is_answered_not_kept() -> None:
+    http = HttpEngine(request_bytes_max=1_000)
+    answer = await http.xml("<show_state/>" + " " * 100_000)
+    assert answer[0].get("code") == "Z-JAVA-105"
+
+
+async def test_text_that_xml_does_not_know_stays_well_formed() -> None:
+    http = HttpEngine(*WALK)
+    await http.xml('<add_order job_chain="walk" id="a"/>')
+    http.engine.launch()
+    http.engine.logs[1] = "bell \x07 and escape \x1b[0m"
+    answer = await http.xml('<show_task id="1" what="log"/>')
+    assert "bell \ufffd and escape" in str(answer.findtext("task/log"))
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]
+)
+async def test_forms_of_browsers_are_refused_where_the_original_does(kind: str) -> None:
+    http = HttpEngine()
+    response = await http.post(COMMAND, content="<show_state/>", headers={"Content-Type": kind})
+    assert response.status_code == 403
+
+
+@pytest.mark.parametrize(
+    "path", ["/jobscheduler/engine/command", "/jobscheduler/engine/command/", "/"]
+)
+async def test_old_clients_send_any_type_to_the_classic_paths(path: str) -> None:
+    response = await HttpEngine().post(
+        path, content="<show_state/>", headers={"Content-Type": "application/x-www-form-urlencoded"}
+    )
+    assert answer_of(response.content).find("state") is not None
+
+
+async def test_get_shows_and_nothing_else() -> None:
+    http = HttpEngine(*WALK)
+    shown = await http.get(COMMAND, params={"command": "show_state"})
+    assert answer_of(shown.content).find("state") is not None
+    assert answer_of((await http.get(COMMAND)).content).find("state/folder") is not None
+    changed = await http.get(COMMAND, params={"command": '<add_order job_chain="walk"/>'})
+    assert changed.status_code == 403
+    assert (await http.get(COMMAND, params={"command": "<"})).status_code == 400
+    assert (await http.get(COMMAND, params={"command": "s", "x": "y"})).status_code == 400
+    assert not http.engine.state.orders
+
+
+async def test_the_command_may_be_the_path() -> None:
+    http = HttpEngine()
+    response = await http.get("/%3Cshow_state/%3E")
+    assert answer_of(response.content).find("state") is not None
+    assert (await http.get("/nothing/here")).status_code == 404
+
+
+async def test_the_charset_of_the_request_counts_without_a_declaration() -> None:
+    http = HttpEngine(*WALK)
+    command = '<add_order job_chain="walk" id="ü"/>'.encode("latin-1")
+    answer = await http.xml(command, {"Content-Type": "text/xml; charset=iso-8859-1"})
+    assert answer.find("ok/order[@id='ü']") is not None
+
+
+async def test_roles_bound_what_commands_do(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_text("read-only reader\noperator mover\nadmin boss\n")
+    http = HttpEngine(*WALK, trust=Trust.NOBODY, tokens=TokenFiles([file]))
+    show, add, remove = (
+        "<show_state/>",
+        '<add_order job_chain="walk" id="a" at="2040-01-01 00:00:00"/>',
+        '<remove_job_chain job_chain="walk"/>',
+    )
+
+    async def outcome(token: str, command: str) -> str:
+        answer = await http.xml(command, {"Authorization": f"Bearer {token}"})
+        error = answer.find("ERROR")
+        return "done" if error is None else str(error.get("code"))
+
+    assert await outcome("reader", show) == "done"
+    assert await outcome("reader", add) == "SCHEDULER-121"
+    assert await outcome("mover", add) == "done"
+    assert await outcome("mover", remove) == "SCHEDULER-121"
+    assert await outcome("mover", "<terminate/>") == "SCHEDULER-121"
+    assert await outcome("boss", remove) == "done"
+    assert (await http.post(COMMAND, content=show, headers=XML)).status_code == 401
+
+
+async def test_who_asked_is_the_cause(tmp_path: Path) -> None:
+    http = HttpEngine(*WALK)
+    await http.xml('<add_order job_chain="walk" id="a"/>')
+    assert http.engine.causes == ["local"]
+
+
+async def test_scheduler_variables_are_set_and_shown() -> None:
+    http = HttpEngine()
+    await http.xml('<param name="Region" value="EU"/>')
+    answer = await http.xml('<param.get name="REGION"/>')
+    param = answer.find("param")
+    assert param is not None
+    assert param.get("value") == "EU"
+    answer = await http.xml("<params.get/>")
+    assert answer.find("params[@count='1']/param[@name='Region']") is not None
+    assert (await http.xml('<param.get name="missing"/>')).find("ok") is not None
+
+
+async def test_removing_commands_delete_files() -> None:
+    from tests.support.world import file_source  # noqa: PLC0415  # only here
+
+    source = file_source("walk.job_chain.xml")
+    http = HttpEngine(shell_job("work"), chain("walk", node("100", "work"), source=source))
+    await http.xml('<remove_job_chain job_chain="/walk"/>')
+    assert [ref.path for ref in http.engine.removed_files] == ["/walk"]
+
+
+async def test_hot_folder_commands_reach_the_folder() -> None:
+    http = HttpEngine()
+    answer = await http.xml(
+        '<modify_hot_folder folder="/a"><lock name="l" max_non_exclusive="2"/></modify_hot_folder>'
+    )
+    assert answer.find("ok") is not None
+    assert list(http.engine.live_files) == ["a/l.lock.xml"]
+    await http.xml("<check_folders/>")
+    assert http.engine.looked == 1
+
+
+async def test_objects_are_defined_by_command() -> None:
+    http = HttpEngine()
+    script = '<script language="shell">true</script>'
+    assert (await http.xml(f'<job name="j" order="no">{script}</job>')).find("ok") is not None
+    answer = await http.xml(f'<add_jobs><job name="j">{script}</job></add_jobs>')
+    error = answer.find("ERROR")
+    assert error is not None
+    assert error.get("code") == "SCHEDULER-141"
+    await http.xml(f'<add_jobs><job name="k">{script}</job></add_jobs>')
+    assert [task.job for task in http.engine.state.tasks.values()] == ["/k"]
+
+
+async def test_a_lock_goes_with_its_file_or_without_one() -> None:
+    http = HttpEngine()
+    await http.xml('<lock name="l"/>')
+    http.engine.has_files = False
+    assert (await http.xml('<lock.remove lock="/l"/>')).find("ok") is not None
+    assert not http.engine.state.locks
+    error = (await http.xml('<lock.remove lock="/l"/>')).find("ERROR")
+    assert error is not None
+    assert error.get("code") == "SCHEDULER-161"
+
+
+async def test_the_engine_is_ended_by_command() -> None:
+    http = HttpEngine()
+    await http.xml('<modify_spooler cmd="terminate" timeout="60"/>')
+    await http.xml('<terminate restart="yes"/>')
+    assert http.engine.terminated == [(seconds(60), False), (None, True)]
+    await http.xml('<modify_spooler cmd="rotate_logs"/>')
+    assert http.engine.rotated == 1
+    response = await http.post(
+        COMMAND, content='<modify_spooler cmd="abort_immediately"/>', headers=XML
+    )
+    assert response.status_code == 204
+    assert http.engine.aborts == [False]
+
+
+async def test_a_pausing_engine_says_so() -> None:
+    http = HttpEngine()
+    await http.xml('<modify_spooler cmd="pause"/>')
+    state = (await http.xml("<show_state/>")).find("state")
+    assert state is not None
+    assert state.get("state") == "paused"
+
+
+async def test_a_stopping_engine_says_so() -> None:
+    http = HttpEngine(*WALK)
+    await http.engine.stop()
+    error = (await http.xml('<add_order job_chain="walk"/>')).find("ERROR")
+    assert error is not None
+    assert error.get("code") == "SCHEDULER-381"
+
+
+async def test_a_command_without_meaning_is_named() -> None:
+    error = (await HttpEngine().xml('<licence.use key="x"/>')).find("ERROR")
+    assert error is not None
+    assert error.get("code") == "SCHEDULER-105"
+    assert "licence.use" in str(error.get("text"))
+
+
+async def test_log_categories_are_switched() -> None:
+    http = HttpEngine()
+    answer = await http.xml('<scheduler_log.log_categories.set category="unit.test" value="1"/>')
+    assert answer.find("log_categories/log_category[@path='unit.test'][@value='1']") is not None
+    answer = await http.xml("<scheduler_log.log_categories.reset/>")
+    assert answer.find("log_categories/log_category") is None
+    error = (await http.xml('<scheduler_log.log_categories.set category="x" value="?"/>')).find(
+        "ERROR"
+    )
+    assert error is not None
+
+
+async def test_custom_events_must_have_their_shape() -> None:
+    http = HttpEngine()
+    good = '<publish_event>{"TYPE":"VariablesCustomEvent","key":"K","variables":{"a":"b"}}</publish_event>'
+    assert (await http.xml(good)).find("ok") is not None
+    for bad in ("{", '{"TYPE":"Other"}', '{"TYPE":"VariablesCustomEvent","key":1}'):
+        error = (await http.xml(f"<publish_event>{bad}</publish_event>")).find("ERROR")
+        assert error is not None
+        assert error.get("code") == "Z-JAVA-105"
