@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from engine.kernel import problems
+from engine.kernel.adding import check_params
 from engine.kernel.commands import InPeriod, JobAction, KillTask, ModifyJob, StartJob
 from engine.kernel.decide.answer import Answer, Decision
-from engine.kernel.decide.orders import check_params
 from engine.kernel.effects import KillMode
 from engine.kernel.events import Event
 from engine.kernel.events.definitions import JobRemovalHeld, JobRemoved

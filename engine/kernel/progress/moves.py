@@ -2,8 +2,16 @@
 
 from collections.abc import Iterator
 
-from engine.kernel.commands import NodeAction
-from engine.kernel.definitions import JobNode, NestedNode, Node, OnError, SinkNode
+from engine.kernel.adding import add_order
+from engine.kernel.commands import AddOrder, NodeAction
+from engine.kernel.definitions import (
+    JobNode,
+    NestedNode,
+    Node,
+    OnError,
+    OrderDefinition,
+    SinkNode,
+)
 from engine.kernel.events import Event
 from engine.kernel.events.orders import (
     OrderNodeChanged,
@@ -20,9 +28,12 @@ from engine.kernel.events.tasks import (
     JobStopped,
     TaskClosed,
     TaskQueued,
+    TaskWarned,
 )
-from engine.kernel.ids import NodeState, OrderKey, TaskId
+from engine.kernel.ids import NodeState, OrderId, OrderKey, TaskId
 from engine.kernel.instants import IMMEDIATELY, Instant, later
+from engine.kernel.params import merge
+from engine.kernel.problems import Problem
 from engine.kernel.state import JobState, Outcome, State, Task
 from engine.kernel.travel import (
     advance,
@@ -79,6 +90,8 @@ def _settle_order(
     )
     if outcome.state_text:
         yield OrderStateTextSet(order=key, text=outcome.state_text)
+    if transition is not Transition.KEEP:
+        yield from _add_orders(state, task, key, node, code, at)
     if transition is Transition.KEEP:
         if on_error_of(node) is OnError.SUSPEND and not state.orders[key].suspended:
             yield OrderSuspended(order=key, reason="its step failed and its job stopped")
@@ -88,6 +101,26 @@ def _settle_order(
     else:
         yield from _leave(state, key, node, code, count, at)
     yield from carry_out_held(state, key, at)
+
+
+def _add_orders(
+    state: State, task: Task, key: OrderKey, node: Node | None, code: int, at: Instant
+) -> Iterator[Event]:
+    """Add the orders that the node's `on_return_codes` ask for (1.9); failures are only noted."""
+    for rule in node.on_return_codes if isinstance(node, JobNode) else ():
+        if not any(code in codes for codes in rule.codes):
+            continue
+        for added in rule.added_orders:
+            order = state.orders[key]
+            order_id = order.key.id
+            if added.id is not None:
+                order_id = OrderId(added.id.replace("${ORDER_ID}", order_id))
+            definition = OrderDefinition(
+                key=OrderKey(added.chain, order_id), params=merge(order.params, added.params)
+            )
+            placed = yield from add_order(state, AddOrder(order=definition), at)
+            if isinstance(placed, Problem):
+                yield TaskWarned(task=task.id, code="NODE-ORDER-PLUGIN-100", text=str(placed))
 
 
 def _return_code(outcome: Outcome) -> int:
