@@ -24,8 +24,8 @@ EXIT_TERMINAL_GONE = 129
 
 def run_cockpit(
     address: str,
-    *,
     token: str | None = None,
+    *,
     command: str = "",
     read_only: bool | None = None,
     theme: str | None = None,

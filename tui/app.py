@@ -28,12 +28,23 @@ from tui.follower import Follower, system_now
 from tui.intents import Intent
 from tui.keys import ACTIONS, Action
 from tui.mirror import LinkStatus, Mirror
-from tui.screens.base import CockpitScreen, Look
+from tui.screens.base import CockpitScreen, Look, Shell
 from tui.screens.graph import GraphScreen
 from tui.screens.help import HelpPage
 from tui.screens.lists import AgentsScreen, ChainsScreen, OrdersScreen, TasksScreen
 from tui.screens.log import LogScreen
+from tui.screens.more_lists import (
+    ClassesScreen,
+    EventsScreen,
+    HistoryScreen,
+    JobsScreen,
+    LocksScreen,
+    NeedsScreen,
+    PlanScreen,
+    ProblemsScreen,
+)
 from tui.screens.order import OrderScreen
+from tui.screens.pulses import PulsesScreen
 from tui.screens.starting import start_at_once
 from tui.settings import Settings
 from tui.theme_files import NO_COLOUR_THEME, ThemeFile, ThemeProblem, load_theme, theme_names
@@ -57,7 +68,8 @@ NOTICE_BAD_S = 10.0
 HISTORY_MAX = 50
 NARROWEST = (60, 16)
 
-SCREENS: dict[str, Callable[["Cockpit"], CockpitScreen]] = {
+SCREENS: dict[str, Callable[[Shell], CockpitScreen]] = {
+    "pulses": PulsesScreen,
     "chains": ChainsScreen,
     "chain": GraphScreen,
     "orders": OrdersScreen,
@@ -65,6 +77,14 @@ SCREENS: dict[str, Callable[["Cockpit"], CockpitScreen]] = {
     "tasks": TasksScreen,
     "agents": AgentsScreen,
     "log": LogScreen,
+    "jobs": JobsScreen,
+    "locks": LocksScreen,
+    "classes": ClassesScreen,
+    "problems": ProblemsScreen,
+    "events": EventsScreen,
+    "history": HistoryScreen,
+    "plan": PlanScreen,
+    "needs": NeedsScreen,
 }
 
 
@@ -152,6 +172,8 @@ class Cockpit(App[int], inherit_bindings=False):
         if not changes and second == self._drawn_second:
             return
         self._drawn_second = second
+        if self.mirror.is_filled:
+            self.mirror.take_sample(now)
         current = self._current()
         if current is not None:
             current.draw(changes)
@@ -315,6 +337,10 @@ class Cockpit(App[int], inherit_bindings=False):
             title, actions, for_help(), self._glyphs, allowed=not self.settings.read_only
         )
         self.push_screen(HelpPage(self.palette, f"help: {title}", lines))
+
+    def show_page(self, title: str, lines: Sequence[Line]) -> None:
+        """Show lines over the screen."""
+        self.push_screen(HelpPage(self.palette, title, lines))
 
     def resynchronise(self) -> None:
         """Take a fresh snapshot."""

@@ -38,6 +38,8 @@ class Verb:
 E = TypeVar("E", Noun, Verb)
 
 NOUNS: tuple[Noun, ...] = (
+    Noun(name="pulses", aliases=("pu",), help="everything at a glance"),
+    Noun(name="needs", aliases=("ne",), help="what needs a person"),
     Noun(name="chains", aliases=("ch",), help="job chains with their counts"),
     Noun(
         name="chain",
@@ -47,9 +49,16 @@ NOUNS: tuple[Noun, ...] = (
         help="live graph of one chain",
     ),
     Noun(name="orders", aliases=("or",), help="orders, children under their parents"),
+    Noun(name="jobs", aliases=("jo",), help="jobs with their obstacles"),
     Noun(name="order", argument="ORDER", needs_argument=True, help="everything about one order"),
     Noun(name="tasks", aliases=("ta",), help="tasks running, queued and just ended"),
     Noun(name="agents", aliases=("ag",), help="agents as lease gauges"),
+    Noun(name="locks", aliases=("lo",), help="locks: who holds them, who waits"),
+    Noun(name="classes", aliases=("cl",), help="process classes: who uses them, who waits"),
+    Noun(name="history", aliases=("hi",), help="finished runs of orders"),
+    Noun(name="plan", aliases=("pl",), help="the next starts"),
+    Noun(name="events", aliases=("ev",), help="what happened, and who asked for it"),
+    Noun(name="problems", aliases=("pr",), help="definition files that were refused"),
     Noun(name="log", argument="TASK", needs_argument=True, help="output of a task"),
 )
 

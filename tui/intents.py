@@ -11,17 +11,20 @@ from enum import Enum
 from engine.kernel.commands import (
     AddOrder,
     AfterDelay,
+    JobAction,
     KillTask,
     ModifyChain,
+    ModifyJob,
     ModifyNode,
     ModifyOrder,
     NodeAction,
     RemoveOrder,
     Request,
     StartAt,
+    StartJob,
 )
 from engine.kernel.definitions import OrderDefinition
-from engine.kernel.ids import ChainKey, NodeState, OrderId, OrderKey, TaskId
+from engine.kernel.ids import ChainKey, JobKey, NodeState, OrderId, OrderKey, TaskId
 from engine.kernel.instants import Instant, seconds
 from engine.kernel.problems import Problem
 
@@ -139,6 +142,19 @@ def kill_task(task: TaskId) -> Intent:
         what=f"kill task {task}",
         request=KillTask(task=task, immediately=True, timeout=KILL_GRACE),
     )
+
+
+def stop_job(job: JobKey, *, stopped: bool) -> Intent:
+    """Ask for a job to start no tasks, or to go on."""
+    action = JobAction.STOP if stopped else JobAction.UNSTOP
+    return Intent(
+        subject=job, what=f"{action.value} job {job}", request=ModifyJob(job=job, action=action)
+    )
+
+
+def start_job(job: JobKey) -> Intent:
+    """Ask for a task of a job, now."""
+    return Intent(subject=job, what=f"start job {job}", request=StartJob(job=job))
 
 
 def stop_chain(chain: ChainKey, *, stopped: bool) -> Intent:

@@ -88,6 +88,30 @@ ACTIONS: tuple[Action, ...] = (
     Action(id="go.last", keys=("-",), label="last", help="the last two screens in turn"),
     Action(id="go.panel", keys=("tab",), label="panel", help="the next panel"),
     Action(id="go.panel_back", keys=("shift+tab",), label="panel", help="the panel before"),
+    Action(
+        id="go.chains",
+        keys=("c",),
+        label="chains",
+        help="the job chains",
+        places=_on("pulses"),
+        rank=20,
+    ),
+    Action(
+        id="go.orders",
+        keys=("o",),
+        label="orders",
+        help="all orders",
+        places=_on("pulses"),
+        rank=19,
+    ),
+    Action(
+        id="go.agents",
+        keys=("a",),
+        label="agents",
+        help="the agents",
+        places=_on("pulses"),
+        rank=18,
+    ),
     # How things are shown.
     Action(
         id="show.problems",
@@ -139,7 +163,7 @@ ACTIONS: tuple[Action, ...] = (
         keys=("enter",),
         label="open",
         help="go into the row",
-        places=_on(LISTS),
+        places=_on(LISTS, "pulses"),
         rank=30,
     ),
     Action(
@@ -158,7 +182,6 @@ ACTIONS: tuple[Action, ...] = (
         places=_on("orders", "order", "tasks", "graph", "jobs", "needs", "history"),
         rank=12,
     ),
-    Action(id="row.graph", keys=("g",), label="top", help="the first row", places=()),
     Action(
         id="row.mark", keys=("space",), label="mark", help="mark the row", places=_on(LISTS), rank=4
     ),
@@ -257,6 +280,24 @@ ACTIONS: tuple[Action, ...] = (
         rank=10,
     ),
     Action(
+        id="jobs.stop",
+        keys=("u",),
+        label="stop",
+        help="stop or unstop the job",
+        harm=2,
+        places=_on("jobs"),
+        rank=20,
+    ),
+    Action(
+        id="jobs.start",
+        keys=("t",),
+        label="start",
+        help="start a task of the job",
+        harm=1,
+        places=_on("jobs"),
+        rank=21,
+    ),
+    Action(
         id="chains.stop",
         keys=("u",),
         label="stop",
@@ -297,14 +338,14 @@ ACTIONS: tuple[Action, ...] = (
         keys=("n",),
         label="next trouble",
         help="the next row with trouble",
-        places=_on("graph", "orders", "chains", "tasks", "agents", "jobs"),
+        places=_on(LISTS),
     ),
     Action(
         id="graph.last_trouble",
         keys=("N",),
         label="previous trouble",
         help="the previous row with trouble",
-        places=_on("graph", "orders", "chains", "tasks", "agents", "jobs"),
+        places=_on(LISTS),
     ),
     # Logs.
     Action(

@@ -37,6 +37,8 @@ FACTS_MAX = 5_000
 RUNS_MAX = 2_000
 TASKS_MAX = 1_000
 DURATIONS_PER_JOB_MAX = 20
+SAMPLES_MAX = 120
+SAMPLE_EVERY = Duration(10_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +119,15 @@ class Link:
     text: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """How much was going on at one moment."""
+
+    at: Instant
+    running: int
+    waiting: int
+
+
 @dataclass(slots=True)
 class Changes:
     """Which subjects changed since the last look."""
@@ -159,6 +170,7 @@ class Mirror:
         self.facts: deque[Fact] = deque(maxlen=FACTS_MAX)
         self.runs: deque[FinishedRun] = deque(maxlen=RUNS_MAX)
         self.ended_tasks: deque[FinishedTask] = deque(maxlen=TASKS_MAX)
+        self.samples: deque[Sample] = deque(maxlen=SAMPLES_MAX)
         self.moved: dict[object, Instant] = {}
         """Orders and nodes that an order left or entered, and when."""
         self._durations: dict[JobKey, deque[int]] = {}
@@ -214,6 +226,14 @@ class Mirror:
                 self.ended_tasks.appendleft(task)
                 self._remember_duration(task.job, task.started_at, task.at, at_end=False)
         self._changes.everything = True
+
+    def take_sample(self, now: Instant) -> None:
+        """Note how much is going on, every ten seconds."""
+        if self.samples and now - self.samples[-1].at < SAMPLE_EVERY:
+            return
+        running = sum(self.state.busy_in_chain.values())
+        started = sum(self.state.started_in_chain.values())
+        self.samples.append(Sample(at=now, running=running, waiting=max(started - running, 0)))
 
     # --- what it can be asked ----------------------------------------------------------------
 

@@ -23,7 +23,7 @@ class Settings:
     """How the cockpit behaves for this person on this terminal."""
 
     theme: str = DEFAULT_THEME
-    start_screen: str = "chains"
+    start_screen: str = "pulses"
     read_only: bool = False
     glyphs: str = "auto"
     """`unicode`, `ascii`, or as the terminal can."""

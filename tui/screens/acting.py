@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from engine.kernel.commands import NodeAction
-from engine.kernel.ids import ChainKey, NodeState, OrderKey, TaskId
+from engine.kernel.ids import ChainKey, JobKey, NodeState, OrderKey, TaskId
 from engine.kernel.state import Order
 from tui import intents
 from tui.intents import Intent
@@ -113,6 +113,34 @@ class Acting:
             f"kill {what}",
             lambda: self._shell.ask([intents.kill_task(task.id) for task in living]),
         )
+
+    # --- jobs --------------------------------------------------------------------------------
+
+    def stop_jobs(self, jobs: Sequence[JobKey]) -> None:
+        """Stop jobs, or let stopped ones go on."""
+        state = self._shell.scene().state
+        known = [state.jobs[job] for job in jobs if job in state.jobs]
+        if not known:
+            return
+        stop = not all(job.stopped for job in known)
+        names = ", ".join(self._shell.scene().job_name(job.key) for job in known[:3])
+        self._ask(
+            f"{'Stop' if stop else 'Unstop'} {names}?",
+            "It starts no tasks; running ones go on, orders wait." if stop else "It goes on.",
+            "stop" if stop else "let it go on",
+            [intents.stop_job(job.key, stopped=stop) for job in known],
+        )
+
+    def start_jobs(self, jobs: Sequence[JobKey]) -> None:
+        """Start a task of each job; jobs for orders start with orders only."""
+        state = self._shell.scene().state
+        known = [state.jobs[job] for job in jobs if job in state.jobs]
+        for_orders = [job for job in known if job.definition.is_order_job]
+        if for_orders:
+            name = self._shell.scene().job_name(for_orders[0].key)
+            self._shell.say(f"{name} works on orders: start one in its chain", bad=True)
+            return
+        self._shell.ask([intents.start_job(job.key) for job in known])
 
     # --- chains and nodes --------------------------------------------------------------------
 

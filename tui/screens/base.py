@@ -112,6 +112,10 @@ class Shell(Protocol):
         """Show a form; `start` gets what was entered."""
         ...
 
+    def show_page(self, title: str, lines: Sequence[Line]) -> None:
+        """Show lines over the screen."""
+        ...
+
     def show_help(self, title: str, actions: Sequence[Action]) -> None:
         """Show all keys of a screen."""
         ...

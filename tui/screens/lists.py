@@ -54,16 +54,17 @@ class OrdersScreen(TableScreen):
     """All orders, or those of one chain."""
 
     noun = "orders"
+    shown_view = orders.VIEW
 
     def __init__(self, shell: Shell) -> None:
-        super().__init__(shell, orders.VIEW)
+        super().__init__(shell, self.shown_view)
         self.acting = Acting(shell)
 
     def crumbs(self, scene: Scene) -> list[str]:
         """Return the chain above the orders."""
         chain, _, node = self.place.argument.partition(" ")
         name = [scene.chain_name(ChainKey(chain.casefold()))] if chain else []
-        return ["orders", *name, *([node] if node else [])]
+        return [self.noun, *name, *([node] if node else [])]
 
     def subjects(self) -> Sequence[OrderKey]:
         """Return the orders an action is about."""

@@ -8,7 +8,7 @@ from engine.kernel.reports import AgentStatus
 from tui.keys import Action
 from tui.mirror import LinkStatus
 from tui.views.agents import agent_uris, status_of
-from tui.views.durations import age_text
+from tui.views.durations import age_text, clock_text
 from tui.views.glyphs import Glyphs
 from tui.views.scene import Scene
 from tui.views.standing import Standing, standing_of_order
@@ -25,6 +25,10 @@ _KEY_NAMES = {
 
 def order_counts(scene: Scene) -> Counter[Standing]:
     """Return how many of all orders stand how."""
+    return scene.once("order counts", _count)
+
+
+def _count(scene: Scene) -> Counter[Standing]:
     state = scene.state
     return Counter(standing_of_order(state, order, scene.now) for order in state.orders.values())
 
@@ -104,15 +108,16 @@ def away_line(scene: Scene, width: int) -> Line | None:
     """Return what to say over a screen that may be out of date; None when it is live."""
     link = scene.mirror.link
     text = clean(link.text)
+    since = clock_text(link.since, scene.now, scene.zone)
     match link.status:
         case LinkStatus.LIVE:
             return None
         case LinkStatus.CONNECTING:
             said = "connecting to the engine"
         case LinkStatus.AWAY if scene.mirror.is_filled:
-            said = f"this is the state of then; the engine is away ({text}), trying again"
+            said = f"as of {since}; the engine is away, trying again: {text}"
         case LinkStatus.AWAY:
-            said = f"the engine cannot be reached ({text}), trying again"
+            said = f"the engine cannot be reached, trying again: {text}"
         case LinkStatus.REFUSED:
             said = text
     return spread(line(Span(f" {said}", "late")), (), width)

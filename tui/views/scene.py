@@ -1,8 +1,9 @@
 """What a view sees: the mirror at one instant, with the signs and the zone to draw it in."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
+from typing import Any, TypeVar
 
 from engine.kernel.ids import AgentUri, ChainKey, JobKey, name_of
 from engine.kernel.instants import Instant
@@ -10,6 +11,8 @@ from engine.kernel.state import State
 from tui.mirror import AgentPulse, Mirror
 from tui.views.glyphs import UNICODE, Glyphs
 from tui.views.text import clean
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +28,15 @@ class Scene:
     """Subjects of requests whose events have not arrived yet, with what was asked."""
     allowed: bool = True
     """Whether this person may change things."""
+    memo: dict[str, Any] = field(default_factory=dict)
+    """What was worked out once for this drawing."""
+
+    def once(self, name: str, work: Callable[["Scene"], T]) -> T:
+        """Return what `work` finds, worked out at most once for this drawing."""
+        if name not in self.memo:
+            self.memo[name] = work(self)
+        found: T = self.memo[name]
+        return found
 
     @property
     def state(self) -> State:

@@ -52,7 +52,8 @@ def task_keys(scene: Scene, argument: str) -> Iterable[RowKey]:
 
 def ended_task(scene: Scene, key: RowKey) -> FinishedTask | None:
     """Return a task that is over and still remembered."""
-    return next((task for task in reversed(scene.mirror.ended_tasks) if task.task == key), None)
+    by_id = scene.once("ended tasks", lambda s: {task.task: task for task in s.mirror.ended_tasks})
+    return by_id.get(TaskId(key)) if isinstance(key, int) else None
 
 
 def _row(scene: Scene, key: RowKey) -> Row | None:

@@ -34,7 +34,7 @@ def task_waits_for(scene: Scene, task: Task) -> str:
             if IMMEDIATELY < task.start_at < NEVER and task.start_at > scene.now:
                 return clock_text(task.start_at, scene.now, scene.zone)
             job = scene.state.jobs.get(task.job)
-            return _job_obstacle(scene, job) if job is not None else "its job, which is missing"
+            return job_obstacle(scene, job) if job is not None else "its job, which is missing"
         case TaskStatus.WAITING_FOR_AGENT:
             until = task.await_until
             again = (
@@ -98,10 +98,11 @@ def _obstacle(scene: Scene, order: Order) -> str:
     job = state.jobs.get(node.job)
     if job is None:
         return f"job {clean(name_of(node.job_path))}, which is missing"
-    return _job_obstacle(scene, job)
+    return job_obstacle(scene, job)
 
 
-def _job_obstacle(scene: Scene, job: JobState) -> str:
+def job_obstacle(scene: Scene, job: JobState) -> str:
+    """Return what keeps a job from starting another task."""
     if job.stopped or not job.enabled:
         return f"job {_name(job)}, which is {'stopped' if job.enabled else 'disabled'}"
     if job.delayed_until is not None and job.delayed_until > scene.now:

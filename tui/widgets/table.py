@@ -395,9 +395,9 @@ class Table(Widget, can_focus=True):
         plain = base + palette.style(row.role)
         if is_cursor:
             # Roles give way under the cursor: one bar, readable in every theme.
-            cursor = palette.style("cursor") if self.has_focus else palette.style("bold")
-            plain = base + cursor
-        sign = ">" if is_cursor else " "
+            plain = base + palette.style("cursor" if self.has_focus else "")
+        # Of several tables only the one with the keys shows its cursor.
+        sign = ">" if is_cursor and self.has_focus else " "
         mark = self.glyphs.mark if row.key in self.marks else " "
         segments = [Segment(f"{sign}{mark} ", plain)]
         for number, (index, size) in enumerate(self._widths):

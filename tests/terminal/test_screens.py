@@ -1,0 +1,179 @@
+"""Keys in, text out: screens, going between them, filters."""
+# ruff: noqa: RUF001  # the signs of the screen
+
+from typing import Any
+
+import pytest
+
+from tests.support.end_of_day import CHAIN, MAIN
+from tui.app import SCREENS
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_chains_screen_shows_counts_and_words(desk: Any) -> None:
+    async with desk() as d:
+        d.story.begin()
+        await d.shows("end_of_day", "running", "archive", "idle", "run 1")
+
+
+async def test_enter_on_a_chain_shows_its_graph_and_moving_orders(desk: Any) -> None:
+    async with desk() as d:
+        await d.shows("end_of_day")
+        await d.keys("enter")
+        await d.shows("GRAPH", "split", "create", "sync", "success", "error")
+        d.story.begin()
+        await d.shows("1 runs")
+        d.story.children()
+        d.story.end()
+        await d.shows("4 waits", "└ end_of_day_1", "└ end_of_day_3")
+
+
+async def test_children_stand_below_their_parent_in_the_list_of_orders(desk: Any) -> None:
+    async with desk("orders") as d:
+        d.story.begin()
+        d.story.children()
+        await d.shows("└ end_of_day_3")
+        rows = [line[12:28].split() for line in d.lines()[3:7]]
+        assert rows == [
+            ["end_of_day"],
+            ["└", "end_of_day_1"],
+            ["└", "end_of_day_2"],
+            ["└", "end_of_day_3"],
+        ]
+
+
+async def test_a_waiting_order_says_what_it_waits_for(desk: Any) -> None:
+    async with desk("orders") as d:
+        await d.shows("a start time or a start by hand")
+
+
+async def test_the_agents_gauge_turns_before_twelve_seconds_of_silence(desk: Any) -> None:
+    async with desk("agents") as d:
+        await d.shows("answers")
+        assert "late" not in d.lines()[3]
+        d.engine.wait(10.5)
+        await d.shows("10 s")
+        assert "answers" in d.lines()[3]
+        d.engine.wait(1.0)
+        await d.shows("late")
+        d.engine.wait(50)
+        await d.shows("lost")
+
+
+async def test_the_log_shows_the_tail_and_follows(desk: Any) -> None:
+    async with desk("orders") as d:
+        task = d.story.begin()
+        await d.shows("runs")
+        await d.keys("l")
+        await d.shows("account range of end_of_day", "follow ●")
+        d.engine.write(task, "a second line\n")
+        await d.shows("a second line")
+        d.engine.write(task, "the end\n", complete=True)
+        await d.shows("the end", "complete")
+
+
+async def test_a_filter_narrows_while_typing_and_escape_clears_it_first(desk: Any) -> None:
+    async with desk() as d:
+        await d.shows("archive", "end_of_day")
+        await d.keys("/", *"arch")
+        await d.until(lambda: not any("end_of_day  " in line for line in d.lines()[3:6]), "narrow")
+        await d.keys("enter")
+        await d.shows("‹arch›", "1 of 2")
+        await d.keys("escape")
+        await d.shows("end_of_day", "archive")
+        await d.lacks("‹arch›")
+
+
+async def test_commands_go_to_screens_and_back_comes_back_to_the_row(desk: Any) -> None:
+    async with desk() as d:
+        await d.shows("archive")
+        await d.keys("j")
+        await d.command("agents")
+        await d.shows("LEASE LEFT")
+        await d.keys("[")
+        await d.shows("CHAIN", "STATUS")
+        assert any(line.startswith(">") and "archive" in line for line in d.lines())
+        await d.keys("]")
+        await d.shows("LEASE LEFT")
+
+
+async def test_an_unknown_command_names_the_nearest(desk: Any) -> None:
+    async with desk() as d:
+        await d.command("agnets")
+        await d.shows("did you mean 'agents'?")
+
+
+async def test_keys_that_arrive_in_one_piece_go_where_they_are_meant(desk: Any) -> None:
+    async with desk("orders") as d:
+        await d.shows("end_of_day")
+        await d.keys(":", *"tasks", "enter")
+        await d.shows("JOB")
+        assert d.engine.asked == []
+
+
+async def test_every_screen_opens_at_every_size(desk: Any) -> None:
+    for size in ((80, 24), (100, 30), (160, 45)):
+        async with desk(size=size) as d:
+            d.story.begin()
+            d.story.break_file()
+            for noun in SCREENS:
+                argument = {"chain": f" {CHAIN}", "order": f" {MAIN}", "log": " 1"}.get(noun, "")
+                d.app.command(f"{noun}{argument}")
+                await d.until(lambda noun=noun: d.app._current().place.noun == noun, noun)
+                await d.shows("<?>help", "live")
+                lines = d.lines()
+                assert len(lines) == size[1]
+                assert all(len(line) <= size[0] for line in lines)
+
+
+async def test_the_help_is_made_from_the_keys_of_the_screen(desk: Any) -> None:
+    async with desk("orders") as d:
+        await d.keys("?")
+        await d.shows("help: orders", "suspend, or resume what is suspended")
+        await d.keys("escape")
+        await d.lacks("help: orders")
+
+
+async def test_the_screen_says_when_the_engine_is_away_and_recovers_by_itself(desk: Any) -> None:
+    async with desk("orders") as d:
+        await d.shows("end_of_day")
+        d.engine.go_away()
+        await d.shows("ENGINE AWAY", "trying again")
+        await d.shows("end_of_day")
+        d.story.begin()
+        d.engine.come_back()
+        await d.shows("live", "runs")
+        assert d.engine.snapshots == 1
+
+
+async def test_a_refused_file_is_counted_and_shown_with_its_place(desk: Any) -> None:
+    async with desk("problems") as d:
+        d.story.break_file()
+        await d.shows("files broken 1", "nightly/tidy.job.xml", "unknown attribute")
+        await d.keys("enter")
+        await d.shows("nearest: 'tasks'")
+
+
+async def test_a_failed_run_needs_a_person_until_a_good_one(desk: Any) -> None:
+    async with desk("pulses") as d:
+        await d.shows("nothing needs a person")
+        d.story.begin()
+        d.story.end(code=2, error="no such file: /in/bank.csv")
+        await d.shows("run failed", "no such file")
+        d.engine.wait(5)
+        d.story.begin()
+        for _ in range(2):
+            d.story.end()
+            d.story.begin()
+        d.story.end()
+        await d.shows("nothing needs a person")
+
+
+async def test_from_trouble_to_its_log_are_three_keys_at_most(desk: Any) -> None:
+    async with desk("pulses") as d:
+        d.story.begin()
+        d.story.end(code=2, error="no such file: /in/bank.csv")
+        await d.shows("run failed")
+        await d.keys("enter")
+        await d.shows("log › 1", "no such file: /in/bank.csv")

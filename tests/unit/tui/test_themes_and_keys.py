@@ -1,0 +1,216 @@
+"""Theme files, key files, settings, commands: read strictly, refused with a place and a hint."""
+
+from pathlib import Path
+
+import pytest
+
+from tui.commands import CommandProblem, Doing, Place, link_of, parse
+from tui.keys import (
+    ACTIONS,
+    EVERYWHERE,
+    LISTS,
+    NEVER_BOUND,
+    KeysProblem,
+    actions_for,
+    check_keys,
+    read_keys,
+    rebound,
+)
+from tui.settings import Settings, SettingsProblem, can_draw_unicode, load_settings, parse_settings
+from tui.theme_files import (
+    DEFAULT_ROLES,
+    ThemeProblem,
+    load_theme,
+    parse_theme,
+    theme_names,
+)
+from tui.widgets.palette import Palette, glyphs_of
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def _contrast(one: str, two: str) -> float:
+    dark, light = sorted((_luminance(one), _luminance(two)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("name", theme_names())
+def test_every_role_of_a_shipped_theme_can_be_read_on_its_background(name: str) -> None:
+    theme = load_theme(name)
+    assert theme.name == name
+    if theme.ansi:
+        assert "background" not in theme.colours
+        return
+    background = theme.colours["background"]
+    for role, style in theme.roles.items():
+        colour = next((word for word in style.split() if word.startswith("#")), None)
+        least = 3.0 if role == "dim" else 4.5
+        if colour is not None:
+            assert _contrast(colour, background) >= least, (role, colour)
+    assert _contrast(theme.colours["foreground"], background) >= 7
+
+
+@pytest.mark.parametrize("name", theme_names())
+def test_every_role_has_a_style(name: str) -> None:
+    palette = Palette(load_theme(name))
+    for role in DEFAULT_ROLES:
+        palette.style(role)
+
+
+def test_two_themes_at_least_are_shipped() -> None:
+    assert {"harbour", "daylight", "mono"} <= set(theme_names())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[roles]\nfial = 'bold'", r"x.toml:2: fial: unknown; did you mean 'fail'\?"),
+        ("[roles]\nfail = 'bolt red'", "x.toml:2: fail: 'bolt' is neither a colour"),
+        ("[colours]\nprimary = 'blue'", "x.toml:2: primary: 'blue' is no colour"),
+        ("dark = 'yes'", "x.toml:1: dark: must be bool"),
+        ("name = ", "x.toml"),
+        ("[glyphs]\nset = 'runes'", "no set of signs"),
+    ],
+)
+def test_a_broken_theme_is_refused_with_file_line_and_key(text: str, said: str) -> None:
+    with pytest.raises(ThemeProblem, match=said):
+        parse_theme(text, "x.toml")
+
+
+def test_an_unknown_theme_names_the_nearest() -> None:
+    with pytest.raises(ThemeProblem, match="did you mean 'harbour'"):
+        load_theme("harbor")
+
+
+def test_single_signs_can_be_changed() -> None:
+    theme = parse_theme("[glyphs]\nset = 'ascii'\nrun = 'R'", "x.toml")
+    glyphs = glyphs_of(theme, ascii_only=False)
+    assert (glyphs.run, glyphs.name) == ("R", "ascii")
+
+
+def test_without_colour_only_attributes_are_left() -> None:
+    palette = Palette(load_theme("harbour"), no_colour=True)
+    assert palette.style("fail").color is None
+    assert palette.style("fail").bold
+
+
+# --- keys ----------------------------------------------------------------------------------------
+
+
+def test_the_default_keys_are_allowed_and_unique_in_their_places() -> None:
+    check_keys(ACTIONS, "defaults")
+    assert len({action.id for action in ACTIONS}) == len(ACTIONS)
+    assert not {key for action in ACTIONS for key in action.keys} & NEVER_BOUND
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('"orders.suspnd" = "s"', "did you mean 'orders.suspend'"),
+        ('"orders.suspend" = "t"', "'t' is both"),
+        ('"orders.suspend" = "ctrl+i"', "cannot send"),
+        ('"orders.remove" = "D"', "torn arrow keys"),
+        ('"orders.suspend" = 7', "must be a text"),
+    ],
+)
+def test_a_bad_key_file_is_refused_with_names(text: str, said: str) -> None:
+    with pytest.raises(KeysProblem, match=said):
+        read_keys(text, "keys.toml")
+
+
+def test_keys_are_rebound_by_identifier() -> None:
+    keys = read_keys('"orders.suspend" = "p,f6"\n[row]\nlog = "L"', "keys.toml")
+    actions = {action.id: action for action in rebound(keys)}
+    assert actions["orders.suspend"].keys == ("p", "f6")
+    assert actions["row.log"].keys == ("L",)
+
+
+def test_a_screens_own_key_goes_before_one_of_all_screens() -> None:
+    for place in {place for action in ACTIONS for place in action.places} - {EVERYWHERE, LISTS}:
+        for is_list in (True, False):
+            actions = actions_for(place, is_list=is_list)
+            keys = [key for action in actions for key in action.keys]
+            assert len(keys) == len(set(keys)), (place, keys)
+
+
+# --- settings ------------------------------------------------------------------------------------
+
+
+def test_settings_come_from_the_file_and_are_overridden_by_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "cockpit.toml").write_text('theme = "daylight"\nread_only = true\n')
+    settings = load_settings(tmp_path, {"USER": "ops1", "LANG": "C.UTF-8"}, theme="mono")
+    assert settings.theme == "mono"
+    assert settings.read_only
+    assert settings.person == "ops1"
+    assert not settings.ascii_only
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('them = "x"', "did you mean 'theme'"),
+        ("theme = 3", "must be str"),
+        ('glyphs = "runes"', "auto, unicode or ascii"),
+        ("theme", "cockpit.toml"),
+    ],
+)
+def test_bad_settings_are_refused(text: str, said: str) -> None:
+    with pytest.raises(SettingsProblem, match=said):
+        parse_settings(text, "cockpit.toml")
+
+
+@pytest.mark.parametrize(
+    ("environment", "can"),
+    [
+        ({}, True),
+        ({"LANG": "en_US.UTF-8"}, True),
+        ({"LC_ALL": "C", "LANG": "en_US.UTF-8"}, False),
+        ({"TERM": "linux", "LANG": "C.UTF-8"}, False),
+        ({"TERM": "vt220"}, False),
+    ],
+)
+def test_signs_follow_locale_and_terminal(environment: dict[str, str], can: bool) -> None:
+    assert can_draw_unicode(environment) is can
+
+
+def test_the_start_screen_is_the_one_at_a_glance() -> None:
+    assert Settings().start_screen == "pulses"
+
+
+# --- commands ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        (":orders chain=inv* !done", Place(noun="orders", filter_text="chain=inv* !done")),
+        ("or", Place(noun="orders")),
+        ("chain invoice_daily", Place(noun="chain", argument="invoice_daily")),
+        ("graph x load", Place(noun="chain", argument="x", filter_text="load")),
+        (
+            "start inv region='E U' at=18:00",
+            Doing(verb="start", words=("inv", "region=E U", "at=18:00")),
+        ),
+        ("q", Doing(verb="quit")),
+    ],
+)
+def test_what_a_command_line_means(text: str, meant: Place | Doing) -> None:
+    assert parse(text) == meant
+
+
+def test_a_link_opens_the_place_it_was_made_from() -> None:
+    place = Place(noun="orders", filter_text="chain=inv* !done")
+    assert parse(link_of(place)) == place
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("chians", "did you mean 'chains'"), ("chain", "needs CHAIN"), ("", "type the name")],
+)
+def test_a_bad_command_is_refused(text: str, said: str) -> None:
+    with pytest.raises(CommandProblem, match=said):
+        parse(text)

@@ -1,0 +1,249 @@
+"""More nouns that are tables: jobs, locks, classes, history, plan, events, problems, needs."""
+
+from engine.kernel.commands import ObjectRef
+from engine.kernel.ids import AgentUri, ClassPath, JobKey, LockPath, OrderKey
+from tui.commands import Place
+from tui.screens.acting import Acting
+from tui.screens.base import Shell
+from tui.screens.lists import OrdersScreen, show_log_of
+from tui.screens.table_screen import TableScreen
+from tui.views import events, history, jobs, needs, plan, problems, resources
+from tui.views.needs import NeedKind
+from tui.views.rows import RowKey
+from tui.views.text import Line, Span, clean, line
+
+
+class JobsScreen(TableScreen):
+    """All jobs."""
+
+    noun = "jobs"
+
+    def __init__(self, shell: Shell) -> None:
+        super().__init__(shell, jobs.VIEW)
+        self.acting = Acting(shell)
+
+    def enter(self, key: RowKey) -> None:
+        """Show the job's tasks."""
+        self.shell.go(Place(noun="tasks", argument=str(key)))
+
+    def do_log(self) -> None:
+        """Show the log of the job's last task."""
+        key = self.table.cursor_key
+        scene = self.shell.scene()
+        running = scene.state.tasks_of_job.get(JobKey(str(key)), {})
+        ended = [task.task for task in scene.mirror.ended_tasks if task.job == key]
+        task = next(reversed(running), None) or (ended[-1] if ended else None)
+        if task is None:
+            self.shell.say("no task of this job has run since the cockpit opened")
+        else:
+            self.shell.go(Place(noun="log", argument=str(task)))
+
+    def _subjects(self) -> list[JobKey]:
+        return [JobKey(str(key)) for key in self.table.subjects()]
+
+    def do_stop(self) -> None:
+        """Stop or unstop the jobs."""
+        self.acting.stop_jobs(self._subjects())
+
+    def do_start(self) -> None:
+        """Start a task of the job."""
+        self.acting.start_jobs(self._subjects())
+
+
+class LocksScreen(TableScreen):
+    """All locks with holders and queues."""
+
+    noun = "locks"
+
+    def __init__(self, shell: Shell) -> None:
+        super().__init__(shell, resources.LOCKS)
+
+    def enter(self, key: RowKey) -> None:
+        """Go to the holder."""
+        scene = self.shell.scene()
+        holders = scene.state.lock_holders.get(LockPath(str(key)), {})
+        first = next(iter(holders), None)
+        task = scene.state.tasks.get(first) if first is not None else None
+        if task is None:
+            self.shell.say("nobody holds this lock")
+        elif task.order is not None:
+            self.shell.go(Place(noun="order", argument=str(task.order)))
+        else:
+            self.shell.go(Place(noun="log", argument=str(task.id)))
+
+
+class ClassesScreen(TableScreen):
+    """All process classes with holders and queues."""
+
+    noun = "classes"
+
+    def __init__(self, shell: Shell) -> None:
+        super().__init__(shell, resources.CLASSES)
+
+    def enter(self, key: RowKey) -> None:
+        """Show the agents of the class."""
+        known = self.shell.scene().state.process_classes.get(ClassPath(str(key)))
+        if known is None or not known.definition.agents:
+            self.shell.say("this class runs its tasks on the engine's own host")
+        else:
+            self.shell.go(Place(noun="agents", argument=str(key)))
+
+
+class ProblemsScreen(TableScreen):
+    """Refused definition files."""
+
+    noun = "problems"
+
+    def __init__(self, shell: Shell) -> None:
+        super().__init__(shell, problems.VIEW)
+
+    def enter(self, key: RowKey) -> None:
+        """Show all findings."""
+        broken = self.shell.scene().state.broken.get(key) if isinstance(key, ObjectRef) else None
+        if broken is None:
+            return
+        lines: list[Line] = [
+            line(Span(f" {clean(broken.file)}", "bold")),
+            line(f" {broken.object.kind.value} {clean(broken.object.path)}"),
+            (),
+        ]
+        lines += [line(" ", Span(clean(finding), "fail")) for finding in broken.findings]
+        lines += [
+            (),
+            line(
+                Span(" The version before stays in force. Mend the file: it is read again.", "dim")
+            ),
+        ]
+        self.shell.show_page("findings", lines)
+
+
+class EventsScreen(TableScreen):
+    """The last events."""
+
+    noun = "events"
+
+    def __init__(self, shell: Shell) -> None:
+        super().__init__(shell, events.VIEW)
+
+    def enter(self, key: RowKey) -> None:
+        """Go to the subject."""
+        fact = events.fact_of(self.shell.scene(), key)
+        if fact is None:
+            return
+        order = getattr(fact.event, "order", None)
+        task = getattr(fact.event, "task", None)
+        job = getattr(fact.event, "job", None)
+        agent = getattr(fact.event, "agent", None)
+        if isinstance(order, OrderKey):
+            self.shell.go(Place(noun="order", argument=str(order)))
+        elif isinstance(task, int):
+            self.shell.go(Place(noun="log", argument=str(task)))
+        elif isinstance(job, str):
+            self.shell.go(Place(noun="tasks", argument=job))
+        elif isinstance(agent, str):
+            self.shell.go(Place(noun="agents"))
+
+
+class HistoryScreen(TableScreen):
+    """Finished runs."""
+
+    noun = "history"
+
+    def __init__(self, shell: Shell) -> None:
+        super().__init__(shell, history.VIEW)
+
+    def enter(self, key: RowKey) -> None:
+        """Show the log of the last step."""
+        run = history.run_of(self.shell.scene(), key)
+        if run is None or run.task is None:
+            self.shell.say("the log of this run is not known here")
+        else:
+            self.shell.go(Place(noun="log", argument=str(run.task)))
+
+    def do_log(self) -> None:
+        """Show the log of the last step."""
+        self.do_enter()
+
+    def do_describe(self) -> None:
+        """Show the order."""
+        run = history.run_of(self.shell.scene(), self.table.cursor_key)
+        if run is not None:
+            self.shell.go(Place(noun="order", argument=str(run.order)))
+
+
+class PlanScreen(TableScreen):
+    """The next starts."""
+
+    noun = "plan"
+
+    def __init__(self, shell: Shell) -> None:
+        super().__init__(shell, plan.VIEW)
+
+    def enter(self, key: RowKey) -> None:
+        """Go to the order or the job."""
+        if isinstance(key, OrderKey):
+            self.shell.go(Place(noun="order", argument=str(key)))
+        else:
+            self.shell.go(Place(noun="jobs", filter_text=f"path={key}"))
+
+
+class NeedsScreen(OrdersScreen):
+    """What needs a person; the keys of orders work where the row is an order."""
+
+    noun = "needs"
+    shown_view = needs.VIEW
+
+    def subjects(self) -> list[OrderKey]:
+        """Return the orders behind the rows an action is about."""
+        found = []
+        for key in self.table.subjects():
+            need = needs.find_need(self.shell.scene(), key)
+            if need is not None and isinstance(need.subject, OrderKey):
+                found.append(need.subject)
+        return found
+
+    def order_under_cursor(self) -> OrderKey | None:
+        """Return the order behind the row under the cursor."""
+        key = self.table.cursor_key
+        need = needs.find_need(self.shell.scene(), key) if key is not None else None
+        return need.subject if need is not None and isinstance(need.subject, OrderKey) else None
+
+    def enter(self, key: RowKey) -> None:
+        """Go to what the row is about."""
+        enter_need(self.shell, key)
+
+    def do_log(self) -> None:
+        """Show the log behind the row."""
+        order = self.order_under_cursor()
+        if order is not None:
+            show_log_of(self.shell, order)
+        elif self.table.cursor_key is not None:
+            enter_need(self.shell, self.table.cursor_key)
+
+
+def enter_need(shell: Shell, key: RowKey) -> None:
+    """Go to what a need is about."""
+    scene = shell.scene()
+    need = needs.find_need(scene, key)
+    if need is None:
+        return
+    match need.kind:
+        case NeedKind.ORDER:
+            shell.go(Place(noun="order", argument=str(need.subject)))
+        case NeedKind.RUN:
+            run = history.run_of(scene, need.subject)
+            if run is not None and run.task is not None:
+                shell.go(Place(noun="log", argument=str(run.task)))
+            elif run is not None:
+                shell.go(Place(noun="order", argument=str(run.order)))
+        case NeedKind.AGENT:
+            shell.go(Place(noun="agents"), key=AgentUri(str(need.subject)))
+        case NeedKind.JOB:
+            shell.go(Place(noun="jobs"), key=JobKey(str(need.subject)))
+        case NeedKind.NODE:
+            assert isinstance(need.subject, tuple), "a node is named by chain and state"
+            shell.go(Place(noun="chain", argument=str(need.subject[0])), key=need.subject[1])
+        case NeedKind.TASK:
+            shell.go(Place(noun="log", argument=str(need.subject)))
+        case NeedKind.FILE:
+            shell.go(Place(noun="problems"), key=need.subject)

@@ -1,0 +1,164 @@
+"""The start screen: four counters, what needs a person, what runs, agents, next starts."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from textual.containers import Container
+from textual.widget import Widget
+
+from tui.commands import Place
+from tui.mirror import Changes
+from tui.screens.base import CockpitScreen, Shell
+from tui.screens.more_lists import enter_need
+from tui.views import agents, needs, plan, tasks
+from tui.views.frame import rule_line
+from tui.views.pulses import counter_lines, living_tasks
+from tui.views.rows import Listing, Row, RowKey
+from tui.views.scene import Scene
+from tui.views.table_view import TableView
+from tui.views.text import Line
+from tui.widgets.lines import Lines
+from tui.widgets.table import Table
+
+WIDE = 120
+
+_RUNNING = replace(tasks.VIEW, keys=living_tasks, empty_text="no task runs")
+
+
+class PulsesScreen(CockpitScreen):
+    """Everything at a glance."""
+
+    noun = "pulses"
+    strip_lines = 2
+
+    DEFAULT_CSS = """
+    PulsesScreen #counters { height: 3; }
+    PulsesScreen .panels { height: 1fr; layout: vertical; }
+    PulsesScreen .panels.-wide { layout: horizontal; }
+    PulsesScreen .column { height: 1fr; width: 1fr; layout: vertical; }
+    PulsesScreen .-wide .column.-left { width: 3fr; }
+    PulsesScreen .-wide .column.-right { width: 2fr; }
+    PulsesScreen .title { height: 1; }
+    """
+
+    def __init__(self, shell: Shell) -> None:
+        super().__init__(shell)
+        self._panels: tuple[tuple[str, str, TableView, Listing], ...] = tuple(
+            (name, title, view, Listing(view.columns))
+            for name, title, view in (
+                ("needs", "needs a person", needs.VIEW),
+                ("running", "running", _RUNNING),
+                ("agents", "agents", agents.VIEW),
+                ("plan", "next starts", plan.VIEW),
+            )
+        )
+
+    def body(self) -> Iterable[Widget]:
+        """Build counters and panels."""
+        palette = self.shell.palette
+        yield Lines(palette, id="counters")
+        with Container(classes="panels"):
+            with Container(classes="column -left"):
+                yield from self._panel(0)
+                yield from self._panel(1)
+            with Container(classes="column -right"):
+                yield from self._panel(2)
+                yield from self._panel(3)
+
+    def _panel(self, index: int) -> Iterable[Widget]:
+        name, _, view, _ = self._panels[index]
+        yield Lines(self.shell.palette, id=f"{name}-title", classes="title")
+        table = Table(self.shell.palette, self.shell.scene().glyphs, id=name)
+        table.empty_text = view.empty_text
+        yield table
+
+    @property
+    def main(self) -> Widget | None:
+        """What needs a person takes the keys first."""
+        return self.query_one("#needs", Table) if self.is_mounted else None
+
+    @property
+    def active(self) -> Table | None:
+        """The table that has the keys."""
+        focused = self.focused
+        return focused if isinstance(focused, Table) else None
+
+    def on_resize(self) -> None:
+        """Put the panels beside one another where there is room."""
+        wide = self.size.width >= WIDE
+        self.query_one(".panels").set_class(wide, "-wide")
+        # Narrow: the agents and next starts have screens of their own.
+        self.query_one(".column.-right").display = wide or self.size.height >= 34
+
+    def draw_body(self, scene: Scene, changes: Changes) -> None:
+        """Bring counters and panels up to date."""
+        _ = changes
+        width = self.size.width
+        self.query_one("#counters", Lines).show(counter_lines(scene, width))
+        for name, title, view, listing in self._panels:
+            table = self.query_one(f"#{name}", Table)
+            if not table.is_on_screen and name in {"agents", "plan"} and not self._shows_right():
+                continue
+            listing.forget()
+
+            def make(key: RowKey, view: TableView = view) -> Row | None:
+                return view.row(scene, key)
+
+            rows = listing.rows(view.keys(scene, ""), make)
+            shown = self.query_one(f"#{name}-title", Lines)
+            shown.show([rule_line(scene, shown.size.width or width, f"{title}: {len(rows)}")])
+            table.show(view.columns, rows)
+
+    def _shows_right(self) -> bool:
+        return bool(self.query_one(".column.-right").display)
+
+    def strip(self, scene: Scene) -> list[Line]:
+        """Return the detail of the row under the cursor."""
+        table = self.active
+        key = table.cursor_key if table is not None else None
+        view = next((view for name, _, view, _ in self._panels if table and table.id == name), None)
+        return [] if key is None or view is None else view.detail(scene, key)
+
+    def on_table_moved(self, event: Table.Moved) -> None:
+        """Show the detail of the row under the cursor."""
+        event.stop()
+        self.draw_frame(self.shell.scene())
+
+    def on_descendant_focus(self) -> None:
+        """Show the detail of the panel that has the keys."""
+        if self.is_mounted and self.size.width:
+            self.draw_frame(self.shell.scene())
+
+    def on_table_entered(self, event: Table.Entered) -> None:
+        """Go in."""
+        event.stop()
+        self.do_enter()
+
+    def do_enter(self) -> None:
+        """Go to what the row is about."""
+        table = self.active
+        key = table.cursor_key if table is not None else None
+        if table is None or key is None:
+            self.shell.go(Place(noun="chains"))
+            return
+        match table.id:
+            case "needs":
+                enter_need(self.shell, key)
+            case "running":
+                self.shell.go(Place(noun="log", argument=str(key)))
+            case "agents":
+                self.shell.go(Place(noun="agents"), key=key)
+            case _:
+                self.shell.go(Place(noun="plan"), key=key)
+
+    def do_chains(self) -> None:
+        """Show the chains."""
+        self.shell.go(Place(noun="chains"))
+
+    def do_orders(self) -> None:
+        """Show the orders."""
+        self.shell.go(Place(noun="orders"))
+
+    def do_agents(self) -> None:
+        """Show the agents."""
+        self.shell.go(Place(noun="agents"))

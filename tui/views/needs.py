@@ -1,0 +1,259 @@
+"""What needs a person: one list, derived from the state, worst first.
+
+An entry leaves when its cause does: a failed run when a later run of the same order went well.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from engine.kernel.commands import NodeAction
+from engine.kernel.ids import NodeState, OrderKey
+from engine.kernel.reports import AgentStatus
+from tui.mirror import FinishedRun
+from tui.views.agents import agent_uris, status_of
+from tui.views.durations import duration_text
+from tui.views.jobs import orders_waiting
+from tui.views.rows import Column, Row, RowKey
+from tui.views.scene import Scene
+from tui.views.standing import Standing, standing_of_order
+from tui.views.table_view import TableView, everything
+from tui.views.text import Line, Span, clean, line
+from tui.views.waits import agent_name, order_waits_for
+
+_RECENT = 24 * 3600 * 1000
+_OVERDUE_FACTOR = 3
+_OVERDUE_LEAST = 60_000
+
+
+class NeedKind(Enum):
+    """Why somebody should look, worst first."""
+
+    ORDER = "order failed"
+    RUN = "run failed"
+    AGENT = "agent"
+    JOB = "job stopped"
+    NODE = "node stopped"
+    TASK = "task overdue"
+    FILE = "file refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """One reason to look."""
+
+    kind: NeedKind
+    subject: RowKey
+    name: str
+    age: int | None
+    said: str
+    role: str = "fail"
+
+
+def needs(scene: Scene) -> list[Need]:
+    """Return what needs a person, worst first."""
+    return scene.once("needs", _find)
+
+
+def _find(scene: Scene) -> list[Need]:
+    found = [
+        *_orders(scene),
+        *_runs(scene),
+        *_agents(scene),
+        *_jobs(scene),
+        *_nodes(scene),
+        *_tasks(scene),
+        *_files(scene),
+    ]
+    ranks = {kind: rank for rank, kind in enumerate(NeedKind)}
+    return sorted(found, key=lambda need: (ranks[need.kind], need.age or 0, need.name))
+
+
+def _orders(scene: Scene) -> Iterable[Need]:
+    for order in scene.state.orders.values():
+        if standing_of_order(scene.state, order, scene.now) in {Standing.FAIL, Standing.BLACK}:
+            place = f"{scene.chain_name(order.key.chain)}/{clean(order.state)}"
+            yield Need(
+                kind=NeedKind.ORDER,
+                subject=order.key,
+                name=f"{clean(order.key.id)}  {place}",
+                age=scene.now - order.started_at if order.started_at else None,
+                said=order_waits_for(scene, order),
+            )
+
+
+def last_failed_runs(scene: Scene) -> list[FinishedRun]:
+    """Return failed runs of the last day that no later good run of the same order has healed."""
+    latest: dict[OrderKey, FinishedRun] = {}
+    for run in scene.mirror.runs:
+        known = latest.get(run.order)
+        if known is None or run.at >= known.at:
+            latest[run.order] = run
+    return [run for run in latest.values() if run.failed and scene.now - run.at < _RECENT]
+
+
+def _runs(scene: Scene) -> Iterable[Need]:
+    for run in last_failed_runs(scene):
+        at = clean(run.failed_at or run.end_state)
+        yield Need(
+            kind=NeedKind.RUN,
+            subject=(run.order, run.at),
+            name=f"{clean(run.order.id)}  {scene.chain_name(run.order.chain)}/{at}",
+            age=scene.now - run.at,
+            said=clean(run.error_text) or "failed",
+        )
+
+
+def _agents(scene: Scene) -> Iterable[Need]:
+    for uri in agent_uris(scene):
+        status = status_of(scene, uri)
+        if status not in {AgentStatus.DELAYED, AgentStatus.LOST}:
+            continue
+        pulse = scene.pulse(uri)
+        heard = pulse.heard_at if pulse is not None else None
+        count = sum(1 for task in scene.state.tasks.values() if task.agent == uri)
+        tasks = f"{count} tasks there" if count else "no task there"
+        text = clean(pulse.text) if pulse is not None else ""
+        yield Need(
+            kind=NeedKind.AGENT,
+            subject=uri,
+            name=agent_name(uri),
+            age=scene.now - heard if heard is not None else None,
+            said=f"{'late' if status is AgentStatus.DELAYED else 'lost'}, {tasks}  {text}".strip(),
+            role="late" if status is AgentStatus.DELAYED else "fail",
+        )
+
+
+def _jobs(scene: Scene) -> Iterable[Need]:
+    for job in scene.state.jobs.values():
+        if job.stopped and job.enabled:
+            waiting = orders_waiting(scene, job.key)
+            yield Need(
+                kind=NeedKind.JOB,
+                subject=job.key,
+                name=scene.job_name(job.key),
+                age=None,
+                said=f"{waiting} orders wait for it" if waiting else "nothing waits for it",
+                role="fail" if waiting else "held",
+            )
+
+
+def _nodes(scene: Scene) -> Iterable[Need]:
+    for chain in scene.state.chains.values():
+        for state, action in chain.actions.items():
+            queue = scene.state.queues.get((chain.key, NodeState(state)))
+            if action is NodeAction.STOP and queue is not None and queue.all:
+                yield Need(
+                    kind=NeedKind.NODE,
+                    subject=(chain.key, state),
+                    name=f"{scene.chain_name(chain.key)}/{clean(state)}",
+                    age=None,
+                    said=f"{len(queue.all)} orders wait at it",
+                    role="held",
+                )
+
+
+def _tasks(scene: Scene) -> Iterable[Need]:
+    for task in scene.state.tasks.values():
+        usual = scene.mirror.usual(task.job)
+        if task.started_at is None or usual is None or task.outcome is not None:
+            continue
+        so_far = scene.now - task.started_at
+        if so_far > max(usual * _OVERDUE_FACTOR, _OVERDUE_LEAST):
+            order = f"{clean(task.order.id)}  " if task.order is not None else ""
+            yield Need(
+                kind=NeedKind.TASK,
+                subject=task.id,
+                name=f"{order}{scene.job_name(task.job)}",
+                age=so_far,
+                said=f"usually {duration_text(usual)}",
+                role="late",
+            )
+
+
+def _files(scene: Scene) -> Iterable[Need]:
+    for broken in scene.state.broken.values():
+        yield Need(
+            kind=NeedKind.FILE,
+            subject=broken.object,
+            name=clean(broken.file),
+            age=None,
+            said=clean(broken.findings[0]) if broken.findings else "",
+        )
+
+
+COLUMNS = (
+    Column(name="WHAT", width_min=13, width_max=13, priority=1),
+    Column(name="WHO", width_min=16, width_max=44, priority=0),
+    Column(name="AGE", width_min=6, right=True, priority=2),
+    Column(name="WHY", width_min=20, width_max=120, priority=0, flexible=True),
+)
+
+
+def _row(scene: Scene, key: RowKey) -> Row | None:
+    found = find_need(scene, key)
+    return None if found is None else need_row(scene, found)
+
+
+def find_need(scene: Scene, key: RowKey) -> Need | None:
+    """Return the need of a row."""
+    return scene.once("needs by key", _by_key).get(key)
+
+
+def _by_key(scene: Scene) -> dict[RowKey, Need]:
+    return {(need.kind, need.subject): need for need in needs(scene)}
+
+
+def need_row(scene: Scene, need: Need) -> Row:
+    """Return the row of a need."""
+    sign = scene.glyphs.late if need.role == "late" else scene.glyphs.fail
+    ranks = {kind: rank for rank, kind in enumerate(NeedKind)}
+    return Row(
+        key=(need.kind, need.subject),
+        cells=(
+            (Span(sign, need.role), Span(f" {need.kind.value}", need.role)),
+            Span(need.name),
+            Span(duration_text(need.age) if need.age is not None else "-"),
+            Span(need.said, need.role),
+        ),
+        sort={"AGE": float(need.age or 0)},
+        place=(ranks[need.kind], need.age or 0, need.name),
+        trouble=True,
+    )
+
+
+def _detail(scene: Scene, key: RowKey) -> list[Line]:
+    need = find_need(scene, key)
+    if need is None:
+        return []
+    hint = {
+        NeedKind.ORDER: "enter: the order; l: its log; s: resume; ctrl+l: reset",
+        NeedKind.RUN: "enter: the log of the failed step",
+        NeedKind.AGENT: "enter: the agents",
+        NeedKind.JOB: "enter: the jobs, there u lets it go on",
+        NeedKind.NODE: "enter: the graph, there u lets it go on",
+        NeedKind.TASK: "enter: its log",
+        NeedKind.FILE: "enter: the findings",
+    }[need.kind]
+    return [
+        line(Span(f"{need.kind.value}  ", need.role), need.name),
+        line(Span(need.said, need.role)),
+        line(Span(hint, "dim")),
+    ]
+
+
+def _keys(scene: Scene, argument: str) -> Iterable[RowKey]:
+    _ = argument
+    return [(need.kind, need.subject) for need in needs(scene)]
+
+
+VIEW = TableView(
+    noun="needs",
+    columns=COLUMNS,
+    keys=_keys,
+    row=_row,
+    detail=_detail,
+    touched=everything,
+    ticks=True,
+    empty_text="nothing needs a person",
+)
