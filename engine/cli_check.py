@@ -1,5 +1,6 @@
 """`pointsman check`: findings of a folder as rows."""
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ def findings_of(folder: Path) -> list[dict[str, Any]]:
     """Return all findings; raises SettingsError when there is no such folder."""
     if not folder.is_dir():
         raise SettingsError((f"{folder}: there is no such folder",))
+    # Whoever reads the folder logs its findings, too; here they are printed once.
+    logging.getLogger("engine").addHandler(logging.NullHandler())
     try:
         zone = ZoneInfo(os.environ.get("TZ", "").removeprefix(":") or "UTC")
     except (ZoneInfoNotFoundError, ValueError):

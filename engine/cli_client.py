@@ -200,6 +200,8 @@ class EngineClient:
         if self._client is None:
             httpx = _httpx()
             address = self._address
+            if address.socket is not None and not address.socket.exists():
+                raise EngineNotReachable(f"no engine runs at {address}: there is no such socket")
             uds = None if address.socket is None else str(address.socket)
             verify: ssl.SSLContext | bool = True
             if address.ca_file is not None:

@@ -151,6 +151,7 @@ class _World:
             process = subprocess.Popen(
                 [
                     sys.executable,
+                    "-P",  # a folder named engine where the person stands is none of ours
                     "-m",
                     "engine",
                     *arguments,

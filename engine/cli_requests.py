@@ -17,6 +17,7 @@ from engine.cli_options import (
     TokenFileOption,
     connect,
 )
+from engine.kernel.instants import NEVER, Instant, utc_text
 
 
 def register(app: typer.Typer) -> None:
@@ -61,7 +62,7 @@ def tail(
     token_file: TokenFileOption = None,
     ca_file: CaOption = None,
 ) -> None:
-    """Print what happens, a line an event, until the engine ends or Ctrl-C."""
+    """Print what happens, a line an event, until the engine ends or Ctrl-C comes."""
     seen = 0
     with connect(engine, data, token_file, ca_file) as client:
         try:
@@ -81,8 +82,6 @@ def tail(
 
 
 def _line(name: str, content: dict[str, Any]) -> str:
-    from engine.kernel.instants import Instant, utc_text  # noqa: PLC0415  # only when needed
-
     if name != "fact":
         return f"{'pulse':>32}  {content.get('agent')} {content.get('status')}"
     body = ", ".join(
@@ -93,6 +92,8 @@ def _line(name: str, content: dict[str, Any]) -> str:
 
 def _shown(value: Any) -> str:
     """Return a value in one short piece."""
+    if value == NEVER:
+        return "never"
     if isinstance(value, str):
         return value if len(value) <= 80 else f"{value[:77]}..."
     text = json.dumps(value, ensure_ascii=False)

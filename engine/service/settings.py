@@ -72,6 +72,8 @@ class EngineSettings:
     """The largest request body that is read."""
     stop_timeout: Duration = _STOP_TIMEOUT
     """At SIGTERM tasks of the engine's own host may end for so long before they are killed."""
+    starts_paused: bool = False
+    """Start nothing until a command says continue (the original's `-pause`)."""
     native_jobs_max: int = 16
     """Native jobs (split, sync, …) that run inside the engine at the same time."""
 
@@ -312,6 +314,7 @@ SETTINGS: Final[Mapping[str, _Setting]] = {
     "live_scan_interval_s": _Setting(_duration(0.1), "live_scan_interval"),
     "request_bytes_max": _Setting(_count(1024, 64 * 1024 * 1024), "request_bytes_max"),
     "stop_timeout_s": _Setting(_duration(0), "stop_timeout"),
+    "start_paused": _Setting(_flag, "starts_paused"),
     "native_jobs_max": _Setting(_count(1, 1000), "native_jobs_max"),
 }
 """Every key of `engine.toml` (`[tls] key` is `tls_key`), environment and command line."""
