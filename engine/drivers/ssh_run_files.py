@@ -7,6 +7,7 @@ from typing import assert_never
 
 from engine.drivers.ssh_wrapper import RunFiles
 from engine.errors import SshError
+from engine.kernel.instants import Instant
 from engine.kernel.sessions.effects import RunSsh
 from engine.kernel.sessions.exports import environment_file, exports_of
 from engine.kernel.sessions.parameters import (
@@ -24,6 +25,7 @@ async def run_files(
     run: RunSsh,
     job: SshJob,
     *,
+    now: Instant,
     engine_environment: Mapping[str, str],
     allow_custom_commands: bool,
 ) -> RunFiles:
@@ -38,6 +40,7 @@ async def run_files(
         if rules.ignore_error
         else " ".join(str(code) for code in sorted(rules.ignored_codes)),
         stderr_stops=not rules.ignore_stderr,
+        began=now // 1000,
         pid_command=job.session.custom.pid if allow_custom_commands else None,
     )
 

@@ -534,6 +534,7 @@ class Step:
         return await run_files(
             self._run,
             self._job,
+            now=self._world.now(),
             engine_environment=self._world.engine_environment,
             allow_custom_commands=self._world.hosts.settings.allow_custom_commands,
         )

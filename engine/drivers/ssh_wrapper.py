@@ -1,9 +1,10 @@
 """The words exchanged with a remote host: shell programs sent on stdin, and their answers.
 
 Nothing that comes from a parameter ever stands in a command line or in unquoted shell text: the
-remote command is always the plain words `/bin/sh -s`, every value travels in a quoted here-document
-(ssh-and-jitl.md 2.10.7). A program begins to work only after its last line has arrived, because it
-is one function that is called at its end; half a program does nothing.
+remote command is always the plain words `/bin/sh -s`, every value travels on its stdin, in single
+quotes, where nothing is special (ssh-and-jitl.md 2.10.7). A program begins to work only after its
+last line has arrived, because it is one function that is called at its end; half a program does
+nothing.
 """
 
 import re
@@ -57,6 +58,8 @@ class RunFiles:
     ignored_codes: str = ""
     """Exit codes after which the next command may run; `*` for all."""
     stderr_stops: bool = True
+    began: int = 0
+    """Seconds since 1970."""
     pid_command: str | None = None
 
 
@@ -151,7 +154,7 @@ def launch_program(
         parts.append(_file("rules", _rules(files)))
         parts += [_file(f"cmd.{n}", text) for n, text in enumerate(files.commands, 1)]
         if files.environment:
-            parts.append(_file("env", files.environment))
+            parts.append(_file("env", 'rm -f "$js_d/env"\n' + files.environment))
         if files.pid_command is not None:
             parts.append(_file("pidcmd", files.pid_command))
         if files.script is not None:
@@ -299,32 +302,24 @@ def _member(word: str) -> Member | None:
 
 
 def _rules(files: RunFiles) -> str:
-    return f"{files.ignored_codes}\n{'stops' if files.stderr_stops else '-'}\n"
+    stops = "stops" if files.stderr_stops else "-"
+    return f"{files.ignored_codes}\n{stops}\n{files.began}\n"  # the host adds its uid
 
 
 def _file(name: str, text: str) -> str:
-    mark = _mark(text)
     body = text if text.endswith("\n") or not text else text + "\n"
-    return f"cat >\"$js_d/{name}\" <<'{mark}' || return 1\n{body}{mark}\n"
+    return f"printf '%s' {_quoted(body)} >\"$js_d/{name}\" || return 1\n"
 
 
 def _value(name: str, text: str) -> str:
-    if "\0" in text:
-        raise SshError(f"{name.removeprefix('js_')} holds a zero byte")
-    if not text:
-        return f"{name}=\n"
-    mark = _mark(text)
-    return f"{name}=$(cat <<'{mark}'\n{text}\n{mark}\n)\n"
+    return f"{name}={_quoted(text)}\n"
 
 
-def _mark(text: str) -> str:
-    """Return a line that does not occur in the text, to end its here-document."""
+def _quoted(text: str) -> str:
+    """Return shell text that means exactly this: within single quotes nothing is special."""
     if "\0" in text:
         raise SshError("a zero byte cannot be sent to a remote shell")
-    number = 0
-    while f"JS_END_{number}" in text:
-        number += 1
-    return f"JS_END_{number}"
+    return "'" + text.replace("'", "'\\''") + "'"
 
 
 @cache

@@ -65,6 +65,7 @@ class SshWorld:
         self.output = MemoryOutput()
         self.reports: list[Report] = []
         self.runs: dict[ExecutionKey, RunSsh] = {}
+        self._ended: set[ExecutionKey] = set()
         self._tasks: dict[ExecutionKey, TaskId] = {}
         self.hosts = SshHosts(settings)
         self.driver = self._driver()
@@ -81,6 +82,8 @@ class SshWorld:
 
     async def _report(self, report: Report) -> None:
         self.reports.append(report)
+        if isinstance(report, TaskExited):
+            self._ended.add(report.key)
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self.driver.run())
@@ -150,6 +153,9 @@ class SshWorld:
             if isinstance(each, kind) and getattr(each, "key", None) == key
         ]
         return found[-1] if found else None
+
+    def ended(self, key: str) -> bool:
+        return key in self._ended
 
     async def launched(self, key: str) -> TaskLaunched:
         return await self.wait_for(lambda: self.reported(TaskLaunched, key))

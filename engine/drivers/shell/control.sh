@@ -121,13 +121,13 @@ js_main() {
   js_tok=${js_d##*/} js_rc= js_doubt= js_sent= js_why_not=
   case $js_tok in js-*[!a-z2-7]* | '') js_say verdict=bad why=token; exit 0 ;; js-*) ;; *) js_say verdict=bad why=token; exit 0 ;; esac
   js_me=$(id -u)
-  if [ -r "$js_d/rc" ]; then read -r js_rc <"$js_d/rc"; js_is_number "$js_rc" || js_rc=; fi
-  if [ ! -r "$js_d/id" ]; then
+  if [ -r "$js_d/rc" ] && read -r js_rc <"$js_d/rc" && js_is_number "$js_rc"; then :; else js_rc=; fi
+  js_l=
+  if [ ! -r "$js_d/id" ] || ! read -r js_l <"$js_d/id"; then # half a record is none
     if [ -d "$js_d" ]; then js_say "verdict=none directory=yes rc=$js_rc"; else js_say verdict=none; fi
     exit 0
   fi
   js_pid= js_group= js_session= js_start= js_boot= js_uid= js_xpid= js_xstart=
-  read -r js_l <"$js_d/id"
   set -f
   for js_w in $js_l; do
     case $js_w in

@@ -20,9 +20,10 @@ js_rest() { # file offset most -> js_n: how many bytes to send
   if [ "$js_n" -gt "$3" ]; then js_n=$3; fi
 }
 js_leads() { # whether the recorded process is still itself: yes, no, or - (no record, nowhere to look)
-  js_s=-
-  [ -r "$js_d/id" ] && [ -r /proc/1/stat ] || return 0
-  read -r js_l <"$js_d/id"
+  js_s=- js_id=
+  if [ ! -r "$js_d/id" ] || ! read -r js_id <"$js_d/id"; then js_id=; return 0; fi
+  if [ ! -r /proc/1/stat ] && [ ! -r "/proc/$$/stat" ]; then return 0; fi
+  js_l=$js_id
   js_p=${js_l##* pid=}; js_p=${js_p%% *}
   js_t=${js_l##* start=}; js_t=${js_t%% *}
   js_s=no
@@ -36,18 +37,19 @@ js_answer() { # offset of out, offset of err, most bytes of each
   if [ ! -d "$js_d" ]; then echo "JS-REPLY gone - 0 0 0 0"; return 0; fi
   js_leads
   js_rc=-
-  if [ -r "$js_d/rc" ]; then read -r js_rc <"$js_d/rc"; fi # before the sizes: then they are final
+  if [ -r "$js_d/rc" ] && ! read -r js_rc <"$js_d/rc"; then js_rc=-; fi # before the sizes: then they are final
   if [ "$js_rc" = - ] && [ -r "$js_d/refused" ]; then js_rc=refused; fi
   js_rest "$js_d/out" "$1" "$3"; js_o=$js_n
   js_rest "$js_d/err" "$2" "$3"; js_e=$js_n
   js_r=0
   if [ "$js_rc" != - ]; then js_rest "$js_d/rv" 0 "$js_rv_max"; js_r=$js_n; fi
-  js_rest "$js_d/id" 0 2048; js_i=$js_n
+  js_i=0
+  if [ -n "$js_id" ]; then js_i=$((${#js_id} + 1)); fi
   echo "JS-REPLY $js_rc $js_s $js_o $js_e $js_r $js_i"
   if [ "$js_o" -gt 0 ]; then tail -c "+$(($1 + 1))" "$js_d/out" | head -c "$js_o"; fi
   if [ "$js_e" -gt 0 ]; then tail -c "+$(($2 + 1))" "$js_d/err" | head -c "$js_e"; fi
   if [ "$js_r" -gt 0 ]; then head -c "$js_r" "$js_d/rv"; fi
-  if [ "$js_i" -gt 0 ]; then head -c "$js_i" "$js_d/id"; fi
+  if [ "$js_i" -gt 0 ]; then printf '%s\n' "$js_id"; fi
 }
 js_main() {
   js_umask=$(umask)
@@ -72,10 +74,10 @@ js_main() {
       echo "JS-BEGIN $js_token absent $js_umask $js_d"
       exit 0
     fi
-    js_files || { rm -rf "$js_d"; js_fail "the files of the run cannot be written"; }
+    js_files && echo "$js_uid" >>"$js_d/rules" || { rm -rf "$js_d"; js_fail "the files of the run cannot be written"; }
     js_how=made
   fi
-  js_is_private "$js_d" || [ "$js_how" = absent ] || js_fail "$js_d cannot be made"
+  if [ "$js_how" = exists ]; then js_is_private "$js_d" || js_fail "$js_d cannot be made"; fi
   if [ "$js_how" = made ] && [ "$js_mode" = start ]; then
     js_launch
   fi

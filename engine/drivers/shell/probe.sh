@@ -47,8 +47,8 @@ js_runs() { # folder: the run directories in it
     [ -d "$js_e" ] || continue
     js_e=${js_e%/}
     js_i= js_r=
-    if [ -r "$js_e/id" ]; then read -r js_i <"$js_e/id"; fi
-    if [ -r "$js_e/rc" ]; then read -r js_r <"$js_e/rc"; fi
+    if [ -r "$js_e/id" ] && ! read -r js_i <"$js_e/id"; then js_i=; fi
+    if [ -r "$js_e/rc" ] && ! read -r js_r <"$js_e/rc"; then js_r=; fi
     echo "R ${js_e##*/} rc=$js_r $js_i"
     echo "D ${js_e##*/} $js_e"
   done

@@ -57,7 +57,7 @@ class IdentityRecord:
     """Boot id of the host, `-` where there is none."""
     uid: int
     began: int
-    """Seconds since 1970 by the host's clock."""
+    """Seconds since 1970 by the engine's clock."""
     extra_pid: int | None = None
     """Printed by a custom pid command; counts only together with its start mark."""
     extra_start: str = ""
