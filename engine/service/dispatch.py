@@ -6,8 +6,8 @@ telling them twice is harmless.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -44,30 +44,46 @@ class NativeDriver(Protocol):
         """Take over what should be running."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drivers:
+    """Who carries out what."""
+
+    local: ProcessDriver
+    remote: ProcessDriver
+    native: NativeDriver
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the kernel does not know of a task's start."""
+
+    read_script: ReadScript
+    live: Path
+    """The live folder, absolute."""
+    environment: Mapping[str, str]
+    """What every task is told of this engine."""
+
+
 class Dispatcher:
     """Keeps the drivers' demands in step with the state."""
 
     def __init__(
         self,
         state: State,
-        local: ProcessDriver,
-        remote: ProcessDriver,
-        native: NativeDriver,
-        read_script: ReadScript,
-        live: Path,
+        drivers: Drivers,
+        surroundings: Surroundings,
         report: Callable[[Report], Awaitable[None]],
         spawn: Callable[[Awaitable[None]], None],
-        standard_environment: dict[str, str],
     ) -> None:
         self._state = state
-        self._local = local
-        self._remote = remote
-        self._native = native
-        self._read_script = read_script
-        self._live = live
+        self._local = drivers.local
+        self._remote = drivers.remote
+        self._native = drivers.native
+        self._read_script = surroundings.read_script
+        self._live = surroundings.live
+        self._standard_environment = surroundings.environment
         self._report = report
         self._spawn = spawn
-        self._standard_environment = standard_environment
         self._processes: dict[TaskId, RunProcess] = {}
         self._natives: dict[TaskId, RunNative] = {}
         self._scripts: dict[ExecutionKey, str] = {}

@@ -44,7 +44,6 @@ from engine.store.task_logs import TaskLogs
 
 log = logging.getLogger(__name__)
 
-_ENDING_POLL_S = 0.1
 READ_CHUNK = 1_000
 """Events that a stream reads from the journal at a time while it catches up."""
 
@@ -152,7 +151,9 @@ class Engine:
         """Begin a new engine log file."""
         await asyncio.to_thread(rotate_engine_log)
 
-    async def terminate(self, timeout: Duration | None, restart: bool) -> None:
+    async def terminate(  # how long tasks may take, not this call
+        self, timeout: Duration | None, restart: bool
+    ) -> None:
         """Begin an orderly end."""
         self.stop_timeout = timeout
         self.restarts = restart
@@ -198,13 +199,14 @@ class Engine:
 
     async def task_log(self, task: TaskId, offset: int, size_bytes_max: int) -> LogPart | None:
         """Return a piece of a task's log; a negative offset counts from the end."""
+        # Asked first: what is written while the piece is read must not be taken for read.
+        ended = task not in self.state.tasks and self._narrator.has_finished(task)
         if offset < 0:
             head = await self._logs.read(task, 0, 1)
             offset = 0 if head is None else max(0, head.size + offset)
         piece = await self._logs.read(task, offset, size_bytes_max)
         if piece is None:
             return None
-        ended = task not in self.state.tasks
         return LogPart(
             text=piece.data.decode("utf-8", "replace"),
             offset=piece.offset,
@@ -279,13 +281,18 @@ class Engine:
     ) -> None:
         """Start nothing new and wait for what runs; after `timeout_s` kill what is left."""
         await self.submit(PauseEngine(paused=True), "shutdown")
+        follower = self.feed.follow()
         try:
             async with asyncio.timeout(timeout_s):
-                while self._running():
-                    await asyncio.sleep(_ENDING_POLL_S)
+                if self._running():
+                    async for _ in follower:
+                        if not self._running():
+                            break
         except TimeoutError:
             for task in self._running():
                 await kill(task, KillMode.KILL)
+        finally:
+            self.feed.leave(follower)
 
     def _running(self) -> list[TaskId]:
         busy = {TaskStatus.STARTING, TaskStatus.RUNNING}

@@ -61,6 +61,8 @@ class Narrator:
         self._logs = logs
         self._queue: asyncio.Queue[Entry] = asyncio.Queue()
         self._task_of_order: dict[OrderKey, TaskId] = {}
+        self._unfinished = {task.id for task in state.tasks.values() if task.holds_slot}
+        """Tasks of which something may still have to be said."""
         self._lost = 0
 
     def committed(self, events: Iterable[Event], rows: Iterable[StoredEvent]) -> None:
@@ -71,6 +73,11 @@ class Narrator:
                     self._queue.put_nowait(entry)
                 else:
                     self._lost += 1
+                    self._unfinished.discard(entry.task)
+
+    def has_finished(self, task: TaskId) -> bool:
+        """Whether everything that is said of an ended task is in its log."""
+        return task not in self._unfinished
 
     async def run(self) -> None:
         """Write until cancelled."""
@@ -79,8 +86,10 @@ class Narrator:
             try:
                 await self._write(entry)
             except StoreError as error:
-                log.error("A task log could not be written: %s", error)
+                log.error("A task log could not be written: %s", error)  # noqa: TRY400  # a sentence
             finally:
+                if isinstance(entry, Finish):
+                    self._unfinished.discard(entry.task)
                 self._queue.task_done()
             if self._lost:
                 lost, self._lost = self._lost, 0
@@ -106,6 +115,7 @@ class Narrator:
     def _entries(self, event: Event, row: StoredEvent) -> Iterator[Entry]:
         match event:
             case t.TaskCreated():
+                self._unfinished.add(event.task)
                 job = self._state.jobs.get(event.job)
                 yield Begin(
                     task=event.task,

@@ -13,14 +13,14 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from engine import __version__
 from engine.codec.journal import StoredEvent
 from engine.codec.xml.facts import EngineFacts
-from engine.codec.xml.main_configuration import SchedulerXml, read_main_configuration
+from engine.codec.xml.main_configuration import SchedulerXml
 from engine.codec.xml.queries import Permission
 from engine.codec.xml.reading import Context
 from engine.codec.xml.substitution import Variables
@@ -30,6 +30,7 @@ from engine.drivers.clock import SystemClock
 from engine.drivers.folder_watch import LiveFolder
 from engine.drivers.http_client import Credentials
 from engine.drivers.local import LocalDriver
+from engine.drivers.main_file import load_main_configuration
 from engine.drivers.native_jobs import NativeJobDriver
 from engine.errors import EngineError, SettingsError
 from engine.kernel.commands import ApplyDefinitions, BeginEpoch
@@ -46,7 +47,7 @@ from engine.server.context import ServerContext
 from engine.server.engine_port import AgentPulse
 from engine.server.serve import Application, HttpServer, Listener, bind_tcp, bind_unix
 from engine.server.xml_execution import Client, XmlCommands
-from engine.service.dispatch import Dispatcher
+from engine.service.dispatch import Dispatcher, Drivers, Surroundings
 from engine.service.engine import Engine
 from engine.service.histories import Histories
 from engine.service.logs import set_up_engine_log
@@ -62,7 +63,6 @@ from engine.store.task_logs import TaskLogs
 
 log = logging.getLogger(__name__)
 
-_MAIN_FILE_BYTES_MAX = 16_000_000
 _DRIVER_STOP_S = 10.0
 _SHOWN_COMMAND_MAX = 200
 
@@ -124,7 +124,7 @@ async def _build(settings: EngineSettings, stack: AsyncExitStack) -> _Parts:
         settings.live,
         os.environ,
         ZoneInfo(zone),
-        engine_id=scheduler_xml.main.scheduler_id,
+        engine_id=scheduler_xml.main.scheduler_id or settings.engine_id or "",
         include_path=_include_path(settings, scheduler_xml),
         main=scheduler_xml,
         sweep_interval_s=settings.live_scan_interval / 1000,
@@ -140,7 +140,8 @@ async def _build(settings: EngineSettings, stack: AsyncExitStack) -> _Parts:
             each(events, rows)
 
     loop = EngineLoop(recovered.state, recovered.number, epoch, store, clock, committed)
-    engine = Engine(loop, store, clock, logs, histories, narrator, live, context)
+    commands = replace(context, zone=ZoneInfo(zone), read_include=live.read_include)
+    engine = Engine(loop, store, clock, logs, histories, narrator, live, commands)
     agents = AgentDriver(
         engine_id=engine_id,
         epoch=epoch,
@@ -175,14 +176,14 @@ async def _build(settings: EngineSettings, stack: AsyncExitStack) -> _Parts:
 
     dispatcher = Dispatcher(
         recovered.state,
-        local,
-        agents,
-        native,
-        live.read_script,
-        settings.live.absolute(),
+        Drivers(local=local, remote=agents, native=native),
+        Surroundings(
+            read_script=live.read_script,
+            live=settings.live.absolute(),
+            environment=_standard_environment(settings),
+        ),
         report,
         background.spawn,
-        _standard_environment(settings),
     )
 
     def forget_outputs(events: Sequence[Event], _rows: Sequence[StoredEvent]) -> None:
@@ -232,23 +233,25 @@ async def _engine_id(store: SqliteStore, settings: EngineSettings) -> str:
 
 
 def _read_main(settings: EngineSettings) -> tuple[SchedulerXml, Context]:
-    context = Context(
-        zone=ZoneInfo(settings.time_zone or _system_zone()),
-        environment=Variables(os.environ),
-    )
-    if settings.main_file is None:
-        return SchedulerXml(), context
-    data = settings.main_file.read_bytes()[:_MAIN_FILE_BYTES_MAX]
+    """Return what `scheduler.xml` says, and what XML commands are read with.
 
-    def read_base(file: str) -> bytes:
-        return (settings.config / file).read_bytes()
-
-    found = read_main_configuration(data, settings.main_file.name, context, read_base)
+    Raises SettingsError with all findings when the file cannot be used.
+    """
+    zone = ZoneInfo(settings.time_zone or _system_zone())
+    found = SchedulerXml()
+    if settings.main_file is not None:
+        found = load_main_configuration(
+            settings.main_file,
+            os.environ,
+            zone,
+            engine_id=settings.engine_id or "",
+            live_folder=settings.live,
+        )
     if found.errors:
         raise SettingsError(tuple(str(finding) for finding in found.errors))
     for finding in found.findings:
         log.warning("%s", finding)
-    return found, context
+    return found, Context(zone=zone, environment=Variables(os.environ))
 
 
 def _include_path(settings: EngineSettings, scheduler_xml: SchedulerXml) -> Path:
