@@ -35,6 +35,7 @@ ORDER = "end_of_day"
 _START_TIMEOUT_S = 30.0
 _RUN_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 10.0
+_LOG_TIMEOUT_S = 5.0
 _POLL_S = 0.05
 
 
@@ -303,8 +304,18 @@ def _summarise(client: EngineClient, told: Mapping[str, _Told]) -> None:
     for name, each in sorted(children.items()):
         if each.task is not None:
             _say(f"\nLog of task {each.task} ({name}):")
-            for line in str(client.get(f"/api/tasks/{each.task}/log")["text"]).splitlines():
+            for line in _whole_log(client, each.task).splitlines():
                 _say(f"  {line}")
+
+
+def _whole_log(client: EngineClient, task: int) -> str:
+    """Return the log of an ended task; its last lines are written behind the events' back."""
+    deadline = time.monotonic() + _LOG_TIMEOUT_S
+    while True:
+        part = client.get(f"/api/tasks/{task}/log")
+        if part["complete"] or time.monotonic() > deadline:
+            return str(part["text"])
+        time.sleep(_POLL_S)
 
 
 def _say(text: str) -> None:

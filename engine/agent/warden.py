@@ -31,7 +31,8 @@ LOCK = "lock"
 def start_warden(data: Path) -> "subprocess.Popen[bytes]":
     """Start a warden over this process, in a session of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "engine.agent.warden", str(data), str(os.getpid())],
+        # -P: a folder named engine where the agent was started is none of ours.
+        [sys.executable, "-P", "-m", "engine.agent.warden", str(data), str(os.getpid())],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
