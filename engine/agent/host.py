@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from engine.agent import process_tree
-from engine.agent.begun_log import BegunLog
+from engine.agent.begun_log import BegunLog, Place
 from engine.agent.kill_script import KillScript
 from engine.agent.output import read_piece
 from engine.agent.run_folder import AboutRun, RunFolder
@@ -282,8 +282,8 @@ class TaskHost:
     def _write_down(self, starts: Sequence[Start]) -> None:
         self.begun_log.begin((start.key, self._place(start)) for start in starts)
 
-    def _place(self, start: Start) -> str:
-        return self._runs[start.key].folder.number
+    def _place(self, start: Start) -> Place:
+        return Place(self._runs[start.key].folder.number, self._boot)
 
     async def _spawn(self, start: Start, started_at: Instant) -> Spawned | str:
         run = self._runs[start.key]
@@ -420,13 +420,14 @@ class TaskHost:
 
     # --- after a restart -------------------------------------------------------------------------
 
-    def _found(self, key: ExecutionKey, place: str) -> FoundRun | None:
-        folder = RunFolder(self._folder / place)
+    def _found(self, key: ExecutionKey, place: Place) -> FoundRun | None:
+        folder = RunFolder(self._folder / place.folder)
         about = folder.about()
-        if about is None or about.boot != self._boot:
+        if place.boot != self._boot:
             return self._found_lost(key, folder, about)
-        if folder.path.exists() and folder.forbid_start():
-            # Begun, but its supervisor had not come to its first line: nothing has run.
+        if about is None or folder.forbid_start():
+            # Begun, but its files were not ready, or its supervisor had not come to its first
+            # line and never will: nothing has run.
             self.begun_log.close_keys([key])
             return None
         run = _Run(about=about, folder=folder, is_child=False)

@@ -222,7 +222,10 @@ class Engine:
 
     def of(self, key: ExecutionKey) -> list[Report]:
         return [
-            each for each in self.reports if not isinstance(each, AgentContact) and each.key == key
+            each
+            for each in self.reports
+            if isinstance(each, TaskLaunched | TaskExited | TaskLost | TaskNotLaunched)
+            and each.key == key
         ]
 
     def end_of(self, key: ExecutionKey) -> Report | None:
