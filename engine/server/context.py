@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from prometheus_client import CollectorRegistry
@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from engine.codec.xml.facts import EngineFacts
 from engine.server.auth import Caller, Gate, Refusal, Role, Trust
 from engine.server.engine_port import EnginePort
-from engine.server.serve import SCOPE_TRUST
+from engine.server.serve import SCOPE_ROLE_MAX, SCOPE_TRUST
 from engine.server.xml_execution import XmlCommands
 
 WRONG_TOKEN_DELAY_S: Final = 0.5
@@ -56,6 +56,9 @@ class ServerContext:
                 _log.warning("wrong token", extra={"address": address})
                 await asyncio.sleep(self.wrong_token_delay_s)
             raise HTTPException(found.status, found.text, headers=_refusal_headers(found))
+        role_max = request.scope.get(SCOPE_ROLE_MAX, Role.ADMIN)
+        if not role_max.includes(found.role):
+            found = replace(found, role=role_max)
         if not found.role.includes(needed):
             raise HTTPException(
                 403, f"This needs a token with the role {needed.value}, not {found.role.value}"

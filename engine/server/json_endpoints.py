@@ -27,6 +27,7 @@ from engine.codec.json_api import (
 from engine.codec.records import dump_json
 from engine.errors import CodecError
 from engine.kernel.commands import JobAction, ModifyJob, RemoveChain
+from engine.kernel.definitions import Visible
 from engine.kernel.ids import TaskId, chain_key, order_key
 from engine.kernel.instants import Instant, seconds
 from engine.kernel.problems import Problem, unknown_object, unknown_order, unknown_task
@@ -108,7 +109,8 @@ async def jobs(request: Request) -> Response:
     """Handle `GET /api/jobs`."""
     context = await _reader(request)
     state = context.port.state
-    rows = [job_row(state, state.jobs[key]) for key in sorted(state.jobs)]
+    shown = (job for _, job in sorted(state.jobs.items()))
+    rows = [job_row(state, job) for job in shown if job.definition.visible is not Visible.NEVER]
     return json_response({"jobs": rows})
 
 

@@ -18,11 +18,13 @@ from typing import Any, Final, TypeAlias
 import uvicorn
 
 from engine.errors import SettingsError
-from engine.server.auth import Trust
+from engine.server.auth import Role, Trust
 from engine.server.listeners import TcpAddress, TlsFiles
 
 SCOPE_TRUST: Final = "pointsman.trust"
 """Key of the ASGI scope under which a listener says what it believes without a token."""
+SCOPE_ROLE_MAX: Final = "pointsman.role_max"
+"""Key of the ASGI scope under which a listener says what its clients may do at most."""
 GRACE_S: Final = 5
 """Open requests may end for so long after the server was told to stop."""
 START_TIMEOUT_S: Final = 10.0
@@ -91,12 +93,16 @@ class _Server(uvicorn.Server):
 
 
 def uvicorn_config(
-    application: Application, trust: Trust, tls: TlsFiles | None = None
+    application: Application,
+    trust: Trust,
+    tls: TlsFiles | None = None,
+    role_max: Role = Role.ADMIN,
 ) -> uvicorn.Config:
     """Return the settings under which uvicorn serves the application for one listener."""
 
     async def trusting(scope: Scope, receive: Receive, send: Send) -> None:
         scope[SCOPE_TRUST] = trust
+        scope[SCOPE_ROLE_MAX] = role_max
         await application(scope, receive, send)
 
     config = uvicorn.Config(

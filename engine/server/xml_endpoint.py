@@ -18,7 +18,7 @@ from engine.codec.xml.findings import Element
 from engine.kernel.problems import Problem
 from engine.server.auth import Role
 from engine.server.context import context_of
-from engine.server.xml_execution import Aborted, Client, client_with
+from engine.server.xml_execution import Aborted, Client, client_with, encoding_of
 
 MASTER_PATH: Final = "/jobscheduler/master/api/command"
 ENGINE_PATH: Final = "/jobscheduler/engine/command"
@@ -26,6 +26,7 @@ _FORM_TYPES: Final = frozenset(
     {"text/plain", "application/x-www-form-urlencoded", "multipart/form-data"}
 )
 """What a browser sends for forms: refused where the original refuses them (JS-1670)."""
+_OWN_PATHS: Final = ("/api", "/health", "/metrics", "/jobscheduler/master")
 _CHARSET = re.compile(r"charset\s*=\s*\"?([A-Za-z0-9._-]+)")
 
 
@@ -42,6 +43,13 @@ async def engine_post(request: Request) -> Response:
     return await _post(request)
 
 
+async def classic_post(request: Request) -> Response:
+    """Handle POST at any other path, as the TCP port of the original does."""
+    if request.url.path.startswith(_OWN_PATHS):
+        raise HTTPException(405, f"{request.url.path} takes no POST")
+    return await _post(request)
+
+
 async def _post(request: Request) -> Response:
     context = context_of(request)
     caller = await context.admit(request, Role.READ_ONLY)
@@ -55,17 +63,11 @@ async def _post(request: Request) -> Response:
         document = await context.commands.execute(
             data,
             client_with(caller.role, caller.name),
-            encoding=_encoding(data, None if found is None else found[1]),
+            encoding=encoding_of(data, None if found is None else found[1]),
         )
     except Aborted:
         return Response(status_code=204)
     return _answer(document)
-
-
-def _encoding(data: bytes, charset: str | None) -> str | None:
-    """Return what overrules the XML declaration: a declared encoding is believed first."""
-    declared = data.lstrip().startswith(b"<?xml") and b"encoding" in data[:200]
-    return None if declared else charset
 
 
 async def get(request: Request) -> Response:
@@ -114,7 +116,7 @@ ROUTES: Final = [
     Route(ENGINE_PATH, engine_post, methods=["POST"]),
     Route(f"{ENGINE_PATH}/", engine_post, methods=["POST"]),
     Route(ENGINE_PATH, get, methods=["GET"]),
-    Route("/", engine_post, methods=["POST"]),
     Route("/{command:path}", get_path, methods=["GET"]),
+    Route("/{anything:path}", classic_post, methods=["POST"]),
 ]
-"""The last two are the classic paths of JobScheduler's TCP port."""
+"""The last two are the classic paths of JobScheduler's TCP port: POST goes to any path (1.3)."""

@@ -51,6 +51,7 @@ from engine.server.xml_questions import Questions
 _log = logging.getLogger(__name__)
 
 LOGGED_XML_MAX: Final = 2_000
+_BYTE_ORDER_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 NOT_PERMITTED: Final = "SCHEDULER-121"
 NOT_ACTIVE: Final = "SCHEDULER-381"
 
@@ -77,6 +78,24 @@ def client_with(role: Role, name: str) -> Client:
         Role.ADMIN: Permission.ALL,
     }[role]
     return Client(name=name, permission=permission, role=role)
+
+
+def encoding_of(data: bytes, charset: str | None = None) -> str | None:
+    """Return the encoding of a command, None when its text tells.
+
+    An XML declaration is believed before the charset of the transport. Without both it is UTF-8;
+    what is none comes from a client that writes ISO-8859-1 without saying so.
+    """
+    head = data[:200].lstrip()
+    if head.startswith(b"<?xml") and b"encoding" in head.partition(b"?>")[0]:
+        return None
+    if charset is not None:
+        return charset
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return None if data[:2] in _BYTE_ORDER_MARKS else "iso-8859-1"
+    return None
 
 
 class Aborted(Exception):

@@ -264,12 +264,19 @@ def subsystems_element(view: View) -> Element:
         "folder": None,
         "task": None,
     }
+    jobs, chains = state.jobs.values(), state.chains.values()
+    visible = {
+        "job": sum(is_listed(job.definition.visible) for job in jobs),
+        "order": sum(is_listed(chain.definition.visible) for chain in chains),
+    }
     result = element("subsystems")
     for name, count in counts.items():
         subsystem = element("subsystem", name=name, state="active")
         if view.wants("statistics"):
             if count is not None:
-                subsystem.append(element("file_based.statistics", count=count, count_visible=count))
+                shown = visible.get(name, count)
+                numbers = element("file_based.statistics", count=count, count_visible=shown)
+                subsystem.append(numbers)
             statistics = _statistics(state, name)
             if statistics is not None:
                 subsystem.append(statistics)
