@@ -340,7 +340,7 @@ class Histories:
             try:
                 await self._history.apply_all(batch)
             except StoreError as error:
-                log.error("The histories could not be written: %s", error)  # noqa: TRY400  # a sentence
+                log.error("The histories could not be written: %s", error)
             self._applied = batch[-1][0]
             async with self._progress:
                 self._progress.notify_all()

@@ -86,7 +86,7 @@ class Narrator:
             try:
                 await self._write(entry)
             except StoreError as error:
-                log.error("A task log could not be written: %s", error)  # noqa: TRY400  # a sentence
+                log.error("A task log could not be written: %s", error)
             finally:
                 if isinstance(entry, Finish):
                     self._unfinished.discard(entry.task)

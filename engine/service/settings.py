@@ -31,6 +31,10 @@ FOREIGN_PREFIXES: Final = ("COCKPIT_",)
 
 _LIVE_SCAN_INTERVAL = seconds(2)
 _STOP_TIMEOUT = seconds(30)
+_DAY_S = 86_400
+_JOURNAL_RETENTION = seconds(30 * _DAY_S)
+_HISTORY_RETENTION = seconds(366 * _DAY_S)
+_LOG_RETENTION = seconds(90 * _DAY_S)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +78,12 @@ class EngineSettings:
     """At SIGTERM tasks of the engine's own host may end for so long before they are killed."""
     starts_paused: bool = False
     """Start nothing until a command says continue (the original's `-pause`)."""
+    journal_retention: Duration | None = _JOURNAL_RETENTION
+    """Events older than this are removed once a snapshot stands for them; None: never."""
+    history_retention: Duration | None = _HISTORY_RETENTION
+    """Finished orders and tasks older than this leave the history; None: never."""
+    log_retention: Duration | None = _LOG_RETENTION
+    """Task logs older than this are removed; None: never."""
     native_jobs_max: int = 16
     """Native jobs (split, sync, …) that run inside the engine at the same time."""
 
@@ -280,6 +290,12 @@ def _duration(least: float) -> Callable[[Any, Path], Duration]:
     return parse
 
 
+def _days(value: Any, _folder: Path) -> Duration | None:
+    """Read a number of days; 0 means for ever."""
+    count = _count(0, 36_500)(value, _folder)
+    return None if count == 0 else seconds(count * _DAY_S)
+
+
 def _count(least: int, most: int) -> Callable[[Any, Path], int]:
     def parse(value: Any, _folder: Path) -> int:
         try:
@@ -315,6 +331,9 @@ SETTINGS: Final[Mapping[str, _Setting]] = {
     "request_bytes_max": _Setting(_count(1024, 64 * 1024 * 1024), "request_bytes_max"),
     "stop_timeout_s": _Setting(_duration(0), "stop_timeout"),
     "start_paused": _Setting(_flag, "starts_paused"),
+    "journal_retention_days": _Setting(_days, "journal_retention"),
+    "history_retention_days": _Setting(_days, "history_retention"),
+    "log_retention_days": _Setting(_days, "log_retention"),
     "native_jobs_max": _Setting(_count(1, 1000), "native_jobs_max"),
 }
 """Every key of `engine.toml` (`[tls] key` is `tls_key`), environment and command line."""

@@ -50,6 +50,7 @@ from engine.server.xml_execution import Client, XmlCommands
 from engine.service.dispatch import Dispatcher, Drivers, Surroundings
 from engine.service.engine import Engine
 from engine.service.histories import Histories
+from engine.service.housekeeping import Housekeeping, Retention
 from engine.service.logs import set_up_engine_log
 from engine.service.loop import EngineLoop
 from engine.service.narration import Narrator
@@ -95,6 +96,7 @@ class _Parts:
     native: NativeJobDriver
     narrator: Narrator
     histories: Histories
+    housekeeping: Housekeeping
     live: LiveFolder
     scheduler_xml: SchedulerXml
     epoch: Epoch
@@ -110,7 +112,8 @@ async def _build(settings: EngineSettings, stack: AsyncExitStack) -> _Parts:
     store = SqliteStore(paths.journal)
     await store.open()
     stack.push_async_callback(store.close)
-    histories = Histories(History(paths.histories))
+    history = History(paths.histories)
+    histories = Histories(history)
     await histories.open()
     stack.push_async_callback(histories.close)
     logs = TaskLogs(paths.logs)
@@ -196,8 +199,21 @@ async def _build(settings: EngineSettings, stack: AsyncExitStack) -> _Parts:
         lambda events, _rows: dispatcher.committed(events),
         forget_outputs,
     ]
+    housekeeping = Housekeeping(
+        store,
+        history,
+        logs,
+        Retention(
+            journal=settings.journal_retention,
+            history=settings.history_retention,
+            task_logs=settings.log_retention,
+        ),
+        lambda: engine.state,
+        clock.now,
+    )
     return _Parts(
         engine=engine,
+        housekeeping=housekeeping,
         dispatcher=dispatcher,
         agents=agents,
         local=local,
@@ -328,6 +344,7 @@ async def _serve(settings: EngineSettings, parts: _Parts) -> int:
         asyncio.create_task(parts.local.run(), name="local tasks"),
         asyncio.create_task(parts.narrator.run(), name="task logs"),
         asyncio.create_task(parts.histories.run(), name="histories"),
+        asyncio.create_task(parts.housekeeping.run(), name="housekeeping"),
     ]
     server = HttpServer(_application(settings, parts), _listeners(settings))
     try:
@@ -413,17 +430,20 @@ async def _end_tasks(engine: Engine) -> None:
 
 
 async def _stop_crew(engine: Engine, parts: _Parts, crew: Sequence[asyncio.Task[None]]) -> None:
-    await engine.finish_snapshot()
     engine.loop.inbox.close()
     loop_task, *others = crew
     try:
         async with asyncio.timeout(_DRIVER_STOP_S):
             if not loop_task.done():
                 await loop_task
+                engine.begin_snapshot()
             await parts.narrator.written()
             await parts.histories.caught_up(EventNumber(engine.number))
+            await engine.finish_snapshot()
     except TimeoutError:
         log.warning("The engine ends with work in its queues; the journal has it")
+    except EngineError as error:
+        log.warning("The engine ends without a new snapshot: %s", error)
     for task in others:
         task.cancel()
     await asyncio.gather(*crew, return_exceptions=True)
