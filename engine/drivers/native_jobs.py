@@ -6,17 +6,21 @@ repeated without harm, so a restarted engine simply runs it again under the same
 
 import asyncio
 import logging
-import shutil
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Collection
 
+from engine.drivers.agent_files import AgentFiles
+from engine.drivers.directories import move_file, remove_file
+from engine.errors import AgentRefused, AgentUnreachable
 from engine.kernel.effects import RunNative
 from engine.kernel.ids import AgentUri, ExecutionKey
+from engine.kernel.native import SINK_TARGET
 from engine.kernel.params import value_of
 from engine.kernel.reports import NativeEnded
 from engine.kernel.state import FILE_ORDER_PARAM
 
 log = logging.getLogger(__name__)
+
+_AGENT_RETRY_S = 10.0
 
 Probe = Callable[[AgentUri], Awaitable[bool]]
 Report = Callable[[NativeEnded], Awaitable[None]]
@@ -25,8 +29,9 @@ Report = Callable[[NativeEnded], Awaitable[None]]
 class NativeJobDriver:
     """Carries out the demands for native jobs."""
 
-    def __init__(self, probe: Probe, report: Report, jobs_max: int) -> None:
+    def __init__(self, probe: Probe, report: Report, jobs_max: int, files: AgentFiles) -> None:
         self._probe = probe
+        self._files = files
         self._report = report
         self._slots = asyncio.Semaphore(jobs_max)
         self._running: dict[ExecutionKey, asyncio.Task[None]] = {}
@@ -65,7 +70,7 @@ class NativeJobDriver:
             case "split":
                 return await self._split(run)
             case "file_order_sink":
-                return await asyncio.to_thread(_empty_sink, run)
+                return await self._empty_sink(run)
             case _:
                 text = f"SCHEDULER-199 The engine cannot run native jobs of the kind {run.kind!r}"
                 return NativeEnded(key=run.key, succeeded=False, text=text)
@@ -78,31 +83,34 @@ class NativeJobDriver:
         )
         return NativeEnded(key=run.key, succeeded=True, available=available)
 
+    async def _empty_sink(self, run: RunNative) -> NativeEnded:
+        """Delete or move the file of a file order, where it is (orders-and-jobs.md 1.11.3)."""
+        path = value_of(run.parameters, FILE_ORDER_PARAM)
+        if not path:
+            text = "SCHEDULER-343 The order is no file order, so the sink has no file to take"
+            return NativeEnded(key=run.key, succeeded=False, text=text)
+        target = value_of(run.parameters, SINK_TARGET)
+        done = f"The file was moved to {target}" if target else "The file was removed"
+        while run.agents:
+            try:
+                await self._take_away_at(run.agents[0], path, target)
+            except AgentUnreachable as error:
+                log.info("A file order sink waits for its agent: %s", error)
+                await asyncio.sleep(_AGENT_RETRY_S)
+            except AgentRefused as error:
+                return NativeEnded(key=run.key, succeeded=False, text=str(error))
+            else:
+                return NativeEnded(key=run.key, succeeded=True, text=done)
+        if not await asyncio.to_thread(_take_away, path, target):
+            done = "The file has gone already"
+        return NativeEnded(key=run.key, succeeded=True, text=done)
 
-def _empty_sink(run: RunNative) -> NativeEnded:
-    """Delete or move the file of a file order (orders-and-jobs.md 1.11.3)."""
-    path = value_of(run.parameters, FILE_ORDER_PARAM)
-    if not path:
-        text = "SCHEDULER-343 The order is no file order, so the sink has no file to take"
-        return NativeEnded(key=run.key, succeeded=False, text=text)
-    file = Path(path)
-    if not file.exists():
-        return NativeEnded(key=run.key, succeeded=True, text="the file has gone already")
-    target = _sink_target(run.parameters)
-    if target is None:
-        file.unlink(missing_ok=True)
-        return NativeEnded(key=run.key, succeeded=True, text="the file was removed")
-    if not target.is_dir():
-        text = f"The directory {target} to move the file to does not exist"
-        return NativeEnded(key=run.key, succeeded=False, text=text)
-    shutil.move(file, target / file.name)
-    return NativeEnded(key=run.key, succeeded=True, text=f"the file was moved to {target}")
+    async def _take_away_at(self, agent: AgentUri, path: str, target: str | None) -> None:
+        if target:
+            await self._files.move(agent, path, target)
+        else:
+            await self._files.remove(agent, path)
 
 
-def _sink_target(parameters: Mapping[str, str]) -> Path | None:
-    move_to = value_of(parameters, SINK_TARGET)
-    return None if not move_to else Path(move_to)
-
-
-SINK_TARGET = "pointsman.sink.move_to"
-"""The demand's parameter with a sink's `move_to`; absent: the file is deleted."""
+def _take_away(path: str, target: str | None) -> bool:
+    return move_file(path, target) if target else remove_file(path)

@@ -191,6 +191,16 @@ class Tick:
     """Time has passed; something may be due."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmExitCommand:
+    """The service has carried out one of a task's on-exit commands (3.12)."""
+
+    task: TaskId
+    index: int
+    problem: str = ""
+    """Why the command was refused; empty when it was not."""
+
+
 class ObjectKind(Enum):
     """The kinds of objects that files define."""
 
@@ -248,6 +258,7 @@ Request: TypeAlias = (
     | RemoveChain
     | PauseEngine
     | BeginEpoch
+    | ConfirmExitCommand
     | Tick
     | ApplyDefinitions
 )

@@ -14,13 +14,15 @@ from engine.kernel.definitions import (
     Job,
     NativeScript,
     ShellScript,
+    SinkNode,
     Text,
 )
 from engine.kernel.effects import KeepAgent, ProcessSpec, RunNative, RunProcess
 from engine.kernel.ids import AgentUri, folder_of, name_of
-from engine.kernel.params import Params, as_environment, for_node, merge, value_of
+from engine.kernel.native import SINK_TARGET
+from engine.kernel.params import NO_PARAMS, Params, as_environment, for_node, merge, value_of
 from engine.kernel.split_sync import successor_agents
-from engine.kernel.state import FILE_ORDER_PARAM, State, Task, TaskStatus
+from engine.kernel.state import FILE_ORDER_PARAM, Order, State, Task, TaskStatus
 
 PREFIX_PARAMS = ("scheduler.variable_name_prefix", "SCHEDULER_VARIABLE_NAME_PREFIX")
 DEFAULT_PREFIX = "SCHEDULER_PARAM_"
@@ -51,10 +53,27 @@ def demand_of(state: State, task: Task) -> Run | RunNative | None:
             key=task.key,
             task=task.id,
             kind=job.script.kind,
-            parameters=merge(task.params, {} if order is None else order.params),
-            agents=() if order is None else successor_agents(state, order),
+            parameters=merge(
+                task.params, {} if order is None else order.params, _sink_target(state, order)
+            ),
+            agents=() if order is None else _native_agents(state, order),
         )
     return _run_of(state, task, job)
+
+
+def _native_agents(state: State, order: Order) -> tuple[AgentUri, ...]:
+    """Return the agents that a native job has to do with: for a sink the one with the file."""
+    if isinstance(state.node(order.key.chain, order.state), SinkNode):
+        return (order.file_agent,) if order.file_agent else ()
+    return successor_agents(state, order)
+
+
+def _sink_target(state: State, order: Order | None) -> Params:
+    """Return where a sink moves the files to, nothing when it deletes them (1.11.3)."""
+    node = None if order is None else state.node(order.key.chain, order.state)
+    if isinstance(node, SinkNode) and node.move_to is not None:
+        return {SINK_TARGET: node.move_to}
+    return NO_PARAMS
 
 
 def run_demands(state: State) -> Iterator[Run | RunNative]:

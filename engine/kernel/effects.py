@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from engine.kernel.ids import AgentUri, ExecutionKey, TaskId
-from engine.kernel.instants import Duration
+from engine.kernel.definitions import DirectoryWatch
+from engine.kernel.ids import AgentUri, ChainKey, ExecutionKey, JobKey, OrderKey, TaskId
+from engine.kernel.instants import Duration, Instant
 
 
 class KillMode(Enum):
@@ -71,7 +72,8 @@ class RunNative:
     kind: str
     parameters: Mapping[str, str]
     agents: tuple[AgentUri, ...] = ()
-    """For a split: the agents of the next job's process class, to be asked if they are there."""
+    """For a split: the agents of the next job's process class, to be asked if they are there.
+    For a sink: the agent that has the file; none for the engine's own host."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,3 +91,50 @@ class ForgetExecution:
 
     key: ExecutionKey
     agent: AgentUri
+
+
+# --- files ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchDirectory:
+    """Look for files that become orders: demanded only while a job can take one (1.11.1)."""
+
+    chain: ChainKey
+    source: int
+    """Which of the chain's sources."""
+    directory: str
+    regex: str | None
+    """Searched in the bare file name; None: every file."""
+    repeat: Duration
+    """Between two looks that found nothing."""
+    delay_after_error: Duration
+    agent: AgentUri
+    """Empty: the engine's own host."""
+    room: int
+    """So many files can be taken now."""
+    turn: int
+    """Goes up with every file order that has gone; a report names the turn it was made in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckFile:
+    """See whether the file of a finished order is still there (1.11.2)."""
+
+    order: OrderKey
+    path: str
+    agent: AgentUri
+    """Empty: the engine's own host."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchForJob:
+    """Watch directories of the engine's host whose changes start a job (3.11)."""
+
+    job: JobKey
+    watches: tuple[DirectoryWatch, ...]
+    version: Instant | None = None
+    """Time stamp of the job's file: a changed one begins to watch anew."""
+    awaits_start: bool = False
+    """A change was reported and no task has started for it: the list of files is kept up to date.
+    """

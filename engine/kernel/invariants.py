@@ -54,7 +54,9 @@ def _tasks(state: State) -> Iterator[str]:
             order = state.orders.get(task.order)
             if order is None or order.task != key:
                 yield f"the task {key} works on {task.order}, which is not in it"
-        if task.status is TaskStatus.ENDED:
+        pending = state.exit_commands.get(key)
+        waits = pending is not None and pending.holds_task
+        if task.status is TaskStatus.ENDED and not waits:
             yield f"the task {key} has ended and was not closed"
         yield from _execution(task)
 
@@ -100,6 +102,7 @@ def _indexes(state: State) -> Iterator[str]:
         "orders_of_chain",
         "started_in_chain",
         "busy_in_chain",
+        "blacklisted_in_chain",
         "children",
         "nodes_of_job",
         "node_index",

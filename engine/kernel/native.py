@@ -23,6 +23,9 @@ CONFIGURATION_MONITOR = "configuration_monitor"
 FILE_ORDER_SINK = "file_order_sink"
 """The built-in job of file order sinks; it has no class."""
 
+SINK_TARGET = "pointsman.sink.move_to"
+"""The demand's parameter with a sink's `move_to`; absent: the file is deleted."""
+
 NATIVE_KINDS: Mapping[str, str] = MappingProxyType(
     {
         "pointsman.jobs.SplitOrderByAgents": SPLIT,

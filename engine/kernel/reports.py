@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from engine.kernel.ids import AgentUri, ExecutionKey
+from engine.kernel.ids import AgentUri, ChainKey, ExecutionKey, JobKey, OrderKey
 from engine.kernel.instants import Instant
 
 
@@ -123,4 +123,51 @@ class AgentContact:
     """Why: the error of a lost agent."""
 
 
-Report = TaskLaunched | TaskNotLaunched | TaskExited | TaskLost | NativeEnded | AgentContact
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectoryRead:
+    """A look into a directory whose files become orders, or the failure of one."""
+
+    chain: ChainKey
+    source: int
+    directory: str
+    turn: int
+    """Of the demand; files of an older turn may have gone with their orders."""
+    files: tuple[str, ...] = ()
+    """Full paths in the order in which they are taken; not necessarily all of them."""
+    gone: tuple[str, ...] = ()
+    """Of the paths that the state asked about, those that are no longer there."""
+    error: str = ""
+    """Why the directory could not be read; empty when it could."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileChecked:
+    """Whether the file of a finished order is still there."""
+
+    order: OrderKey
+    path: str
+    exists: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectoryChanged:
+    """What is in the directories that a job watches."""
+
+    job: JobKey
+    files: tuple[str, ...]
+    """Full paths of all matching files."""
+    starts: bool
+    """Whether the change is one that starts the job; else only the list of files is new."""
+
+
+Report = (
+    TaskLaunched
+    | TaskNotLaunched
+    | TaskExited
+    | TaskLost
+    | NativeEnded
+    | AgentContact
+    | DirectoryRead
+    | FileChecked
+    | DirectoryChanged
+)

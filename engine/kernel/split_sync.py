@@ -193,12 +193,17 @@ def _shared_params(state: State, order: Order, count: int) -> dict[str, str]:
 
 
 def failed(task: TaskId, at: Instant, text: str) -> TaskEnded:
-    """Return the end of a native task that could not do its work."""
+    """Return the end of a native task that could not do its work; `text` may begin with a code."""
+    code, _, rest = text.partition(" ")
+    if code.startswith("SCHEDULER-"):
+        text = rest
+    else:
+        code = "SCHEDULER-280"
     return TaskEnded(
         task=task,
         at=at,
         exit_code=1,
-        error_code="SCHEDULER-280",
+        error_code=code,
         error_text=text,
         state_text=text[:STATE_TEXT_MAX],
         succeeded=False,

@@ -47,12 +47,16 @@ from engine.kernel.ids import (
     TaskId,
 )
 from engine.kernel.instants import IMMEDIATELY, NEVER, Duration, Instant
-from engine.kernel.params import NO_PARAMS, Params
+from engine.kernel.params import NO_PARAMS, Params, value_of
+from engine.kernel.pending import PendingCommands, SourceState
 from engine.kernel.queues import PriorityQueue
 from engine.kernel.reports import AgentStatus
 
 FILE_ORDER_PARAM = "scheduler_file_path"
 """An order with this parameter is a file order, however it was created (2.1)."""
+
+FILE_AGENT_PARAM = "scheduler_file_remote_scheduler"
+"""Names the agent on whose host the file of a file order is (1.11.1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +123,10 @@ class Order:
     removal_held: bool = False
     modified: bool = False
     """A command changed it, so it does not start afresh with the engine (chapter 10)."""
+    last_task: TaskId | None = None
+    """The task of its last step."""
+    file_stays: bool = False
+    """It is blacklisted and its file was looked for: it is still there (1.11.2)."""
 
     @property
     def is_permanent(self) -> bool:
@@ -127,8 +135,18 @@ class Order:
 
     @property
     def is_file_order(self) -> bool:
-        """Whether it stands for a file."""
-        return FILE_ORDER_PARAM in self.params
+        """Whether it stands for a file; a blank path stands for none (agents.md 7.5)."""
+        return bool(value_of(self.params, FILE_ORDER_PARAM))
+
+    @property
+    def file_path(self) -> str:
+        """The file it stands for, empty when it is no file order."""
+        return value_of(self.params, FILE_ORDER_PARAM) or ""
+
+    @property
+    def file_agent(self) -> AgentUri:
+        """The agent whose file it stands for; empty for the engine's own host."""
+        return AgentUri(value_of(self.params, FILE_AGENT_PARAM) or "")
 
     @property
     def waits_in_queue(self) -> bool:
@@ -198,6 +216,10 @@ class Task:
     escalate_at: Instant | None = None
     kill_error: str = ""
     trigger_files: tuple[str, ...] = ()
+    warn_at: Instant | None = None
+    """When the step will have lasted longer than expected (3.7)."""
+    exit_commands_chosen: bool = False
+    """Its end has asked for commands, see `State.exit_commands`."""
     outcome: Outcome | None = None
 
     @property
@@ -244,6 +266,11 @@ class JobState:
     restarts: bool = False
     woken: Cause | None = None
     woken_in_period_only: bool = False
+    trigger_files: tuple[str, ...] | None = None
+    """A watched directory has changed and no task has started for it yet: its matching files."""
+    steps_measured: int = 0
+    time_measured: Duration = Duration(0)
+    """How long the tasks that ran took together, for averages (3.7)."""
     state_text: str = ""
 
     @property
@@ -262,6 +289,8 @@ class ChainState:
     """By node; those not named process."""
     replacement: Chain | None = None
     removal_held: bool = False
+    file_turn: int = 0
+    """Counts file orders that have gone; what was seen in a directory before then is outdated."""
 
     @property
     def key(self) -> ChainKey:
@@ -414,6 +443,8 @@ class State:
         "monitors": (NamedMonitor, "path"),
         "agents": (Agent, "uri"),
         "broken": (Broken, "object"),
+        "sources": (SourceState, "key"),
+        "exit_commands": (PendingCommands, "task"),
     }
     """The dictionaries that are the truth: record class and the attribute that is the key.
     With `control` and `main` they make a snapshot."""
@@ -434,6 +465,8 @@ class State:
         self.monitors: dict[MonitorPath, NamedMonitor] = {}
         self.agents: dict[AgentUri, Agent] = {}
         self.broken: dict[ObjectRef, Broken] = {}
+        self.sources: dict[str, SourceState] = {}
+        self.exit_commands: dict[TaskId, PendingCommands] = {}
         self._clear_indexes()
 
     # --- indexes -----------------------------------------------------------------------------
@@ -443,6 +476,7 @@ class State:
         self.orders_of_chain: dict[ChainKey, dict[OrderKey, None]] = {}
         self.started_in_chain: dict[ChainKey, int] = {}
         self.busy_in_chain: dict[ChainKey, int] = {}
+        self.blacklisted_in_chain: dict[ChainKey, dict[OrderKey, None]] = {}
         self.children: dict[OrderKey, dict[OrderKey, None]] = {}
         self.nodes_of_job: dict[JobKey, dict[NodeKey, None]] = {}
         self.node_index: dict[ChainKey, dict[NodeState, Node]] = {}
@@ -495,6 +529,8 @@ class State:
             _count(self.started_in_chain, order.outer.chain, +1)
         if order.task is not None:
             _count(self.busy_in_chain, chain, +1)
+        if order.blacklisted:
+            self.blacklisted_in_chain.setdefault(chain, {})[key] = None
         if order.parent is not None:
             self.children.setdefault(order.parent, {})[key] = None
 
@@ -517,6 +553,11 @@ class State:
             _count(self.started_in_chain, order.outer.chain, -1)
         if order.task is not None:
             _count(self.busy_in_chain, chain, -1)
+        if order.blacklisted:
+            blacklist = self.blacklisted_in_chain[chain]
+            del blacklist[key]
+            if not blacklist:
+                del self.blacklisted_in_chain[chain]
         if order.parent is not None:
             siblings = self.children[order.parent]
             del siblings[key]
@@ -546,7 +587,12 @@ class State:
         self.class_slots.setdefault(task.process_class, {})[task.id] = None
         for use in task.locks:
             self.lock_holders.setdefault(use.lock, {})[task.id] = use.exclusive
-        due = min(task.escalate_at or NEVER, task.await_until or NEVER, task.deadline or NEVER)
+        due = min(
+            task.escalate_at or NEVER,
+            task.await_until or NEVER,
+            task.deadline or NEVER,
+            task.warn_at or NEVER,
+        )
         if due < NEVER:
             self.timers.set(task.id, due)
 

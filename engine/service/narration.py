@@ -13,6 +13,7 @@ from typing import TypeAlias
 from engine.codec.journal import StoredEvent
 from engine.errors import StoreError
 from engine.kernel.events import Event
+from engine.kernel.events import files as f
 from engine.kernel.events import orders as o
 from engine.kernel.events import tasks as t
 from engine.kernel.ids import OrderKey, TaskId
@@ -176,6 +177,13 @@ def _said(event: Event) -> tuple[str, str] | None:
             return "warn", f"{why} The task is told to end ({event.mode.value})"
         case t.TaskWarned():
             return "warn", f"{event.code} {event.text}"
+        case f.ExitCommandsChosen():
+            count, code = len(event.commands), event.exit_code
+            return "info", f"SCHEDULER-328 {count} on-exit command(s) for the exit code {code}"
+        case f.ExitCommandCarriedOut():
+            if not event.problem:
+                return None
+            return "error", f"SCHEDULER-327 An on-exit command has failed: {event.problem}"
         case t.TaskEnded():
             if event.error_code:
                 return "error", f"{event.error_code} {event.error_text}"
@@ -200,6 +208,9 @@ def _said_of_order(event: Event) -> tuple[str, str] | None:
         case o.OrderSuspended():
             reason = f": {event.reason}" if event.reason else ""
             return "info", f"SCHEDULER-991 The order is suspended{reason}"
+        case f.OrderFileStays():
+            text = f"SCHEDULER-340 The order has ended, but its file {event.path} is still there"
+            return "error", text
         case o.OrderFinished():
             return "info", f"The order has reached its end at {event.state or 'no node'}"
         case _:

@@ -30,6 +30,7 @@ CLIENT_VARIABLES: Final = frozenset({"ENGINE", "TOKEN", "TOKEN_FILE", "THEME"})
 FOREIGN_PREFIXES: Final = ("COCKPIT_",)
 
 _LIVE_SCAN_INTERVAL = seconds(2)
+_DIRECTORY_WATCH_INTERVAL = seconds(2)
 _STOP_TIMEOUT = seconds(30)
 _DAY_S = 86_400
 _JOURNAL_RETENTION = seconds(30 * _DAY_S)
@@ -72,6 +73,8 @@ class EngineSettings:
     log_format: str = "text"
     live_scan_interval: Duration = _LIVE_SCAN_INTERVAL
     """How often the live folder is looked at when no change is announced."""
+    directory_watch_interval: Duration = _DIRECTORY_WATCH_INTERVAL
+    """How often directories are looked at whose changes start jobs. JobScheduler 1.x: 10 s."""
     request_bytes_max: int = 8 * 1024 * 1024
     """The largest request body that is read."""
     stop_timeout: Duration = _STOP_TIMEOUT
@@ -328,6 +331,7 @@ SETTINGS: Final[Mapping[str, _Setting]] = {
     "log_level": _Setting(_choice("debug", "info", "warning", "error"), "log_level"),
     "log_format": _Setting(_choice("text", "json"), "log_format"),
     "live_scan_interval_s": _Setting(_duration(0.1), "live_scan_interval"),
+    "directory_watch_interval_s": _Setting(_duration(0.1), "directory_watch_interval"),
     "request_bytes_max": _Setting(_count(1024, 64 * 1024 * 1024), "request_bytes_max"),
     "stop_timeout_s": _Setting(_duration(0), "stop_timeout"),
     "start_paused": _Setting(_flag, "starts_paused"),

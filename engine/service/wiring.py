@@ -11,7 +11,7 @@ import secrets
 import signal
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,15 +20,19 @@ from zoneinfo import ZoneInfo
 from engine import __version__
 from engine.codec.journal import StoredEvent
 from engine.codec.xml.facts import EngineFacts
+from engine.codec.xml.findings import Element
 from engine.codec.xml.main_configuration import SchedulerXml
 from engine.codec.xml.queries import Permission
 from engine.codec.xml.reading import Context
 from engine.codec.xml.substitution import Variables
+from engine.drivers.agent_files import AgentFiles
 from engine.drivers.agent_link import AgentDriver, AgentDriverSettings
 from engine.drivers.agent_link import AgentPulse as LinkPulse
 from engine.drivers.clock import SystemClock
+from engine.drivers.file_orders import FileOrderDriver
 from engine.drivers.folder_watch import LiveFolder
 from engine.drivers.http_client import Credentials
+from engine.drivers.job_watches import JobWatchDriver
 from engine.drivers.local import LocalDriver
 from engine.drivers.main_file import load_main_configuration
 from engine.drivers.native_jobs import NativeJobDriver
@@ -39,16 +43,18 @@ from engine.kernel.events import Event
 from engine.kernel.events.tasks import TaskClosed
 from engine.kernel.ids import Epoch, EventNumber, TaskId
 from engine.kernel.instants import Instant
+from engine.kernel.params import Params
 from engine.kernel.problems import Problem
 from engine.kernel.reports import NativeEnded, Report
 from engine.server.app import application
 from engine.server.auth import Gate, TokenFiles, Trust
 from engine.server.context import ServerContext
-from engine.server.engine_port import AgentPulse
+from engine.server.engine_port import AgentPulse, EngineStopping
 from engine.server.serve import Application, HttpServer, Listener, bind_tcp, bind_unix
-from engine.server.xml_execution import Client, XmlCommands
+from engine.server.xml_execution import Aborted, Client, XmlCommands
 from engine.service.dispatch import Dispatcher, Drivers, Surroundings
 from engine.service.engine import Engine
+from engine.service.exit_commands import Execute, ExitCommands
 from engine.service.histories import Histories
 from engine.service.housekeeping import Housekeeping, Retention
 from engine.service.logs import set_up_engine_log
@@ -57,6 +63,7 @@ from engine.service.narration import Narrator
 from engine.service.outputs import TaskOutputs
 from engine.service.recovery import recover
 from engine.service.settings import EngineSettings
+from engine.service.watching import StateKnowledge, Watching
 from engine.store.history import History
 from engine.store.lease import FolderLock
 from engine.store.sqlite import SqliteStore
@@ -94,6 +101,8 @@ class _Parts:
     agents: AgentDriver
     local: LocalDriver
     native: NativeJobDriver
+    watching: Watching
+    exit_commands: ExitCommands
     narrator: Narrator
     histories: Histories
     housekeeping: Housekeeping
@@ -145,6 +154,7 @@ async def _build(settings: EngineSettings, stack: AsyncExitStack) -> _Parts:
     loop = EngineLoop(recovered.state, recovered.number, epoch, store, clock, committed)
     commands = replace(context, zone=ZoneInfo(zone), read_include=live.read_include)
     engine = Engine(loop, store, clock, logs, histories, narrator, live, commands)
+    credentials = Credentials(token=settings.agent_token, tls=_agent_tls(settings))
     agents = AgentDriver(
         engine_id=engine_id,
         epoch=epoch,
@@ -152,9 +162,7 @@ async def _build(settings: EngineSettings, stack: AsyncExitStack) -> _Parts:
         output=outputs.write,
         output_offsets=outputs.offsets,
         pulse=lambda pulse: engine.pulse(_pulse(pulse, clock.now())),
-        settings=AgentDriverSettings(
-            credentials=Credentials(token=settings.agent_token, tls=_agent_tls(settings))
-        ),
+        settings=AgentDriverSettings(credentials=credentials),
     )
     local = LocalDriver(
         engine_id=engine_id,
@@ -169,7 +177,9 @@ async def _build(settings: EngineSettings, stack: AsyncExitStack) -> _Parts:
     async def native_ended(report: NativeEnded) -> None:
         await engine.report([report])
 
-    native = NativeJobDriver(agents.probe, native_ended, settings.native_jobs_max)
+    agent_files = AgentFiles(credentials)
+    stack.push_async_callback(agent_files.close)
+    native = NativeJobDriver(agents.probe, native_ended, settings.native_jobs_max, agent_files)
     stack.push_async_callback(native.close)
     background = _Background()
     stack.push_async_callback(background.close)
@@ -189,6 +199,15 @@ async def _build(settings: EngineSettings, stack: AsyncExitStack) -> _Parts:
         background.spawn,
     )
 
+    watching = Watching(
+        recovered.state,
+        FileOrderDriver(StateKnowledge(recovered.state), engine.report, agent_files),
+        JobWatchDriver(engine.report, settings.directory_watch_interval / 1000),
+        clock.now,
+    )
+    stack.push_async_callback(watching.close)
+    exit_commands = ExitCommands(recovered.state, _exit_command(engine), engine.submit)
+
     def forget_outputs(events: Sequence[Event], _rows: Sequence[StoredEvent]) -> None:
         for event in events:
             if isinstance(event, TaskClosed):
@@ -197,6 +216,8 @@ async def _build(settings: EngineSettings, stack: AsyncExitStack) -> _Parts:
     spread += [
         engine.committed,
         lambda events, _rows: dispatcher.committed(events),
+        lambda events, _rows: watching.committed(events),
+        lambda events, _rows: exit_commands.committed(events),
         forget_outputs,
     ]
     housekeeping = Housekeeping(
@@ -218,6 +239,8 @@ async def _build(settings: EngineSettings, stack: AsyncExitStack) -> _Parts:
         agents=agents,
         local=local,
         native=native,
+        watching=watching,
+        exit_commands=exit_commands,
         narrator=narrator,
         histories=histories,
         live=live,
@@ -351,7 +374,9 @@ async def _serve(settings: EngineSettings, parts: _Parts) -> int:
         await _while_alive(crew, _begin(parts))
         await server.start()
         engine.obstacle = ""
+        parts.watching.begin()
         crew.append(asyncio.create_task(parts.live.run(_applying(engine)), name="live folder"))
+        crew.append(asyncio.create_task(parts.exit_commands.run(), name="on-exit commands"))
         log.info("Pointsman %s is ready: %s", __version__, _addresses(settings))
         await _while_alive(crew, stop.wait())
         engine.obstacle = "the engine is stopping"
@@ -396,6 +421,21 @@ async def _start_commands(parts: _Parts) -> None:
                 f"A command of scheduler.xml failed: {error.get('code')} {error.get('text')}: "
                 f"{command.strip()[:_SHOWN_COMMAND_MAX]}"
             )
+
+
+def _exit_command(engine: Engine) -> Execute:
+    """Return what carries out an on-exit command."""
+    executor = XmlCommands(engine, EngineFacts(version=__version__))
+    client = Client(name="on-exit command", permission=Permission.ALL)
+
+    async def execute(command: bytes, copied: Mapping[str, Params]) -> Element:
+        context = replace(engine.command_context(), copied=copied)
+        try:
+            return await executor.execute(command, client, context=context)
+        except Aborted:
+            raise EngineStopping from None
+
+    return execute
 
 
 def _applying(engine: Engine) -> Callable[[ApplyDefinitions], Awaitable[None]]:

@@ -6,6 +6,9 @@ from engine.kernel import commands as c
 from engine.kernel import reports as r
 from engine.kernel.decide import chains, control, jobs, orders, reload, reports
 from engine.kernel.decide.answer import Answer, Decision
+from engine.kernel.decide.directory_triggers import decide_directory_changed
+from engine.kernel.decide.exit_commands import decide_confirm_exit_command
+from engine.kernel.decide.file_orders import decide_directory_read, decide_file_checked
 from engine.kernel.instants import Instant
 from engine.kernel.state import State
 
@@ -37,6 +40,8 @@ def decide(state: State, asked: c.Request | r.Report, at: Instant) -> Decision:
             return control.decide_pause(state, asked, at)
         case c.BeginEpoch():
             return control.decide_begin_epoch(state, asked, at)
+        case c.ConfirmExitCommand():
+            return decide_confirm_exit_command(state, asked, at)
         case c.Tick():
             return control.decide_tick(state, asked, at)
         case c.ApplyDefinitions():
@@ -53,5 +58,11 @@ def decide(state: State, asked: c.Request | r.Report, at: Instant) -> Decision:
             return reports.decide_native_ended(state, asked, at)
         case r.AgentContact():
             return reports.decide_agent_contact(state, asked, at)
+        case r.DirectoryRead():
+            return decide_directory_read(state, asked, at)
+        case r.FileChecked():
+            return decide_file_checked(state, asked, at)
+        case r.DirectoryChanged():
+            return decide_directory_changed(state, asked, at)
         case _:
             assert_never(asked)

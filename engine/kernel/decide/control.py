@@ -4,14 +4,29 @@ from collections.abc import Iterator
 
 from engine.kernel.commands import BeginEpoch, PauseEngine, Tick
 from engine.kernel.decide.answer import Answer, Decision
+from engine.kernel.definitions import Job, NativeScript, Visible
 from engine.kernel.events import Event
 from engine.kernel.events.control import AgentStatusChanged, EnginePausedSet, EpochBegan
+from engine.kernel.events.definitions import JobDefined
 from engine.kernel.events.orders import OrderRemoved, OrderStartPlanned
 from engine.kernel.ids import OrderKey
-from engine.kernel.instants import Instant
+from engine.kernel.instants import Duration, Instant
+from engine.kernel.native import FILE_ORDER_SINK
 from engine.kernel.plans import planned_start
 from engine.kernel.reports import AgentStatus
-from engine.kernel.state import State
+from engine.kernel.state import SINK_JOB, State
+
+SINK_JOB_DEFINITION = Job(
+    path=SINK_JOB,
+    title="Deletes or moves the files of file orders",
+    script=NativeScript(kind=FILE_ORDER_SINK, java_class=""),
+    is_order_job=True,
+    visible=Visible.NEVER,
+    tasks=10,
+    stop_on_error=False,
+    idle_timeout=Duration(0),
+)
+"""The internal job behind `<file_order_sink>` (1.11.3)."""
 
 
 def decide_begin_epoch(state: State, request: BeginEpoch, at: Instant) -> Decision:
@@ -22,6 +37,9 @@ def decide_begin_epoch(state: State, request: BeginEpoch, at: Instant) -> Decisi
         time_zone=request.time_zone,
         at=at,
     )
+    known = state.jobs.get(SINK_JOB)
+    if known is None or known.definition != SINK_JOB_DEFINITION:
+        yield JobDefined(job=SINK_JOB_DEFINITION)
     for agent in list(state.agents.values()):
         if agent.status is not AgentStatus.UNKNOWN:
             yield AgentStatusChanged(

@@ -34,6 +34,7 @@ from engine.kernel.reports import (
 from engine.kernel.signals import is_ignored, signal_name
 from engine.kernel.split_sync import failed, split
 from engine.kernel.state import JobState, State, Task, TaskStatus
+from engine.kernel.step_durations import warning_due
 
 
 def task_of(state: State, key: ExecutionKey) -> Task | None:
@@ -60,7 +61,13 @@ def decide_launched(state: State, report: TaskLaunched, at: Instant) -> Decision
 def _begin(state: State, task: Task, pid: int, started_at: Instant) -> Iterator[Event]:
     job = state.jobs[task.job].definition
     deadline = None if job.timeout is None else later(started_at, job.timeout)
-    yield TaskStarted(task=task.id, pid=pid, at=started_at, deadline=deadline)
+    yield TaskStarted(
+        task=task.id,
+        pid=pid,
+        at=started_at,
+        deadline=deadline,
+        warn_at=warning_due(state.jobs[task.job], started_at),
+    )
     process_class = state.process_classes.get(task.process_class)
     if process_class is not None and task.agent in process_class.failures:
         assert task.agent is not None

@@ -109,6 +109,8 @@ class TaskStarted:
     at: Instant
     deadline: Instant | None = None
     """When the job's `timeout` is over (SCHEDULER-272)."""
+    warn_at: Instant | None = None
+    """When the step will have lasted longer than expected (SCHEDULER-712)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

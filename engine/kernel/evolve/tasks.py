@@ -186,9 +186,7 @@ def _closed(state: State, event: e.TaskClosed) -> None:
         job = replace(
             job,
             steps_measured=job.steps_measured + 1,
-            time_measured=Duration(
-                job.time_measured + max(0, task.outcome.at - task.started_at)
-            ),
+            time_measured=Duration(job.time_measured + max(0, task.outcome.at - task.started_at)),
         )
     if not state.tasks_of_job.get(event.job):
         job = replace(job, last_end=end, is_planned=False)

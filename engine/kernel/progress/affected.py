@@ -8,6 +8,7 @@ from engine.kernel.definitions import NestedNode
 from engine.kernel.events import Event
 from engine.kernel.events import control as c
 from engine.kernel.events import definitions as d
+from engine.kernel.events import files as f
 from engine.kernel.events import orders as o
 from engine.kernel.events import tasks as t
 from engine.kernel.ids import ChainKey, ClassPath, JobKey, LockPath, NodeState, OrderKey, TaskId
@@ -120,6 +121,10 @@ def affected_by(state: State, event: Event) -> Iterator[Subject]:
             yield JobSubject(event.job)
         case t.JobEnabledSet() | t.JobStopped():
             yield JobSubject(event.job)
+        case f.JobTriggered():
+            yield JobSubject(event.job)
+        case f.ExitCommandCarriedOut():
+            yield TaskSubject(event.task)
         case t.JobWaitEnded() | t.JobAwaitsProcess() | t.JobAwaitsLocks():
             yield from _next_waiters(state, event.job)
         case _:

@@ -15,6 +15,7 @@ from engine.kernel.definitions import (
 from engine.kernel.events import Event
 from engine.kernel.events.orders import (
     OrderNodeChanged,
+    OrderRemoved,
     OrderSetBack,
     OrderStateTextSet,
     OrderStepEnded,
@@ -32,9 +33,11 @@ from engine.kernel.events.tasks import (
 )
 from engine.kernel.ids import NodeState, OrderId, OrderKey, TaskId
 from engine.kernel.instants import IMMEDIATELY, Instant, later
-from engine.kernel.params import merge
+from engine.kernel.params import NO_PARAMS, merge
 from engine.kernel.problems import Problem
+from engine.kernel.progress.exit_commands import choose, come_before_order
 from engine.kernel.state import JobState, Outcome, State, Task
+from engine.kernel.step_durations import shorter_than_expected
 from engine.kernel.travel import (
     advance,
     carry_out_held,
@@ -55,11 +58,25 @@ def settle_ended(state: State, task_id: TaskId, at: Instant) -> Iterator[Event]:
     outcome = task.outcome
     assert outcome is not None, "only an ended task is settled"
     job = state.jobs[task.job]
+    if task_id in state.exit_commands:
+        return  # its on-exit commands come first
+    if not task.exit_commands_chosen:
+        warning = shorter_than_expected(job, task, outcome)
+        if warning is not None:
+            yield warning
+    order_params = NO_PARAMS if task.order is None else state.orders[task.order].params
+    if come_before_order(job.definition, task, outcome):
+        yield from choose(job.definition, task, outcome, order_params)
+        if task_id in state.exit_commands:
+            return
     if task.order is not None:
         yield from _settle_order(state, task, outcome, job, task.order, at)
+        moved = state.orders.get(task.order)
+        order_params = order_params if moved is None else moved.params
     if outcome.ran or outcome.state_text:
         yield JobStateTextSet(job=job.key, text=outcome.state_text)
     yield from _settle_job(state, task, outcome, at)
+    yield from choose(job.definition, state.tasks[task_id], outcome, order_params)
     yield TaskClosed(task=task.id, job=task.job)
 
 
@@ -154,6 +171,9 @@ def _leave(
     """Apply the transition of a step (13.3)."""
     if isinstance(node, SinkNode):
         yield from end_chain(state, key, node.state, at, succeeded=code == 0)
+        ended = state.orders.get(key)
+        if code == 0 and ended is not None and ended.blacklisted and ended.is_file_order:
+            yield OrderRemoved(order=key)  # the sink has just taken its file away
         return
     if not isinstance(node, JobNode | NestedNode):
         # The node went with a change of the chain; the order waits for somebody to send it on.

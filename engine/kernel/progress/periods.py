@@ -33,6 +33,13 @@ def automatic_want(state: State, job: JobState, at: Instant) -> Want | None:
     """Return the start that the job's run time or a wake command asks for."""
     process_class = class_of(state, job, None)
     running = len(state.tasks_of_job.get(job.key, ()))
+    if job.trigger_files is not None and job.is_open and not running:
+        # Comes before what the run time asks for: several reasons give one task, named after the
+        # last one that fits (3.13).
+        order = next_order(state, job.key, at) if job.definition.is_order_job else None
+        if order is not None:
+            process_class = class_of(state, job, order.chain)
+        return Want(cause=Cause.DIRECTORY, process_class=process_class, order=order)
     if job.next_start <= at and not running:
         order = next_order(state, job.key, at) if job.definition.is_order_job else None
         if order is not None:

@@ -97,6 +97,7 @@ def _start(state: State, key: JobKey, want: Want, at: Instant) -> Iterator[Event
         locks=job.definition.locks,
         order=want.order,
         state=None if want.order is None else state.orders[want.order].state,
+        trigger_files=(job.trigger_files or ()) if want.cause is Cause.DIRECTORY else (),
     )
     if job.definition.is_order_job and want.order is None:
         # A task that was started for another reason asks for an order and finds none (3.1).

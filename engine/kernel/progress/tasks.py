@@ -13,6 +13,7 @@ from engine.kernel.progress.agents import assign
 from engine.kernel.progress.moves import settle_ended
 from engine.kernel.split_sync import sync
 from engine.kernel.state import State, Task, TaskStatus
+from engine.kernel.step_durations import longer_than_expected
 
 IN_KERNEL = frozenset({"sync"})
 """Native jobs that are decided here, without any work outside."""
@@ -35,7 +36,9 @@ def visit_task(state: State, task_id: TaskId, at: Instant) -> Iterator[Event]:
             # Visited because it is due or because an agent of its class has come back.
             yield from assign(state, task_id, at)
         case TaskStatus.STARTING | TaskStatus.RUNNING:
-            yield from _end_in_time(task, at)
+            if task.warn_at is not None and task.warn_at <= at:
+                yield longer_than_expected(state.jobs[task.job], task)
+            yield from _end_in_time(state.tasks[task_id], at)
         case TaskStatus.ENDED:
             yield from settle_ended(state, task_id, at)
 
