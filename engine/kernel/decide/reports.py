@@ -23,6 +23,7 @@ from engine.kernel.limits import STATE_TEXT_CHARACTERS_MAX
 from engine.kernel.params import Params, merge
 from engine.kernel.reports import (
     AgentContact,
+    AgentStatus,
     EndReason,
     LaunchFailure,
     NativeEnded,
@@ -244,6 +245,11 @@ def decide_agent_contact(state: State, report: AgentContact, at: Instant) -> Dec
     """The session with an agent stands differently."""
     known = state.agents.get(report.agent)
     same = known is not None and (known.status, known.run_id) == (report.status, report.run_id)
+    if report.status is AgentStatus.COUPLED and not same:
+        # It answers again: nobody has to wait for the end of a retry delay.
+        for process_class in list(state.process_classes.values()):
+            if report.agent in process_class.failures:
+                yield AgentMarkCleared(process_class=process_class.path, agent=report.agent)
     if not same:
         yield AgentStatusChanged(
             agent=report.agent,
