@@ -6,6 +6,7 @@ four times a second, and only what changed. Nothing here waits for the engine.
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import ClassVar
 
 from textual.app import App
@@ -17,6 +18,7 @@ from engine.kernel.problems import Problem
 from tui import intents
 from tui.client import EngineAway, EngineClient, NotAdmitted
 from tui.commands import (
+    NOUNS,
     CommandProblem,
     Doing,
     Place,
@@ -48,21 +50,23 @@ from tui.screens.pulses import PulsesScreen
 from tui.screens.starting import start_at_once
 from tui.settings import Settings
 from tui.theme_files import NO_COLOUR_THEME, ThemeFile, ThemeProblem, load_theme, theme_names
-from tui.views.frame import notice_line
+from tui.views.frame import key_name, notice_line
 from tui.views.glyphs import Glyphs
 from tui.views.help import help_lines
 from tui.views.order import find_order
 from tui.views.rows import RowKey
 from tui.views.scene import Scene
 from tui.views.starting import parse_start
-from tui.views.text import Line
+from tui.views.text import Line, clean
 from tui.widgets.form import Entered, StartForm
 from tui.widgets.palette import Palette, glyphs_of, textual_theme
+from tui.widgets.palette_box import Choice, PaletteBox
 from tui.widgets.question import Question
 
 DRAW_S = 0.25
 """Redraws for data: four a second."""
 MOVED_SHOWN = Duration(1_000)
+ORDERS_OFFERED_MAX = 2_000
 NOTICE_S = 4.0
 NOTICE_BAD_S = 10.0
 HISTORY_MAX = 50
@@ -265,7 +269,7 @@ class Cockpit(App[int], inherit_bindings=False):
     def _tell(self, asked: list[Intent], refused: list[tuple[Intent, str]], created: str) -> None:
         if not refused:
             what = asked[0].what if len(asked) == 1 else f"{len(asked)} requests"
-            self.say(f"{what}: done{f', {created}' if created else ''}")
+            self.say(f"{what}: done{f', {created}' if created and created not in what else ''}")
         elif len(asked) == 1:
             self.say(f"{asked[0].what}: refused: {refused[0][1]}", bad=True)
         else:
@@ -464,10 +468,49 @@ class Cockpit(App[int], inherit_bindings=False):
                 return ()
 
     def show_palette(self) -> None:
-        """Offer everything by name: the command line with its completions."""
+        """Offer everything by name."""
+
+        def chosen(choice: Choice | None) -> None:
+            if choice is not None:
+                choice.act()
+
+        self.push_screen(PaletteBox(self.palette, self._choices()), chosen)
+
+    def _choices(self) -> list[Choice]:
+        """Return screens, chains, orders and the actions of this screen, by name."""
+        found = [
+            Choice(name=noun.name, note=noun.help, act=partial(self.go, Place(noun=noun.name)))
+            for noun in NOUNS
+            if not noun.needs_argument
+        ]
+        state = self.mirror.state
+        for chain in sorted(state.chains):
+            name = self.mirror.chain_name(chain)
+            place = Place(noun="chain", argument=chain)
+            found.append(Choice(name=f"chain {clean(name)}", note="", act=partial(self.go, place)))
         current = self._current()
         if current is not None:
-            current.do_command()
+            found += [
+                Choice(
+                    name=action.help,
+                    note=f"<{key_name(action.keys[0])}>",
+                    act=partial(current.action_act, action.id),
+                )
+                for action in current.actions
+                if action.id != "go.palette" and (not action.harm or not self.settings.read_only)
+            ]
+        for name in theme_names(self.settings.themes_folder):
+            found.append(Choice(name=f"theme {name}", note="", act=partial(self._try_theme, name)))
+        for order in list(state.orders)[:ORDERS_OFFERED_MAX]:
+            place = Place(noun="order", argument=str(order))
+            note = self.mirror.chain_name(order.chain)
+            found.append(
+                Choice(name=f"order {clean(order.id)}", note=note, act=partial(self.go, place))
+            )
+        return found
+
+    def _try_theme(self, name: str) -> None:
+        self.command(f"theme {name}")
 
     # --- themes ------------------------------------------------------------------------------
 

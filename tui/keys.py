@@ -347,6 +347,9 @@ ACTIONS: tuple[Action, ...] = (
         help="the previous row with trouble",
         places=_on(LISTS),
     ),
+    Action(
+        id="graph.map", keys=("v",), label="map", help="rail or map", places=_on("graph"), rank=12
+    ),
     # Logs.
     Action(
         id="log.follow",

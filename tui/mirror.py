@@ -120,6 +120,15 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Suspension:
+    """Why and by whom an order was suspended."""
+
+    at: Instant
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """How much was going on at one moment."""
 
@@ -170,6 +179,8 @@ class Mirror:
         self.facts: deque[Fact] = deque(maxlen=FACTS_MAX)
         self.runs: deque[FinishedRun] = deque(maxlen=RUNS_MAX)
         self.ended_tasks: deque[FinishedTask] = deque(maxlen=TASKS_MAX)
+        self.suspensions: dict[OrderKey, Suspension] = {}
+        """Why orders were suspended, as far as it was heard."""
         self.samples: deque[Sample] = deque(maxlen=SAMPLES_MAX)
         self.moved: dict[object, Instant] = {}
         """Orders and nodes that an order left or entered, and when."""
@@ -288,9 +299,16 @@ class Mirror:
             case order_events.OrderAdded():
                 self.moved[event.definition.key] = fact.at
                 self.moved[event.definition.key.chain, event.state] = fact.at
+            case order_events.OrderSuspended():
+                self.suspensions[event.order] = Suspension(
+                    at=fact.at, reason=event.reason, by=fact.cause
+                )
+            case order_events.OrderResumed():
+                self.suspensions.pop(event.order, None)
             case order_events.OrderRemoved():
                 self._last_step.pop(event.order, None)
                 self.moved.pop(event.order, None)
+                self.suspensions.pop(event.order, None)
             case task_events.TaskEnded():
                 self._remember_task(event)
             case _:

@@ -1,6 +1,7 @@
 """What a person prefers: `cockpit.toml`, the environment and the command line, in one record."""
 
 import difflib
+import getpass
 import os
 import tomllib
 from collections.abc import Mapping
@@ -65,7 +66,7 @@ def load_settings(
     themes = folder / "themes"
     return replace(
         settings,
-        person=settings.person or env.get("USER") or env.get("LOGNAME") or "somebody",
+        person=settings.person or env.get("USER") or env.get("LOGNAME") or _login(),
         no_colour=settings.no_colour or "NO_COLOR" in env,
         ascii_only=settings.ascii_only
         or settings.glyphs == "ascii"
@@ -73,6 +74,13 @@ def load_settings(
         themes_folder=themes if themes.is_dir() else None,
         actions=rebound(keys) if keys else (),
     )
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "somebody"
 
 
 def parse_settings(text: str, file: str) -> Settings:

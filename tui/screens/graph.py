@@ -6,24 +6,31 @@ from typing import cast
 from textual.containers import Container
 from textual.widget import Widget
 
-from engine.kernel.ids import ChainKey, NodeState, OrderKey, chain_key
+from engine.kernel.ids import ChainKey, NodeState, OrderKey, TaskId, chain_key
 from tui.commands import Place
 from tui.mirror import Changes
 from tui.screens.acting import Acting
 from tui.screens.base import CockpitScreen, Look, Shell
-from tui.screens.lists import show_log_of, tasks_of
+from tui.screens.lists import last_task_of, show_log_of, tasks_of
+from tui.screens.reading import Reading, read_log
 from tui.screens.starting import start_at_once, start_with_form
 from tui.views import orders
+from tui.views.flow import Flow
 from tui.views.frame import rule_line
-from tui.views.graph import GraphRows, orders_at
+from tui.views.graph import GraphRows, flow_for, node_label, orders_at
 from tui.views.rows import Listing, Row, RowKey, Sorting
 from tui.views.scene import Scene
 from tui.views.text import Line, Span, line
+from tui.widgets.flow_map import FlowMap
 from tui.widgets.lines import Lines
+from tui.widgets.log import LogView
 from tui.widgets.table import Table
 
 _GRAPH_SHARE = 0.55
 """Part of the height that the graph may take before it scrolls."""
+_TALL = 34
+_WIDE = 140
+_MAP_LEAST = 120
 
 
 class GraphScreen(CockpitScreen):
@@ -34,8 +41,13 @@ class GraphScreen(CockpitScreen):
 
     DEFAULT_CSS = """
     GraphScreen #nodes { height: auto; }
-    GraphScreen #orders-title { height: 1; }
-    GraphScreen Container { height: 1fr; layout: vertical; }
+    GraphScreen #map { display: none; height: 12; }
+    GraphScreen .lower { height: 1fr; layout: vertical; }
+    GraphScreen .lower.-beside { layout: horizontal; }
+    GraphScreen .panel { height: 1fr; width: 1fr; layout: vertical; }
+    GraphScreen .panel.-log { display: none; }
+    GraphScreen .panel.-log.-on { display: block; }
+    GraphScreen .title { height: 1; }
     """
 
     def __init__(self, shell: Shell) -> None:
@@ -43,16 +55,27 @@ class GraphScreen(CockpitScreen):
         self.graph = GraphRows()
         self.acting = Acting(shell)
         self.order_listing = Listing(orders.CHAIN_VIEW.columns)
+        self.shows_map = False
+        self._flow: Flow | None = None
+        self._flow_of: tuple[object, bool] | None = None
+        self._reading = Reading(task=TaskId(0))
 
     def body(self) -> Iterable[Widget]:
         """Build graph and orders."""
         palette, glyphs = self.shell.palette, self.shell.scene().glyphs
-        with Container():
-            yield Table(palette, glyphs, id="nodes")
-            yield Lines(palette, id="orders-title")
-            lower = Table(palette, glyphs, id="orders")
-            lower.empty_text = orders.CHAIN_VIEW.empty_text
-            yield lower
+        yield Table(palette, glyphs, id="nodes")
+        yield FlowMap(palette, id="map")
+        with Container(classes="lower"):
+            with Container(classes="panel"):
+                yield Lines(palette, id="orders-title", classes="title")
+                lower = Table(palette, glyphs, id="orders")
+                lower.empty_text = orders.CHAIN_VIEW.empty_text
+                yield lower
+            with Container(classes="panel -log"):
+                yield Lines(palette, id="log-title", classes="title")
+                log = LogView(palette, id="log")
+                log.can_focus = False
+                yield log
 
     @property
     def nodes(self) -> Table:
@@ -65,9 +88,16 @@ class GraphScreen(CockpitScreen):
         return self.query_one("#orders", Table)
 
     @property
+    def map(self) -> FlowMap:
+        """The graph as a map."""
+        return self.query_one("#map", FlowMap)
+
+    @property
     def main(self) -> Widget | None:
         """The graph takes the keys first."""
-        return self.nodes if self.is_mounted else None
+        if not self.is_mounted:
+            return None
+        return self.map if self.shows_map else self.nodes
 
     @property
     def chain(self) -> ChainKey:
@@ -87,7 +117,7 @@ class GraphScreen(CockpitScreen):
             self.order_listing.forget()
             if self.is_mounted:
                 self.orders.marks.clear()
-                self.nodes.focus()
+                self.set_focus(self.main)
         super().open_place(place, look)
         if self.is_mounted:
             self.nodes.select(look.key if look is not None else None)
@@ -105,13 +135,16 @@ class GraphScreen(CockpitScreen):
         """Return how many orders there are, and what is hidden."""
         count = len(self.orders.rows)
         hidden = "shown" if self.graph.with_errors else "hidden"
-        return f"{count} orders  error edges {hidden} <e>"
+        count_text = f"{count} order{'' if count == 1 else 's'}"
+        return f"{count_text}  error edges {hidden} <e>"
 
     # --- draw --------------------------------------------------------------------------------
 
     def draw_body(self, scene: Scene, changes: Changes) -> None:
         """Bring graph and orders up to date."""
         self._draw_nodes(scene)
+        self._draw_map(scene)
+        self._draw_log(scene)
         view = orders.CHAIN_VIEW
         if changes:
             self.order_listing.forget(view.touched(changes))
@@ -125,7 +158,8 @@ class GraphScreen(CockpitScreen):
         lower = self.orders
         count = len(rows)
         title = f"{count} order{'s' if count != 1 else ''}, children under their parents"
-        self.query_one("#orders-title", Lines).show([rule_line(scene, self.size.width, title)])
+        shown = self.query_one("#orders-title", Lines)
+        shown.show([rule_line(scene, shown.size.width or self.size.width, title)])
         lower.fresh = lambda row: self.order_listing.fresh(row, make)
         lower.show(view.columns, rows)
 
@@ -141,6 +175,82 @@ class GraphScreen(CockpitScreen):
         room = max(4, int(self.size.height * _GRAPH_SHARE))
         table.styles.height = min(len(rows) + 1, room)
         table.show(view.columns, rows)
+
+    def _draw_map(self, scene: Scene) -> None:
+        drawing = self.graph.drawing(scene, self.chain)
+        if not self.shows_map or drawing is None:
+            return
+        made_of = (drawing, self.graph.with_errors)
+        if self._flow is None or self._flow_of != made_of:
+            self._flow = flow_for(scene, drawing, with_errors=self.graph.with_errors)
+            self._flow_of = made_of
+        labels = {
+            node.state: node_label(scene, self.chain, node.state) for node in drawing.shape.nodes
+        }
+        room = max(6, int(self.size.height * _GRAPH_SHARE))
+        self.map.styles.height = min(self._flow.height + 2, room)
+        selected = self.nodes.cursor_key
+        self.map.draw_flow(
+            self._flow, labels, scene.glyphs, None if selected is None else NodeState(str(selected))
+        )
+
+    def on_flow_map_selected(self, event: FlowMap.Selected) -> None:
+        """Let the rail's cursor follow the map's."""
+        event.stop()
+        self.nodes.select(event.state)
+        self._draw_map(self.shell.scene())
+
+    def on_resize(self) -> None:
+        """Show the log where there is room; beside the orders on a wide screen."""
+        tall = self.size.height >= _TALL
+        self.query_one(".lower").set_class(tall and self.size.width >= _WIDE, "-beside")
+        self.query_one(".panel.-log").set_class(tall, "-on")
+        if self.shows_map and self.size.width < _MAP_LEAST:
+            self.do_map()
+
+    def _draw_log(self, scene: Scene) -> None:
+        """Follow the log of the task behind the cursor, in tall screens."""
+        if self.size.height < _TALL:
+            return
+        subjects = self.subjects()
+        task = last_task_of(scene, subjects[0]) if subjects else self._last_task_at_node(scene)
+        title = "log" if task is None else f"log of task {task}"
+        if self._reading.problem:
+            title += f": {self._reading.problem}"
+        shown = self.query_one("#log-title", Lines)
+        shown.show([rule_line(scene, shown.size.width or self.size.width, title)])
+        if task is None or task == self._reading.task:
+            return
+        log = self.query_one("#log", LogView)
+        log.clear()
+        log.set_follow(follow=True)
+        self._reading = Reading(task=task)
+        work = read_log(self.shell.client, self._reading, log, lambda: None)
+        self.run_worker(work, exclusive=True, group="log", exit_on_error=False)
+
+    def _last_task_at_node(self, scene: Scene) -> TaskId | None:
+        node = self.nodes.cursor_key
+        return next(
+            (
+                ended.task
+                for ended in reversed(scene.mirror.ended_tasks)
+                if ended.order is not None
+                and ended.order.chain == self.chain
+                and ended.state == node
+            ),
+            None,
+        )
+
+    def do_map(self) -> None:
+        """Show the graph as a map, or as a rail again."""
+        if not self.shows_map and self.size.width < _MAP_LEAST:
+            self.shell.say(f"the map needs {_MAP_LEAST} columns; this is the rail")
+            return
+        self.shows_map = not self.shows_map
+        self.map.styles.display = "block" if self.shows_map else "none"
+        self.nodes.styles.display = "none" if self.shows_map else "block"
+        self.set_focus(self.main)
+        self.draw(Changes(everything=True))
 
     def strip(self, scene: Scene) -> list[Line]:
         """Return the detail of the node or order under the cursor."""
@@ -187,21 +297,11 @@ class GraphScreen(CockpitScreen):
         if subjects:
             show_log_of(self.shell, subjects[0])
             return
-        key = self.nodes.cursor_key
-        ended = reversed(self.shell.scene().mirror.ended_tasks)
-        chain, node = self.chain, str(key)
-        last = next(
-            (
-                t
-                for t in ended
-                if t.order is not None and t.order.chain == chain and t.state == node
-            ),
-            None,
-        )
+        last = self._last_task_at_node(self.shell.scene())
         if last is None:
             self.shell.say("nothing has run at this node since the cockpit opened")
         else:
-            self.shell.go(Place(noun="log", argument=str(last.task)))
+            self.shell.go(Place(noun="log", argument=str(last)))
 
     def do_errors(self) -> None:
         """Show or hide the error edges."""

@@ -1,6 +1,5 @@
 """The output of a task: its tail at first, then what arrives."""
 
-import asyncio
 import re
 from collections.abc import Iterable
 
@@ -8,19 +7,14 @@ from textual.widget import Widget
 
 from engine.kernel.ids import TaskId
 from engine.kernel.instants import to_datetime
-from tui.client import EngineAway, NotAdmitted
 from tui.commands import Place
 from tui.screens.acting import Acting
 from tui.screens.base import CockpitScreen, Look, Shell
+from tui.screens.reading import Reading, read_log
 from tui.views.scene import Scene
 from tui.views.tasks import ended_task, task_detail
 from tui.views.text import Line, Span, clean, line
 from tui.widgets.log import LogView
-
-TAIL_BYTES = 64 * 1024
-PIECE_BYTES = 256 * 1024
-POLL_S = 0.5
-AWAY_POLL_S = 2.0
 
 
 class LogScreen(CockpitScreen):
@@ -32,11 +26,9 @@ class LogScreen(CockpitScreen):
     def __init__(self, shell: Shell) -> None:
         super().__init__(shell)
         self.acting = Acting(shell)
-        self._complete = False
-        self._problem = ""
+        self._reading = Reading(task=TaskId(0))
         self._search = ""
         self._is_full = False
-        self._begins_late = False
 
     def body(self) -> Iterable[Widget]:
         """Build the log."""
@@ -73,45 +65,16 @@ class LogScreen(CockpitScreen):
         self._start()
 
     def _start(self) -> None:
-        self._complete = False
-        self._problem = ""
-        self.run_worker(self._read(), exclusive=True, group="log", exit_on_error=False)
-
-    async def _read(self) -> None:
-        """Read the tail, then what comes, until the task is over."""
         task = self.task_id
+        self._reading = Reading(task=task or TaskId(0))
         if task is None:
-            self._problem = f"{self.place.argument!r} is no task number"
+            self._reading.problem = f"{self.place.argument!r} is no task number"
             return
-        offset, is_first = -TAIL_BYTES, True
-        while True:
-            pause = POLL_S
-            try:
-                part = await self.shell.client.task_log(task, offset, PIECE_BYTES)
-            except (EngineAway, NotAdmitted) as away:
-                self._problem = str(away)
-                pause = AWAY_POLL_S
-            else:
-                if part is None:
-                    self._problem = f"there is no log of task {task} (yet)"
-                    pause = AWAY_POLL_S
-                else:
-                    self._problem = ""
-                    text = part.text
-                    if is_first:
-                        self._begins_late = part.offset > 0
-                        text = text.partition("\n")[2] if self._begins_late else text
-                    self.log_view.feed(text)
-                    offset, is_first = part.next_offset, False
-                    if part.complete and not part.text:
-                        self.log_view.finish()
-                        self._complete = True
-                        self.draw_frame(self.shell.scene())
-                        return
-                    if part.text:
-                        pause = 0.05 if part.complete else POLL_S
-            self.draw_frame(self.shell.scene())
-            await asyncio.sleep(pause)
+        work = read_log(self.shell.client, self._reading, self.log_view, self._changed)
+        self.run_worker(work, exclusive=True, group="log", exit_on_error=False)
+
+    def _changed(self) -> None:
+        self.draw_frame(self.shell.scene())
 
     # --- lines around ------------------------------------------------------------------------
 
@@ -149,17 +112,17 @@ class LogScreen(CockpitScreen):
             parts.append(f"{log.unseen} new below")
         if log.dropped:
             parts.append(f"{log.dropped:,} older not kept")
-        elif self._begins_late:
+        elif self._reading.begins_late:
             parts.append("the tail only")
         parts += [switch("follow", on=log.follow), switch("wrap", on=log.wrap)]
-        if self._complete:
+        if self._reading.complete:
             parts.append("complete")
         return "  ".join(parts)
 
     def strip(self, scene: Scene) -> list[Line]:
         """Return what is known of the task."""
-        if self._problem:
-            return [line(Span(f" {clean(self._problem)}", "late"))]
+        if self._reading.problem:
+            return [line(Span(f" {clean(self._reading.problem)}", "late"))]
         return task_detail(scene, self.task_id)
 
     def on_log_view_looked(self, event: LogView.Looked) -> None:

@@ -9,6 +9,7 @@ from engine.kernel.definitions import Chain, EndNode, JobNode, NestedNode, Node
 from engine.kernel.ids import ChainKey, JobKey, NodeState, OrderKey, chain_key, name_of
 from engine.kernel.state import Order, TaskStatus
 from tui.views.durations import duration_text
+from tui.views.flow import Flow, flow_of
 from tui.views.gauge import bar
 from tui.views.rail import RailRow, draw_rail, node_sign, rail_of
 from tui.views.rows import Column, Row
@@ -24,7 +25,7 @@ from tui.views.standing import (
     standing_of_order,
 )
 from tui.views.table_view import TableView, everything
-from tui.views.text import Line, Span, clean, line
+from tui.views.text import Line, Span, clean, line, width_of
 from tui.views.waits import agent_name, order_waits_for
 
 _BAR = 10
@@ -232,6 +233,44 @@ def _error_cell(scene: Scene, drawing: Drawing, state: NodeState) -> str:
     if back:
         said += f" {scene.glyphs.back} {clean(back[0])}"
     return said
+
+
+def node_label(scene: Scene, chain: ChainKey, state: NodeState) -> tuple[Span, ...]:
+    """Return a node's name with its orders, for the map."""
+    node = scene.state.node(chain, state)
+    known = scene.state.chains.get(chain)
+    if node is None or known is None:
+        return (Span(clean(state)),)
+    counts = Counter(
+        standing_of_order(scene.state, order, scene.now) for order in orders_at(scene, chain, state)
+    )
+    moved = "moved" if (chain, state) in scene.mirror.moved else ""
+    spans = [Span(clean(state), moved)]
+    action = known.action(state)
+    if action is not NodeAction.PROCESS:
+        spans.append(Span(" stopped" if action is NodeAction.STOP else " skipped", "held"))
+    for standing in Standing:
+        if counts[standing]:
+            look = look_of(standing, scene.glyphs)
+            spans.append(Span(f" {look.glyph}{counts[standing]}", look.role))
+    if not counts:
+        tail = "".join(span.text for span in _counts(scene, action, counts, node, chain))
+        role = _counts(scene, action, counts, node, chain)[0].role
+        spans.append(Span(f" {tail}", role))
+    return tuple(spans)
+
+
+LABEL_MAX = 28
+
+
+def flow_for(scene: Scene, drawing: Drawing, *, with_errors: bool) -> Flow:
+    """Lay out the map; labels keep room for counts, so that it does not move with the orders."""
+    widths = {
+        node.state: min(max(width_of(clean(node.state)) + 6, 8), LABEL_MAX)
+        for node in drawing.shape.nodes
+    }
+    _ = scene
+    return flow_of(drawing.shape, widths, with_errors=with_errors)
 
 
 def node_detail(scene: Scene, chain: ChainKey, state: NodeState) -> list[Line]:

@@ -26,8 +26,7 @@ COLUMNS = (
     Column(name="NODE", width_min=5, width_max=20, priority=1),
     Column(name="TASK", width_min=4, width_max=9, right=True, priority=4),
     Column(name="SINCE", width_min=5, width_max=8, right=True, priority=3),
-    Column(name="ON", width_min=5, width_max=24, priority=6),
-    Column(name="WAITS FOR", width_min=14, width_max=80, priority=1, flexible=True),
+    Column(name="WAITS FOR, ON", width_min=22, width_max=80, priority=1, flexible=True),
     Column(name="TITLE", width_min=8, width_max=40, priority=8, wide_only=True),
 )
 _CHAIN_COLUMNS = tuple(column for column in COLUMNS if column.name != "CHAIN")
@@ -67,6 +66,7 @@ def order_row(scene: Scene, order: Order, *, with_chain: bool = True) -> Row:
     standing = standing_of_order(scene.state, order, scene.now)
     waits = order_waits_for(scene, order)
     task = scene.state.tasks.get(order.task) if order.task is not None else None
+    agent = agent_name(task.agent) if task is not None and task.agent is not None else ""
     since = _since(scene, order)
     moved = "moved" if order.key in scene.mirror.moved else ""
     chain = Span(scene.chain_name(order.key.chain))
@@ -79,8 +79,9 @@ def order_row(scene: Scene, order: Order, *, with_chain: bool = True) -> Row:
         Span(clean(order.state) or "-", moved),
         Span(str(order.task) if order.task is not None else "-", "" if order.task else "dim"),
         Span(duration_text(since) if since is not None else "-", "" if since else "dim"),
-        Span(agent_name(task.agent) if task is not None and task.agent is not None else "-"),
-        Span(waits, role_of(standing) if standing in TROUBLES else ""),
+        Span(waits, role_of(standing) if standing in TROUBLES else "")
+        if waits
+        else Span(f"on {agent}" if agent else "", "run"),
         Span(clean(order.title)),
     )
     if not with_chain:
@@ -100,6 +101,7 @@ def order_row(scene: Scene, order: Order, *, with_chain: bool = True) -> Row:
             "status": standing.value,
             "title": order.title,
             "done": "done" if standing is Standing.DONE else "",
+            "on": agent,
             "parent": "" if order.parent is None else order.parent.id,
             "params": " ".join(f"{name}={value}" for name, value in order.params.items()),
         },

@@ -21,7 +21,7 @@ def order_waits_for(scene: Scene, order: Order) -> str:
     if order.suspended:
         if order.last_error:
             return f"a person: {clean(order.last_error)}"
-        return "suspended, a person resumes"
+        return _suspended(scene, order)
     if order.start_at > scene.now:
         return _time(scene, order)
     return _obstacle(scene, order)
@@ -59,6 +59,18 @@ def agent_name(uri: str | None) -> str:
     if not uri:
         return "local"
     return clean(uri.removeprefix("https://").removeprefix("http://").rstrip("/"))
+
+
+def _suspended(scene: Scene, order: Order) -> str:
+    """Return why an order is suspended, since when and by whom, as far as it was heard."""
+    known = scene.mirror.suspensions.get(order.key)
+    reason = known.reason if known is not None else ""
+    by = f" by {clean(known.by)}" if known is not None and known.by else ""
+    since = f" {duration_text(scene.now - known.at)}" if known is not None else ""
+    said = clean(reason if reason and reason != "by command" else order.state_text)
+    if said:
+        return f"{said}{since and f', held{since}'}"
+    return f"suspended{since}{by}, s resumes"
 
 
 def _time(scene: Scene, order: Order) -> str:
