@@ -27,7 +27,7 @@ from engine.drivers.ssh_login import (
     parse_jump,
 )
 from engine.drivers.ssh_wrapper import shell_command
-from engine.errors import HostKeyUnknown, LoginRefused, SshError
+from engine.errors import ConnectionLost, HostKeyUnknown, LoginRefused, SshError
 from engine.kernel.sessions.parameters import Target
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ class _Connection:
         self.sessions = 0
         self.dependents = 0
         """Connections that go through this one."""
+        self.is_trusted = True
+        """False once it left a question unanswered: new work goes another way."""
         self.idle_since = time.monotonic()
 
     @property
@@ -80,14 +82,20 @@ class _Connection:
 
     def has_room(self, purpose: Purpose, settings: SshSettings) -> bool:
         reserve = settings.reserved_sessions if purpose is Purpose.STEP else 0
-        return self.is_open and self.sessions < max(self.limit - reserve, 1)
+        return self.is_open and self.is_trusted and self.sessions < max(self.limit - reserve, 1)
 
 
 class Channel:
     """A remote program that is being talked to."""
 
-    def __init__(self, target: Target, process: "asyncssh.SSHClientProcess[bytes]") -> None:
+    def __init__(
+        self,
+        target: Target,
+        process: "asyncssh.SSHClientProcess[bytes]",
+        held: _Connection,
+    ) -> None:
         self._target = target
+        self._held = held
         self._process = process
 
     async def write(self, data: bytes, timeout_s: float) -> None:
@@ -97,7 +105,13 @@ class Channel:
             async with asyncio.timeout(timeout_s):
                 await self._process.stdin.drain()
         except _broken() as error:
-            raise lost(self._target, error) from error
+            raise self.lost(error) from error
+
+    def lost(self, error: BaseException) -> ConnectionLost:
+        """Return the error for an answer that did not come; a silent connection is not trusted."""
+        if isinstance(error, TimeoutError):
+            self._held.is_trusted = False
+        return lost(self._target, error)
 
     def end_input(self) -> None:
         """Close its stdin."""
@@ -110,7 +124,7 @@ class Channel:
             async with asyncio.timeout(timeout_s):
                 data = await self._process.stdout.readuntil(b"\n")
         except _broken() as error:
-            raise lost(self._target, error) from error
+            raise self.lost(error) from error
         return data[:-1]
 
     async def exactly(self, count: int, timeout_s: float) -> bytes:
@@ -121,7 +135,7 @@ class Channel:
             async with asyncio.timeout(timeout_s):
                 return await self._process.stdout.readexactly(count)
         except _broken() as error:
-            raise lost(self._target, error) from error
+            raise self.lost(error) from error
 
     async def error_line(self) -> bytes | None:
         """Return the next line of stderr, None at its end; waits as long as it takes."""
@@ -199,7 +213,8 @@ class HostLink:
         Raises HostUnreachable when it was certainly not run, ConnectionLost when that is unknown.
         """
         limit = self._settings.answer_timeout_s if timeout_s is None else timeout_s
-        async with self.open(shell_command(self._settings.shell), Purpose.QUESTION) as channel:
+        command = shell_command(self._settings.shell)
+        async with self.open(command, Purpose.QUESTION, timeout_s=limit) as channel:
             try:
                 async with asyncio.timeout(limit):
                     await channel.write(program, limit)
@@ -210,21 +225,27 @@ class HostLink:
                     )
                     status, _ = await channel.ended()
             except TimeoutError as error_:
-                raise lost(self.target, error_) from error_
+                raise channel.lost(error_) from error_
         if status is None:
             raise lost(self.target)
         return Answer(status=status, output=output, error=error)
 
     @contextlib.asynccontextmanager
     async def open(
-        self, command: str, purpose: Purpose, *, terminal: bool = False
+        self,
+        command: str,
+        purpose: Purpose,
+        *,
+        terminal: bool = False,
+        timeout_s: float | None = None,
     ) -> AsyncIterator[Channel]:
         """Start a remote command; its session counts until the server reports its end.
 
         Raises HostUnreachable, LoginRefused or HostKeyUnknown when nothing was started.
         """
-        held, process = await self._start(command, purpose, terminal=terminal)
-        channel = Channel(self.target, process)
+        limit = self._settings.answer_timeout_s if timeout_s is None else timeout_s
+        held, process = await self._start(command, purpose, limit, terminal=terminal)
+        channel = Channel(self.target, process, held)
         try:
             yield channel
         finally:
@@ -267,14 +288,14 @@ class HostLink:
         self._connections.clear()
 
     async def _start(
-        self, command: str, purpose: Purpose, *, terminal: bool
+        self, command: str, purpose: Purpose, timeout_s: float, *, terminal: bool
     ) -> tuple[_Connection, "asyncssh.SSHClientProcess[bytes]"]:
         import asyncssh  # noqa: PLC0415 -- half a second of import, only when SSH is used
 
         for _ in range(OPEN_ATTEMPTS):
             held = await self._hold(purpose)
             try:
-                async with asyncio.timeout(self._settings.answer_timeout_s):
+                async with asyncio.timeout(timeout_s):
                     process = await held.connection.create_process(
                         command,
                         encoding=None,
@@ -287,9 +308,14 @@ class HostLink:
                 if held.is_open:
                     held.limit = max(1, held.sessions)
                 continue
-            except (asyncssh.Error, OSError, TimeoutError) as error:
+            except TimeoutError:
+                # Silent, perhaps dead without our knowing: no program was sent, so ask elsewhere.
                 self._free(held)
-                held.connection.abort()
+                held.is_trusted = False
+                continue
+            except (asyncssh.Error, OSError) as error:
+                self._free(held)
+                held.is_trusted = False
                 raise HostUnreachable(
                     f"{self.target} opens no session: {error or 'no answer'}", host=self.target.host
                 ) from error
@@ -359,13 +385,15 @@ class HostLink:
             )
 
     async def _log_in_patiently(self) -> None:
+        import asyncssh  # noqa: PLC0415 -- half a second of import, only when SSH is used
+
         for attempt in range(LOGIN_ATTEMPTS):
             try:
                 await self._log_in_once()
             except HostUnreachable as error:
-                dropped = isinstance(error.__cause__, ConnectionError) or "lost" in str(error)
-                refused = isinstance(error.__cause__, ConnectionRefusedError)
-                if not dropped or refused or attempt == LOGIN_ATTEMPTS - 1:
+                cause = error.__cause__
+                dropped = isinstance(cause, ConnectionResetError | asyncssh.ConnectionLost)
+                if not dropped or attempt == LOGIN_ATTEMPTS - 1:
                     raise
                 await asyncio.sleep(_jitter.uniform(0.2, 0.6) * (attempt + 1))
             else:

@@ -295,7 +295,7 @@ def _leader(text: str) -> Leader:
 
 
 def _member(word: str) -> Member | None:
-    found = re.fullmatch(r"(\d{1,10}):([tl][^:]*(?::[^:]*)*):(group|session|token|extra)", word)
+    found = re.fullmatch(r"(\d{1,10}):([tl][^:]*(?::[^:]*)*):(group|session|token|extra|one)", word)
     if found is None:
         return None
     return Member(pid=int(found[1]), start=found[2], reason=Reason[found[3].upper()])

@@ -181,6 +181,30 @@ async def test_a_session_counts_until_its_process_has_ended(
         await until(lambda: link.sessions == 0)
 
 
+async def test_a_server_that_drops_logins_at_random_is_asked_again(tmp_path: Path) -> None:
+    with ssh_server(options=("MaxStartups 1:100:1",)) as busy:
+        async with ssh_world(tmp_path, busy) as world:
+            keys = [f"e/{number}.1" for number in range(12)]
+            for key in keys:
+                world.start(key, login(busy) | {"command": "true"})
+            for key in keys:
+                assert (await world.exited(key)).exit_code == 0
+
+
+async def test_a_connection_that_does_not_answer_is_left_for_another_one(
+    server: SshServer, tmp_path: Path
+) -> None:
+    async with hosts_with(settings_for(tmp_path, server)) as hosts:
+        link = hosts.link(target(server))
+        assert await said(link) == "hi\n"
+        server.freeze(frozen=True)
+        try:
+            answer = await link.ask(b"echo hi\n", timeout_s=1)
+            assert (answer.output, link.connections) == (b"hi\n", 2)
+        finally:
+            server.freeze(frozen=False)
+
+
 async def test_an_idle_connection_is_closed_and_opened_again_when_needed(
     server: SshServer, tmp_path: Path
 ) -> None:

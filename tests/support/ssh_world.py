@@ -99,6 +99,10 @@ class SshWorld:
             self._task = None
         await self.hosts.close()
 
+    async def restart_hosts(self) -> None:
+        """Have connections again after a stop, without a driver: an engine that forgot."""
+        self.hosts = SshHosts(self.settings)
+
     async def restart(self) -> None:
         """End the driver and its connections, and begin again from what was demanded."""
         await self.stop()

@@ -29,7 +29,7 @@ js_main() {
       case $js_act in TERM | KILL) sleep 0.05 2>/dev/null || sleep 1 ;; *) break ;; esac
     done
   fi
-  echo "JS-VERDICT verdict=alive leader=ours rc= act=$js_act after=$js_after sent=$js_sent why= pids=$js_pid:$js_was:group"
+  echo "JS-VERDICT verdict=alive leader=ours rc= act=$js_act after=$js_after sent=$js_sent why= pids=$js_pid:$js_was:one"
 }
 js_main
 exit 0

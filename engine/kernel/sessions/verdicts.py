@@ -39,6 +39,7 @@ class Reason(Enum):
     SESSION = "in the run's session"
     TOKEN = "carries the run's token"  # noqa: S105 -- not a secret
     EXTRA = "named by the job's pid command"
+    ONE = "the very process that was shown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
