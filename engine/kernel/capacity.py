@@ -23,6 +23,7 @@ from engine.kernel.ids import (
     TaskId,
 )
 from engine.kernel.instants import Instant
+from engine.kernel.plans import schedule_is_missing
 from engine.kernel.state import ChainState, JobState, NodeQueue, State
 
 # --- what is missing -----------------------------------------------------------------------------
@@ -42,9 +43,8 @@ def missing_requisites(state: State, job: JobState) -> Iterator[tuple[str, str]]
         if monitor.path is not None and monitor.path not in state.monitors:
             yield "monitor", monitor.path
     run_time = definition.run_time
-    if run_time is not None and run_time.schedule is not None:
-        if run_time.schedule not in state.schedules:
-            yield "schedule", run_time.schedule
+    if run_time is not None and schedule_is_missing(state, run_time):
+        yield "schedule", str(run_time.schedule)
 
 
 # --- the job as a whole --------------------------------------------------------------------------

@@ -1,5 +1,10 @@
-"""When orders start by themselves: run times applied to the state's schedules and zone (2.4)."""
+"""When orders and jobs start by themselves: run times applied to the state's schedules and zone.
 
+The rules of orders are in schedules.md 13 and orders-and-jobs.md 2.4; what becomes of a job's run
+time is in `progress.periods`.
+"""
+
+from collections.abc import Iterator, Mapping
 from datetime import tzinfo
 from zoneinfo import ZoneInfo
 
@@ -8,14 +13,17 @@ from engine.kernel.calendar import (
     CalendarUser,
     MissingSchedule,
     RunTime,
+    Schedule,
     calendar_of,
     first_order_start,
     next_order_start,
+    next_period,
 )
 from engine.kernel.commands import AfterDelay, AtInstant, StartAt
 from engine.kernel.definitions import OrderDefinition
+from engine.kernel.ids import SchedulePath
 from engine.kernel.instants import IMMEDIATELY, NEVER, Instant, later
-from engine.kernel.state import Order, State
+from engine.kernel.state import JobState, Order, State
 
 
 def zone_of(name: str) -> tzinfo:
@@ -24,43 +32,95 @@ def zone_of(name: str) -> tzinfo:
 
 
 def order_calendar(state: State, run_time: RunTime) -> Calendar | MissingSchedule:
-    """Return an order's calendar; the scheduler-wide holidays do not count for orders (2.4)."""
-    return calendar_of(
-        run_time,
-        {path: schedule.file.schedule for path, schedule in state.schedules.items()},
-        zone_of(state.main.time_zone or state.control.time_zone),
-        None,
-        zone_of=zone_of,
-        user=CalendarUser.ORDER,
-    )
+    """Return an order's calendar."""
+    return _calendar(state, run_time, CalendarUser.ORDER)
 
 
 def job_calendar(state: State, run_time: RunTime) -> Calendar | MissingSchedule:
-    """Return a job's calendar; the scheduler-wide holidays count (schedules.md 6)."""
+    """Return a job's calendar."""
+    return _calendar(state, run_time, CalendarUser.JOB)
+
+
+class Calendars:
+    """The calendars of many objects at one moment: users of a named schedule share one.
+
+    Only good as long as no definition changes, so it lives for one step or one answer.
+    """
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._shared: dict[tuple[SchedulePath, str | None, CalendarUser], _Found] = {}
+
+    def of(self, run_time: RunTime, user: CalendarUser) -> Calendar | MissingSchedule:
+        """Return the calendar of a run time."""
+        if run_time.schedule is None:
+            return _calendar(self._state, run_time, user)
+        key = (run_time.schedule, run_time.time_zone, user)
+        found = self._shared.get(key)
+        if found is None:
+            found = self._shared[key] = _calendar(self._state, run_time, user)
+        return found
+
+    def planned_start(self, run_time: RunTime | None, at: Instant) -> Instant:
+        """Return the first start of an order that is placed at `at` and has this run time."""
+        if run_time is None:
+            return IMMEDIATELY
+        calendar = self.of(run_time, CalendarUser.ORDER)
+        return NEVER if isinstance(calendar, MissingSchedule) else first_order_start(calendar, at)
+
+
+_Found = Calendar | MissingSchedule
+
+
+class _Schedules(Mapping[SchedulePath, Schedule]):
+    """The state's schedules as the calendar wants them, without copying them for each question."""
+
+    def __init__(self, state: State) -> None:
+        self._known = state.schedules
+
+    def __getitem__(self, path: SchedulePath) -> Schedule:
+        return self._known[path].file.schedule
+
+    def __iter__(self) -> Iterator[SchedulePath]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+
+def _calendar(state: State, run_time: RunTime, user: CalendarUser) -> Calendar | MissingSchedule:
     return calendar_of(
         run_time,
-        {path: schedule.file.schedule for path, schedule in state.schedules.items()},
+        _Schedules(state),
         zone_of(state.main.time_zone or state.control.time_zone),
         state.main.holidays,
         zone_of=zone_of,
-        user=CalendarUser.JOB,
+        user=user,
     )
+
+
+# --- orders --------------------------------------------------------------------------------------
 
 
 def planned_start(state: State, run_time: RunTime | None, at: Instant) -> Instant:
     """Return the first start of an order that is placed at `at` and has this run time."""
-    if run_time is None:
-        return IMMEDIATELY
-    calendar = order_calendar(state, run_time)
-    return NEVER if isinstance(calendar, MissingSchedule) else first_order_start(calendar, at)
+    return Calendars(state).planned_start(run_time, at)
 
 
 def first_start(
     state: State, definition: OrderDefinition, start: StartAt | None, at: Instant
 ) -> Instant:
-    """Return the first start; an explicit one overrides the run time (2.2)."""
+    """Return the first start of an order that is added; an explicit one overrides the run time.
+
+    Two exceptions (schedules.md 13): `at="now"` leaves the decision to a run time, and an order
+    whose schedule is missing does not start by `at` either.
+    """
+    run_time = definition.run_time
     if start is None:
-        return planned_start(state, definition.run_time, at)
+        return planned_start(state, run_time, at)
+    is_now = isinstance(start, AfterDelay) and start.delay <= 0
+    if run_time is not None and (is_now or schedule_is_missing(state, run_time)):
+        return planned_start(state, run_time, at)
     return requested_start(start, at)
 
 
@@ -78,7 +138,9 @@ def next_start(state: State, order: Order, at: Instant) -> Instant:
     if order.run_time is None:
         return NEVER
     calendar = order_calendar(state, order.run_time)
-    return NEVER if isinstance(calendar, MissingSchedule) else next_order_start(calendar, at)
+    if isinstance(calendar, MissingSchedule):
+        return NEVER
+    return next_order_start(calendar, at, order.started_at)
 
 
 def start_after_reset(state: State, order: Order, at: Instant) -> Instant:
@@ -87,8 +149,26 @@ def start_after_reset(state: State, order: Order, at: Instant) -> Instant:
     return NEVER if run_time is None else planned_start(state, run_time, at)
 
 
+def has_begun(order: Order) -> bool:
+    """Whether a run of the order has begun, so that its calendar counts from the next one on."""
+    return order.touched or order.task is not None or order.started_at is not None
+
+
+# --- both ----------------------------------------------------------------------------------------
+
+
 def schedule_is_missing(state: State, run_time: RunTime | None) -> bool:
-    """Whether the run time names a schedule that does not exist (yet)."""
+    """Whether the run time names a schedule that is not there (yet), or a substitute."""
     if run_time is None or run_time.schedule is None:
         return False
-    return run_time.schedule not in state.schedules
+    schedule = state.schedules.get(run_time.schedule)
+    return schedule is None or schedule.file.schedule.substitute is not None
+
+
+def never_opens(state: State, job: JobState, from_: Instant) -> bool:
+    """Whether no period of the job follows, so that a start that needs one would never happen."""
+    run_time = job.definition.run_time
+    if run_time is None:
+        return False
+    calendar = job_calendar(state, run_time)
+    return not isinstance(calendar, MissingSchedule) and next_period(calendar, from_) is None

@@ -102,6 +102,15 @@ def not_setback(value: str) -> Problem:
     )
 
 
+def no_further_period(job: str) -> Problem:
+    """A start that needs a period of the job's run time would never happen."""
+    return Problem(
+        code="SCHEDULER-143",
+        text=f"No period of the job {job!r} follows in which the task could start",
+        subject=job,
+    )
+
+
 def job_in_error(job: str) -> Problem:
     """The job could not be initialised, so it does not start."""
     return Problem(

@@ -365,6 +365,12 @@ class Schedule:
     path: SchedulePath
     file: ScheduleFile
 
+    @property
+    def bases(self) -> frozenset[SchedulePath]:
+        """The schedules whose users it concerns: itself, and the one it substitutes."""
+        substituted = self.file.schedule.substitute
+        return frozenset([self.path] if substituted is None else [self.path, substituted])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedMonitor:
@@ -723,6 +729,14 @@ class State:
                     found.add(other)
                     unseen.append(other)
         return found
+
+    def watch_job_after(self, key: JobKey, at: Instant) -> None:
+        """Wait for what becomes due at a job after this instant: earlier things were looked at."""
+        job = self.jobs[key]
+        instants = (job.delayed_until or NEVER, job.next_start, job.open_until)
+        due = min((each for each in instants if each > at), default=NEVER)
+        if due < NEVER:
+            self.timers.set(key, due)
 
     def next_due(self) -> Instant:
         """Return when the engine has something to do by itself; NEVER when nothing waits."""

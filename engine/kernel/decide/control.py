@@ -12,7 +12,7 @@ from engine.kernel.events.orders import OrderRemoved, OrderStartPlanned
 from engine.kernel.ids import OrderKey
 from engine.kernel.instants import Duration, Instant
 from engine.kernel.native import FILE_ORDER_SINK
-from engine.kernel.plans import planned_start
+from engine.kernel.plans import Calendars, has_begun
 from engine.kernel.reports import AgentStatus
 from engine.kernel.state import SINK_JOB, State
 
@@ -62,10 +62,11 @@ def _drop_ad_hoc(state: State, keys: list[OrderKey]) -> Iterator[Event]:
 
 def _start_permanent_afresh(state: State, at: Instant) -> Iterator[Event]:
     """Plan permanent orders that no command has changed and that have not begun (chapter 10)."""
+    calendars = Calendars(state)
     for order in list(state.orders.values()):
-        if not order.is_permanent or order.touched or order.modified or order.task is not None:
+        if not order.is_permanent or order.modified or has_begun(order):
             continue
-        start_at = planned_start(state, order.run_time, at)
+        start_at = calendars.planned_start(order.run_time, at)
         if start_at != order.start_at:
             yield OrderStartPlanned(order=order.key, start_at=start_at)
 

@@ -12,6 +12,7 @@ from engine.kernel.events.definitions import JobRemovalHeld, JobRemoved
 from engine.kernel.events.tasks import (
     Cause,
     JobEnabledSet,
+    JobRunTimeReplaced,
     JobStopped,
     JobUnstopped,
     JobWoken,
@@ -23,7 +24,7 @@ from engine.kernel.events.tasks import (
 from engine.kernel.ids import TaskId
 from engine.kernel.instants import FOREVER, IMMEDIATELY, Instant, later
 from engine.kernel.params import merge
-from engine.kernel.plans import requested_start
+from engine.kernel.plans import never_opens, requested_start
 from engine.kernel.problems import Problem
 from engine.kernel.state import JobState, State, Task, TaskStatus
 
@@ -42,6 +43,8 @@ def decide_start_job(state: State, request: StartJob, at: Instant) -> Decision:
 def _queue_task(state: State, job: JobState, request: StartJob, at: Instant) -> Decision:
     in_period = isinstance(request.at, InPeriod)
     start_at = IMMEDIATELY if isinstance(request.at, InPeriod) else requested_start(request.at, at)
+    if (in_period or not request.force) and never_opens(state, job, max(at, start_at)):
+        return problems.no_further_period(job.definition.path)
     if request.force and job.stopped and not state.tasks_of_job.get(job.key):
         yield JobUnstopped(job=job.key)
     task = TaskId(state.control.last_task + 1)
@@ -64,6 +67,8 @@ def decide_modify_job(state: State, request: ModifyJob, at: Instant) -> Decision
     job = state.jobs.get(request.job)
     if job is None:
         return problems.unknown_object("job", request.job)
+    if request.run_time is not None:
+        yield JobRunTimeReplaced(job=job.key, run_time=request.run_time)
     match request.action:
         case JobAction.STOP:
             if not job.stopped:

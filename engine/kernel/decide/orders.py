@@ -25,7 +25,13 @@ from engine.kernel.ids import OrderKey
 from engine.kernel.instants import IMMEDIATELY, Instant
 from engine.kernel.limits import TITLE_CHARACTERS_MAX
 from engine.kernel.params import merge
-from engine.kernel.plans import planned_start, requested_start, start_after_reset
+from engine.kernel.plans import (
+    has_begun,
+    planned_start,
+    requested_start,
+    schedule_is_missing,
+    start_after_reset,
+)
 from engine.kernel.problems import Problem
 from engine.kernel.state import State
 from engine.kernel.travel import (
@@ -116,8 +122,7 @@ def _modify_properties(state: State, request: ModifyOrder, at: Instant) -> Itera
     key = request.order
     if request.run_time is not None:
         yield OrderModified(order=key, run_time=request.run_time)
-        order = state.orders[key]
-        if not order.touched and order.task is None:
+        if not has_begun(state.orders[key]):
             start_at = planned_start(state, request.run_time, at)
             yield OrderStartPlanned(order=key, start_at=start_at)
     if request.params:
@@ -146,6 +151,8 @@ def _send_to(state: State, request: ModifyOrder, at: Instant) -> Iterator[Event]
 def _set_start(state: State, request: ModifyOrder, at: Instant) -> Iterator[Event]:
     order = state.orders[request.order]
     assert request.at is not None
+    if schedule_is_missing(state, order.run_time) and not has_begun(order):
+        return  # js1031: without its schedule it does not start by `at` either
     start_at = requested_start(request.at, at)
     now = isinstance(request.at, AfterDelay) and start_at == IMMEDIATELY
     if now and order.touched and order.start_at == IMMEDIATELY:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
+from engine.kernel.calendar import RunTime
 from engine.kernel.definitions import LockUse
 from engine.kernel.effects import KillMode
 from engine.kernel.ids import (
@@ -258,6 +259,14 @@ class JobPeriodChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobRunTimeReplaced:
+    """`modify_job` with a run time: it counts until the job's file is read again."""
+
+    job: JobKey
+    run_time: RunTime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobWoken:
     """`wake` and `wake_when_in_period`: start a task as soon as the job may."""
 
@@ -298,6 +307,7 @@ JobEvent: TypeAlias = (
     | JobWaitEnded
     | JobStartPlanned
     | JobPeriodChanged
+    | JobRunTimeReplaced
     | JobWoken
     | JobStateTextSet
 )

@@ -8,7 +8,7 @@ from engine.kernel.commands import NodeAction
 from engine.kernel.definitions import ProcessClass
 from engine.kernel.events import definitions as e
 from engine.kernel.evolve.files import forget_sources
-from engine.kernel.ids import DEFAULT_CLASS
+from engine.kernel.ids import DEFAULT_CLASS, SchedulePath
 from engine.kernel.state import (
     Broken,
     ChainState,
@@ -23,14 +23,21 @@ from engine.kernel.state import (
 
 def _main_configured(state: State, event: e.MainConfigured) -> None:
     state.main = event.main
-    ask_run_times_again(state)
-
-
-def ask_run_times_again(state: State) -> None:
-    """Note that every job's run time has to be asked again: what it rests on has changed."""
     for job in list(state.jobs.values()):
         if job.definition.run_time is not None and job.is_planned:
             state.put_job(replace(job, is_planned=False))
+
+
+def _ask_users_again(state: State, *changed: Schedule | None) -> None:
+    """Note that the jobs of these schedules have to ask them again; `repeat` begins afresh."""
+    bases: set[SchedulePath] = set()
+    for schedule in changed:
+        if schedule is not None:
+            bases.update(schedule.bases)
+    for job in list(state.jobs.values()):
+        run_time = job.definition.run_time
+        if run_time is not None and run_time.schedule in bases:
+            state.put_job(replace(job, is_planned=False, last_end=None))
 
 
 def _job_defined(state: State, event: e.JobDefined) -> None:
@@ -51,6 +58,7 @@ def _job_defined(state: State, event: e.JobDefined) -> None:
             stopped=(former.stopped and former.stop_persistent) or not enabled,
             stop_persistent=True,
             is_planned=False,
+            last_end=None,
             once_pending=True,
         )
     state.put_job(job)
@@ -144,13 +152,13 @@ def _lock_removed(state: State, event: e.LockRemoved) -> None:
 
 def _schedule_defined(state: State, event: e.ScheduleDefined) -> None:
     path = event.schedule.schedule.path
-    state.schedules[path] = Schedule(path=path, file=event.schedule)
-    ask_run_times_again(state)
+    former = state.schedules.get(path)
+    schedule = state.schedules[path] = Schedule(path=path, file=event.schedule)
+    _ask_users_again(state, former, schedule)
 
 
 def _schedule_removed(state: State, event: e.ScheduleRemoved) -> None:
-    del state.schedules[event.schedule]
-    ask_run_times_again(state)
+    _ask_users_again(state, state.schedules.pop(event.schedule))
 
 
 def _monitor_defined(state: State, event: e.MonitorDefined) -> None:

@@ -223,6 +223,7 @@ def _job_unstopped(state: State, event: e.JobUnstopped) -> None:
             consecutive_errors=0,
             delayed_until=None,
             is_planned=False,
+            last_end=None,
         )
     )
 
@@ -276,9 +277,13 @@ def _job_period_changed(state: State, event: e.JobPeriodChanged) -> None:
     job = state.jobs[event.job]
     # A wake-up for this period only is forgotten when the period closes (3.5).
     woken = job.woken if event.is_open or not job.woken_in_period_only else None
-    state.put_job(
-        replace(job, is_open=event.is_open, open_until=event.until, is_planned=False, woken=woken)
-    )
+    state.put_job(replace(job, is_open=event.is_open, open_until=event.until, woken=woken))
+
+
+def _job_run_time_replaced(state: State, event: e.JobRunTimeReplaced) -> None:
+    job = state.jobs[event.job]
+    definition = replace(job.definition, run_time=event.run_time)
+    state.put_job(replace(job, definition=definition, is_planned=False, last_end=None))
 
 
 def _job_woken(state: State, event: e.JobWoken) -> None:
@@ -313,6 +318,7 @@ HANDLERS: Mapping[type, Callable[[State, Any], None]] = {  # type: ignore[explic
     e.JobWaitEnded: _job_wait_ended,
     e.JobStartPlanned: _job_start_planned,
     e.JobPeriodChanged: _job_period_changed,
+    e.JobRunTimeReplaced: _job_run_time_replaced,
     e.JobWoken: _job_woken,
     e.JobStateTextSet: _job_state_text_set,
 }

@@ -54,7 +54,7 @@ def visit(state: State, subject: Subject, at: Instant) -> Iterator[Event]:
         case FileSubject():
             yield from settle_order_file(state, subject.order, at)
         case ScheduleSubject():
-            yield from plan_orders_again(state, at)
+            yield from plan_orders_again(state, subject.schedule, at)
         case _:
             assert_never(subject)
 
@@ -74,6 +74,7 @@ def due_subjects(state: State, at: Instant) -> Iterator[Subject]:
             if job is not None:
                 yield JobSubject(job)
         elif isinstance(subject, str):
+            state.watch_job_after(subject, at)
             yield JobSubject(subject)
         else:
             task = state.tasks[subject]

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from engine.kernel.calendar import Schedule
 from engine.kernel.definitions import NestedNode
 from engine.kernel.events import Event
 from engine.kernel.events import control as c
@@ -11,7 +12,16 @@ from engine.kernel.events import definitions as d
 from engine.kernel.events import files as f
 from engine.kernel.events import orders as o
 from engine.kernel.events import tasks as t
-from engine.kernel.ids import ChainKey, ClassPath, JobKey, LockPath, NodeState, OrderKey, TaskId
+from engine.kernel.ids import (
+    ChainKey,
+    ClassPath,
+    JobKey,
+    LockPath,
+    NodeState,
+    OrderKey,
+    SchedulePath,
+    TaskId,
+)
 from engine.kernel.reports import AgentStatus
 from engine.kernel.state import State, TaskStatus, job_of_node
 
@@ -60,7 +70,9 @@ class FileSubject:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleSubject:
-    """Plan the orders anew that have not started and whose schedule has changed (2.4)."""
+    """Plan the orders anew that have not started and that use this schedule (2.4)."""
+
+    schedule: SchedulePath
 
 
 Subject: TypeAlias = (
@@ -119,6 +131,8 @@ def affected_by(state: State, event: Event) -> Iterator[Subject]:
             yield from _freed_by(state, event)
         case t.JobUnstopped() | t.JobErrorsCounted() | t.JobWoken() | t.JobPeriodChanged():
             yield JobSubject(event.job)
+        case t.JobRunTimeReplaced():
+            yield JobSubject(event.job)
         case t.JobEnabledSet() | t.JobStopped():
             yield JobSubject(event.job)
         case f.JobTriggered():
@@ -175,8 +189,10 @@ def _affected_by_definition(state: State, event: Event) -> Iterator[Subject]:
         ):
             for job in state.jobs:
                 yield JobSubject(job)
-            if isinstance(event, d.ScheduleDefined | d.ScheduleRemoved):
-                yield ScheduleSubject()
+            if isinstance(event, d.ScheduleDefined):
+                yield from _users_of(state, event.schedule.schedule)
+            elif isinstance(event, d.ScheduleRemoved):
+                yield from _users_of(state, state.schedules[event.schedule].file.schedule)
         case c.AgentStatusChanged():
             if event.status is AgentStatus.COUPLED:
                 yield from _tasks_waiting_for(state, event.agent)
@@ -187,6 +203,15 @@ def _affected_by_definition(state: State, event: Event) -> Iterator[Subject]:
                 yield TaskSubject(task)
         case _:
             return
+
+
+def _users_of(state: State, schedule: Schedule) -> Iterator[Subject]:
+    """Yield whose users a new, changed or removed schedule concerns: its own, those it replaces."""
+    former = state.schedules.get(schedule.path)
+    bases = {schedule.path, schedule.substitute}
+    bases |= set() if former is None else former.bases
+    for base in sorted(path for path in bases if path is not None):
+        yield ScheduleSubject(base)
 
 
 def _file_key(state: State, key: OrderKey) -> OrderKey:

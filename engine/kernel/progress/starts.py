@@ -36,10 +36,13 @@ def visit_job(state: State, key: JobKey, at: Instant) -> Iterator[Event]:
     if job is None:
         return
     if job.delayed_until is not None and job.delayed_until <= at:
-        restarts = job.restarts
-        yield JobErrorsCounted(job=key, consecutive=job.consecutive_errors)
-        if restarts:
-            yield JobStartPlanned(job=key, start_at=at, cause=Cause.DELAY_AFTER_ERROR)
+        yield from plan_job(state, key, at)
+        planned = state.jobs[key]
+        yield JobErrorsCounted(job=key, consecutive=planned.consecutive_errors)
+        if planned.restarts:
+            yield JobStartPlanned(
+                job=key, start_at=planned.next_start, cause=planned.next_start_cause
+            )
     yield from plan_job(state, key, at)
     while (job := state.jobs.get(key)) is not None:
         want = None if is_held(state, job, at) else next_want(state, job, at)
