@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from engine.agent import views
+from engine.agent import file_commands, views
 from engine.agent.access import Access
 from engine.agent.service import AgentService
 from engine.agent.settings import AgentSettings
@@ -111,6 +111,8 @@ class AgentApp:
                 return _json_bytes(agent_wire.command_answer.to_json(answer))
             case "NoOperation":
                 return JSONResponse({})
+            case "RequestFileOrderSourceContent" | "DeleteFile" | "MoveFile":
+                return await _files(kind, data, request)
             case "Terminate":
                 return self._terminate(data)
             case "AbortImmediately":
@@ -183,6 +185,22 @@ class AgentApp:
             raise CodecError("the parameter file is missing")
         exists = await asyncio.to_thread(Path(file).exists)
         return JSONResponse(exists, headers=_NO_CACHE)
+
+
+async def _files(kind: str, data: Mapping[str, Any], request: Request) -> Response:
+    try:
+        match kind:
+            case "DeleteFile":
+                answer = await file_commands.delete(data)
+            case "MoveFile":
+                answer = await file_commands.move(data)
+            case _:
+                answer = await file_commands.content(data, request.is_disconnected)
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        text = f"{error.strerror or error}{where}\n"
+        return PlainTextResponse(text, HTTPStatus.BAD_REQUEST)
+    return JSONResponse(answer)
 
 
 async def _body(request: Request) -> bytes:

@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Protocol, TypeVar
 
+from engine.agent.directories import oldest_first, present
 from engine.drivers.agent_files import AgentFiles
-from engine.drivers.directories import oldest_first, present
 from engine.errors import AgentError
 from engine.kernel.effects import CheckFile, WatchDirectory
 from engine.kernel.ids import AgentUri, ChainKey, OrderKey

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from engine.drivers.directories import matching_names, path_in
+from engine.agent.directories import matching_names, path_in
 from engine.kernel.definitions import DirectoryWatch
 from engine.kernel.effects import WatchForJob
 from engine.kernel.ids import JobKey

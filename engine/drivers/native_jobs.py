@@ -8,8 +8,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection
 
+from engine.agent.directories import move_file, remove_file
 from engine.drivers.agent_files import AgentFiles
-from engine.drivers.directories import move_file, remove_file
 from engine.errors import AgentRefused, AgentUnreachable
 from engine.kernel.effects import RunNative
 from engine.kernel.ids import AgentUri, ExecutionKey

@@ -1,4 +1,4 @@
-"""Files and directories of the engine's host, as file orders and watches of jobs need them.
+"""Files and directories of a host, as file orders and watches of jobs need them.
 
 Everything here blocks and is meant for a thread.
 """
