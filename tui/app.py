@@ -49,7 +49,14 @@ from tui.screens.order import OrderScreen
 from tui.screens.pulses import PulsesScreen
 from tui.screens.starting import start_at_once
 from tui.settings import Settings
-from tui.theme_files import NO_COLOUR_THEME, ThemeFile, ThemeProblem, load_theme, theme_names
+from tui.theme_files import (
+    NO_COLOUR_THEME,
+    ThemeFile,
+    ThemeProblem,
+    load_theme,
+    theme_names,
+    theme_stamp,
+)
 from tui.views.frame import key_name, notice_line
 from tui.views.glyphs import Glyphs
 from tui.views.help import help_lines
@@ -59,12 +66,13 @@ from tui.views.scene import Scene
 from tui.views.starting import parse_start
 from tui.views.text import Line, clean
 from tui.widgets.form import Entered, StartForm
-from tui.widgets.palette import Palette, glyphs_of, textual_theme
+from tui.widgets.palette import AsciiFilter, Palette, glyphs_of, textual_theme
 from tui.widgets.palette_box import Choice, PaletteBox
 from tui.widgets.question import Question
 
 DRAW_S = 0.25
 """Redraws for data: four a second."""
+THEME_CHECK_S = 1.0
 MOVED_SHOWN = Duration(1_000)
 ORDERS_OFFERED_MAX = 2_000
 NOTICE_S = 4.0
@@ -128,9 +136,12 @@ class Cockpit(App[int], inherit_bindings=False):
         self._drawn_second = 0
         self._notice: tuple[str, bool, float] = ("", False, 0.0)
         self._theme_file = theme
+        self._theme_stamp = theme_stamp(theme.name, settings.themes_folder)
         self.palette = Palette(theme, no_colour=self.no_color)
         self._glyphs: Glyphs = glyphs_of(theme, ascii_only=settings.ascii_only)
         self.animation_level = "none"
+        if settings.ascii_only:
+            self._filters.append(AsciiFilter())
 
     # --- life --------------------------------------------------------------------------------
 
@@ -141,6 +152,7 @@ class Cockpit(App[int], inherit_bindings=False):
         self.title = "pointsman"
         self._show(Look(place=self._first))
         self.set_interval(DRAW_S, self._draw)
+        self.set_interval(THEME_CHECK_S, self._reload_theme)
         self.run_worker(self.follower.run(), group="follower", exit_on_error=False)
 
     async def action_quit(self) -> None:
@@ -520,6 +532,21 @@ class Cockpit(App[int], inherit_bindings=False):
             names = " ".join(theme_names(self.settings.themes_folder))
             raise CommandProblem(f"themes: {names}")
         self.take_theme(load_theme(name, self.settings.themes_folder))
+
+    def _reload_theme(self) -> None:
+        """Take the theme's file again when it was edited; a broken one keeps the last good one."""
+        stamp = theme_stamp(self._theme_file.name, self.settings.themes_folder)
+        if stamp is None or stamp == self._theme_stamp:
+            self._theme_stamp = stamp
+            return
+        was_known = self._theme_stamp is not None
+        self._theme_stamp = stamp
+        if not was_known:
+            return
+        try:
+            self.take_theme(load_theme(self._theme_file.name, self.settings.themes_folder))
+        except ThemeProblem as problem:
+            self.say(str(problem), bad=True)
 
     def take_theme(self, theme: ThemeFile) -> None:
         """Show everything in this theme."""

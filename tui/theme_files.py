@@ -106,7 +106,19 @@ def load_theme(name: str, own: Path | None = None) -> ThemeFile:
     if not source.is_file():
         near = _nearest(name, theme_names(own))
         raise ThemeProblem(f"there is no theme {name!r}{near}")
-    return parse_theme(source.read_text(encoding="utf-8"), str(source))
+    return parse_theme(source.read_text(encoding="utf-8"), source.name)
+
+
+def theme_stamp(name: str, own: Path | None = None) -> tuple[int, int] | None:
+    """Return what changes when a theme's file is edited; None where that cannot be told."""
+    source = theme_source(name, own)
+    if not isinstance(source, Path):
+        return None
+    try:
+        found = source.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def parse_theme(text: str, file: str) -> ThemeFile:

@@ -1,12 +1,14 @@
 """Keys in, text out: screens, going between them, filters."""
 # ruff: noqa: RUF001  # the signs of the screen
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.end_of_day import CHAIN, MAIN
 from tui.app import SCREENS
+from tui.theme_files import theme_names
 
 pytestmark = pytest.mark.anyio
 
@@ -177,3 +179,47 @@ async def test_from_trouble_to_its_log_are_three_keys_at_most(desk: Any) -> None
         await d.shows("run failed")
         await d.keys("enter")
         await d.shows("log › 1", "no such file: /in/bank.csv")
+
+
+@pytest.mark.parametrize("theme", theme_names())
+async def test_every_theme_shows_the_same_words(desk: Any, theme: str) -> None:
+    async with desk("pulses", theme=theme) as d:
+        d.story.begin()
+        await d.shows("running", "runs")
+        d.app.command("theme harbour")
+        await d.shows("running", "runs")
+        d.app.command(f"theme {theme}")
+        await d.shows("running", "runs")
+
+
+async def test_without_colour_nothing_but_attributes_is_written(desk: Any) -> None:
+    async with desk("pulses", no_colour=True) as d:
+        d.story.begin()
+        await d.shows("runs")
+        strips = d.app.screen._compositor.render_strips()
+        styles = [segment.style for strip in strips for segment in strip if segment.style]
+        assert all(style.color is None or style.color.is_default for style in styles)
+
+
+async def test_a_poor_terminal_gets_ascii_only(desk: Any) -> None:
+    async with desk(f"chain {CHAIN}", ascii_only=True, size=(160, 45)) as d:
+        d.story.begin()
+        await d.shows("> 1 runs")
+        await d.keys("v", "e")
+        await d.shows(">split")
+        await d.keys("T")
+        await d.shows("Start an order")
+
+
+async def test_the_theme_is_read_again_when_its_file_changes(desk: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "themes"
+    folder.mkdir()
+    file = folder / "own.toml"
+    file.write_text('name = "own"\n[roles]\nfail = "bold"\n')
+    async with desk(theme="own", themes_folder=folder) as d:
+        await d.shows("end_of_day")
+        file.write_text('name = "own"\n[roles]\nfail = "underline"\n')
+        await d.until(lambda: d.app.palette.theme.roles["fail"] == "underline", "the new theme")
+        file.write_text('name = "own"\n[roles]\nfial = "bold"\n')
+        await d.shows("did you mean 'fail'")
+        assert d.app.palette.theme.roles["fail"] == "underline"

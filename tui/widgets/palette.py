@@ -3,8 +3,12 @@
 from dataclasses import fields, replace
 from typing import Any
 
+from rich.cells import cell_len
+from rich.segment import Segment
 from rich.style import Style
-from textual.theme import Theme
+from textual.color import Color
+from textual.filter import LineFilter
+from textual.theme import BUILTIN_THEMES, Theme
 
 from tui.theme_files import ThemeFile
 from tui.views.glyphs import ASCII, UNICODE, Glyphs
@@ -41,16 +45,44 @@ def textual_theme(theme: ThemeFile) -> Theme:
     """Return what Textual needs of a theme."""
     colours: dict[str, Any] = dict(theme.colours)
     if theme.ansi:
-        colours = {
-            "primary": "ansi_blue",
-            "background": "ansi_default",
-            "surface": "ansi_default",
-            "panel": "ansi_default",
-            "foreground": "ansi_default",
-            **colours,
-        }
+        # Textual's own themes for 16 colours define what its widgets refer to.
+        base = BUILTIN_THEMES["ansi-dark" if theme.dark else "ansi-light"]
+        return replace(base, name=theme.name, **colours)
     colours.setdefault("primary", _PRIMARY_DARK if theme.dark else _PRIMARY_LIGHT)
-    return Theme(name=theme.name, dark=theme.dark, ansi=theme.ansi, **colours)
+    return Theme(name=theme.name, dark=theme.dark, **colours)
+
+
+class AsciiFilter(LineFilter):
+    """Lets nothing but ASCII reach a terminal that cannot draw more."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        """Return the segments with signs replaced, each in as many cells."""
+        _ = background
+        return [
+            segment
+            if segment.text.isascii()
+            else Segment(as_ascii(segment.text), segment.style, segment.control)
+            for segment in segments
+        ]
+
+
+def as_ascii(text: str) -> str:
+    """Return text in ASCII that takes as many cells; what has no likeness becomes `?`."""
+    return "".join(
+        sign if sign.isascii() else _ASCII_LIKENESS.get(sign, "?" * cell_len(sign)) for sign in text
+    )
+
+
+_ASCII_LIKENESS = {
+    **dict.fromkeys("─━╌═▔▁", "-"),
+    **dict.fromkeys("│┃║▌▐▏▕", "|"),
+    **dict.fromkeys("╭╮╰╯┌┐└┘├┤┬┴┼", "+"),
+    "…": "~",
+    "·": ".",
+    "›": ">",  # noqa: RUF001  # meant
+    "‹": "<",  # noqa: RUF001  # meant
+    "█": "#",
+}
 
 
 def glyphs_of(theme: ThemeFile, *, ascii_only: bool) -> Glyphs:

@@ -1,4 +1,5 @@
 """Theme files, key files, settings, commands: read strictly, refused with a place and a hint."""
+# ruff: noqa: RUF001  # the signs of the screen
 
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from tui.theme_files import (
     parse_theme,
     theme_names,
 )
-from tui.widgets.palette import Palette, glyphs_of
+from tui.widgets.palette import Palette, as_ascii, glyphs_of
 
 
 def _luminance(colour: str) -> float:
@@ -52,6 +53,57 @@ def test_every_role_of_a_shipped_theme_can_be_read_on_its_background(name: str) 
         if colour is not None:
             assert _contrast(colour, background) >= least, (role, colour)
     assert _contrast(theme.colours["foreground"], background) >= 7
+
+
+# Linear RGB as seen without one kind of cones (Viénot, Brettel and Mollon).
+_BLIND = {
+    "deuter": ((0.29275, 0.70725, 0.0), (0.29275, 0.70725, 0.0), (-0.02234, 0.02234, 1.0)),
+    "tritan": (
+        (1.01277, 0.13548, -0.14826),
+        (-0.01243, 0.86812, 0.14431),
+        (0.07589, 0.80500, 0.11911),
+    ),
+}
+
+
+def _seen(colour: str, blindness: str) -> tuple[float, ...]:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    mixed = [
+        max(0.0, min(1.0, sum(f * c for f, c in zip(row, linear, strict=True))))
+        for row in _BLIND[blindness]
+    ]
+    return _lab(mixed)
+
+
+def _lab(linear: list[float]) -> tuple[float, ...]:
+    red, green, blue = linear
+    xyz = (
+        (0.4124 * red + 0.3576 * green + 0.1805 * blue) / 0.95047,
+        0.2126 * red + 0.7152 * green + 0.0722 * blue,
+        (0.0193 * red + 0.1192 * green + 0.9505 * blue) / 1.08883,
+    )
+    x, y, z = (v ** (1 / 3) if v > 0.008856 else 7.787 * v + 16 / 116 for v in xyz)
+    return 116 * y - 16, 500 * (x - y), 200 * (y - z)
+
+
+@pytest.mark.parametrize("name", sorted(_BLIND))
+def test_states_stay_apart_for_the_eyes_a_theme_is_made_for(name: str) -> None:
+    roles = load_theme(name).roles
+    colours = {
+        role: next(word for word in roles[role].split() if word.startswith("#"))
+        for role in ("run", "fail", "ok", "late", "held", "dim")
+    }
+    for one, first in colours.items():
+        for other, second in colours.items():
+            if one < other:
+                pairs = zip(_seen(first, name), _seen(second, name), strict=True)
+                distance = sum((a - b) ** 2 for a, b in pairs) ** 0.5
+                assert distance >= 14, (one, other, distance)
+
+
+def test_nothing_but_ascii_reaches_a_poor_terminal() -> None:
+    assert as_ascii("╭─ x… │ 表 ›") == "+- x~ | ?? >"
 
 
 @pytest.mark.parametrize("name", theme_names())
