@@ -10,7 +10,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from engine.server import event_stream, health, json_endpoints, metrics, xml_endpoint
+from engine.server import (
+    classic_pages,
+    event_stream,
+    health,
+    json_endpoints,
+    live_endpoint,
+    metrics,
+    web_service,
+    xml_endpoint,
+)
 from engine.server.context import ServerContext
 from engine.server.serve import Application, Receive, Scope, Send
 
@@ -56,7 +65,11 @@ def _routes() -> list[Route]:
         Route("/health/live", health.live),
         Route("/health/ready", health.ready),
         Route("/metrics", metrics.metrics),
+        *live_endpoint.ROUTES,
         *xml_endpoint.ROUTES,
+        *web_service.routes(),
+        *classic_pages.ROUTES,
+        *xml_endpoint.CLASSIC_ROUTES,
     ]
 
 

@@ -14,6 +14,7 @@ from engine.codec.xml.facts import EngineFacts
 from engine.server.auth import Caller, Gate, Refusal, Role, Trust
 from engine.server.engine_port import EnginePort
 from engine.server.serve import SCOPE_ROLE_MAX, SCOPE_TRUST
+from engine.server.web_events import WebEvents
 from engine.server.xml_execution import XmlCommands
 
 WRONG_TOKEN_DELAY_S: Final = 0.5
@@ -41,10 +42,14 @@ class ServerContext:
     driver_metrics: CollectorRegistry | None = None
     """Counters and histograms of the drivers."""
     commands: XmlCommands = field(init=False)
+    web_events: WebEvents = field(init=False)
 
     def __post_init__(self) -> None:
         """Make what follows from the fields."""
-        object.__setattr__(self, "commands", XmlCommands(self.port, self.facts))
+        commands, web_events = XmlCommands(self.port, self.facts), WebEvents(self.port)
+        commands.custom_events.listener = web_events.published
+        object.__setattr__(self, "commands", commands)
+        object.__setattr__(self, "web_events", web_events)
 
     async def admit(self, request: Request, needed: Role) -> Caller:
         """Return who asks. Raises HTTPException when the caller may not do this."""

@@ -116,7 +116,10 @@ ROUTES: Final = [
     Route(ENGINE_PATH, engine_post, methods=["POST"]),
     Route(f"{ENGINE_PATH}/", engine_post, methods=["POST"]),
     Route(ENGINE_PATH, get, methods=["GET"]),
+]
+
+CLASSIC_ROUTES: Final = [
     Route("/{command:path}", get_path, methods=["GET"]),
     Route("/{anything:path}", classic_post, methods=["POST"]),
 ]
-"""The last two are the classic paths of JobScheduler's TCP port: POST goes to any path (1.3)."""
+"""The paths of JobScheduler's TCP port: every one that nobody else serves (1.3)."""

@@ -1,6 +1,7 @@
 """A fake engine with its HTTP application before it, for handlers without streams."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import httpx
 from lxml import etree
@@ -26,12 +27,13 @@ class HttpEngine:
         tokens: TokenFiles | None = None,
         address: str = "127.0.0.1",
         request_bytes_max: int = 1_000_000,
+        live_folder: str = FACTS.live_folder,
     ) -> None:
         self.engine = FakeEngine(*definitions)
         self.context = ServerContext(
             port=self.engine,
             gate=Gate(tokens or TokenFiles(())),
-            facts=FACTS,
+            facts=replace(FACTS, live_folder=live_folder),
             request_bytes_max=request_bytes_max,
             wrong_token_delay_s=0.0,
         )
@@ -47,6 +49,9 @@ class HttpEngine:
 
     async def post(self, path: str, **arguments: object) -> httpx.Response:
         return await self._client.post(path, **arguments)  # type: ignore[arg-type]  # passed on
+
+    async def send(self, method: str, path: str, **arguments: object) -> httpx.Response:
+        return await self._client.request(method, path, **arguments)  # type: ignore[arg-type]  # passed on
 
     async def xml(self, command: str | bytes, headers: Mapping[str, str] | None = None) -> Element:
         """Send a command and return `<answer>`."""
