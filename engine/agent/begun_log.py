@@ -2,56 +2,58 @@
 
 A key is on disk before its process is started. If the host dies, the run folders may be missing or
 incomplete, but a key that is in the log never runs again; one that is not has never run.
+
+The file is filled with blank lines in advance and written over: then writing through concerns its
+data only, and does not wait for the file system's own journal, which is busy with run folders.
 """
 
 import json
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from engine.agent.run_folder import AboutRun, about_codec
+from engine.errors import CodecError
 from engine.kernel.ids import ExecutionKey
 
+RUNS = "runs"
+"""The folder of the run folders, in the data folder."""
+BEGUN = "begun"
+"""The file of this log, in the data folder."""
 _REWRITE_LINES = 20_000
 """After so many lines the log is written anew with the keys still open."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where and when a key was begun."""
-
-    folder: str
-    """Name of its run folder."""
-    boot: str
-    """The life of the host. In the same one, what was written is there: a run folder that is
-    missing was never made."""
+_ROOM_BYTES = 256 * 1024
+_BEGUN = "+"
+_CLOSED = "-"
 
 
 class BegunLog:
-    """An append-only file of keys begun and closed. One writer thread uses it."""
+    """A file of keys begun and closed. One thread at a time uses it."""
 
     def __init__(self, file: Path, *, is_durable: bool = True) -> None:
         self._file = file
         self._is_durable = is_durable
-        self.open_keys: dict[ExecutionKey, Place] = {}
+        self.open_runs: dict[ExecutionKey, AboutRun] = dict(read_begun(file))
         self._lines = 0
-        self._read()
+        self._offset = 0
+        self._end = 0
         self._descriptor = self._rewrite()
 
-    def begin(self, starts: Iterable[tuple[ExecutionKey, Place]]) -> None:
-        """Record keys with their places; on disk when this returns."""
-        rows = dict(starts)
-        self.open_keys.update(rows)
-        self._append([_row(key, place) for key, place in rows.items()])
+    def begin(self, runs: Iterable[AboutRun]) -> None:
+        """Record runs that are about to be started; on disk when this returns."""
+        begun = list(runs)
+        self.open_runs.update((about.key, about) for about in begun)
+        self._append([_row(about) for about in begun])
         if self._is_durable:
             os.fdatasync(self._descriptor)
 
     def close_keys(self, keys: Iterable[ExecutionKey]) -> None:
         """Record that these keys will not be asked for again; losing that is harmless."""
-        rows = [["-", key] for key in keys if self.open_keys.pop(key, None) is not None]
+        rows = [[_CLOSED, key] for key in keys if self.open_runs.pop(key, None) is not None]
         if rows:
             self._append(rows)
-        if self._lines > _REWRITE_LINES and self._lines > 2 * len(self.open_keys):
+        if self._lines > _REWRITE_LINES and self._lines > 2 * len(self.open_runs):
             os.close(self._descriptor)
             self._descriptor = self._rewrite()
 
@@ -59,31 +61,28 @@ class BegunLog:
         """Close the file."""
         os.close(self._descriptor)
 
-    def _append(self, rows: list[list[str]]) -> None:
+    def _append(self, rows: Sequence[Any]) -> None:
         self._lines += len(rows)
-        text = "".join(json.dumps(row) + "\n" for row in rows)
-        os.write(self._descriptor, text.encode())
+        self._offset = self._write(self._descriptor, _encoded(rows), self._offset)
 
-    def _read(self) -> None:
-        if not self._file.exists():
-            return
-        for line in self._file.read_text(errors="replace").splitlines():
-            try:
-                sign, key, *place = json.loads(line)
-                if sign == "+":
-                    self.open_keys[ExecutionKey(key)] = Place(*place)
-                else:
-                    self.open_keys.pop(ExecutionKey(key), None)
-            except (ValueError, TypeError):
-                continue  # the last line of a host that went down while writing it
+    def _write(self, descriptor: int, data: bytes, offset: int) -> int:
+        """Write at an offset, making room behind it first; returns the offset after it."""
+        after = offset + len(data)
+        if after > self._end:
+            end = after + _ROOM_BYTES
+            _write_all(descriptor, b"\n" * (end - self._end), self._end)
+            self._end = end
+        _write_all(descriptor, data, offset)
+        return after
 
     def _rewrite(self) -> int:
         fresh = self._file.with_suffix(".new")
-        flags = os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+        flags = os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC
         descriptor = os.open(fresh, flags, 0o600)
-        self._lines = len(self.open_keys)
-        rows = [_row(key, place) for key, place in self.open_keys.items()]
-        os.write(descriptor, "".join(json.dumps(row) + "\n" for row in rows).encode())
+        self._lines = len(self.open_runs)
+        self._end = 0
+        rows = [_row(about) for about in self.open_runs.values()]
+        self._offset = self._write(descriptor, _encoded(rows), 0)
         if self._is_durable:
             os.fsync(descriptor)
         fresh.replace(self._file)
@@ -92,8 +91,39 @@ class BegunLog:
         return descriptor
 
 
-def _row(key: ExecutionKey, place: Place) -> list[str]:
-    return ["+", key, place.folder, place.boot]
+def read_begun(file: Path) -> Mapping[ExecutionKey, AboutRun]:
+    """Return the runs that were begun and not closed."""
+    found: dict[ExecutionKey, AboutRun] = {}
+    text = file.read_text(errors="replace") if file.exists() else ""
+    for line in text.split("\n"):
+        if not line:
+            continue
+        try:
+            sign, content = json.loads(line)
+            if sign == _BEGUN:
+                about = about_codec.from_builtins(content)
+                found[about.key] = about
+            else:
+                found.pop(ExecutionKey(content), None)
+        except (ValueError, TypeError, CodecError):
+            continue  # what a host wrote last that went down while writing it
+    return found
+
+
+def _row(about: AboutRun) -> list[Any]:
+    return [_BEGUN, about_codec.to_builtins(about)]
+
+
+def _encoded(rows: Sequence[Any]) -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def _write_all(descriptor: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(descriptor, view, offset)
+        view = view[written:]
+        offset += written
 
 
 def _sync_folder(folder: Path) -> None:

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Protocol
 
 from engine.agent import process_tree
-from engine.agent.begun_log import BegunLog, Place
+from engine.agent.begun_log import BEGUN, RUNS, BegunLog
 from engine.agent.kill_script import KillScript
 from engine.agent.output import read_piece
-from engine.agent.run_folder import AboutRun, RunFolder
+from engine.agent.run_folder import AboutRun, RunFolder, RunState
 from engine.agent.spawn import Spawned, StartError, spawn, wait_until_not_busy
 from engine.agent.surroundings import Surroundings
 from engine.codec.agent_messages import Channel, TaskEnded
@@ -38,6 +38,7 @@ OUTPUT_LOOK_S = 0.5
 """Between looks at the sizes of output files."""
 SUPERVISOR_PATIENCE_S = 10.0
 """For a supervisor that has been started to write down its program's process."""
+NOT_WANTED = "The task was ended, or its lease was over, before it could be started"
 NOT_CLAIMED = 70
 """Exit code of a supervisor that has not started anything."""
 _TOLD_BYTES_MAX = 4096
@@ -45,6 +46,10 @@ _TOLD_BYTES_MAX = 4096
 
 class HostListener(Protocol):
     """Who is told what happens; called in the event loop, must not block."""
+
+    def may_start(self, key: ExecutionKey) -> bool:
+        """Return whether it shall still be started; asked right before."""
+        ...
 
     def launched(self, key: ExecutionKey, pid: int, started_at: Instant) -> None:
         """The program runs."""
@@ -76,9 +81,8 @@ class FoundRun:
 
     key: ExecutionKey
     about: AboutRun
-    number: str
     pid: int | None
-    started_at: Instant | None
+    """None: its supervisor has begun, and has not come to the program's start."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -110,8 +114,8 @@ class TaskHost:
         is_durable: bool = True,
         kill_script: KillScript | None = None,
     ) -> None:
-        self._folder = folder / "runs"
-        self._log_file = folder / "begun"
+        self._folder = folder / RUNS
+        self._log_file = folder / BEGUN
         self._listener = listener
         self._surroundings = surroundings
         self._names_task = names_task_in_arguments
@@ -139,8 +143,8 @@ class TaskHost:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.begun_log = BegunLog(self._log_file, is_durable=self._is_durable)
         found = []
-        for key, place in list(self.begun_log.open_keys.items()):
-            run = self._found(key, place)
+        for about in list(self.begun_log.open_runs.values()):
+            run = self._found(about)
             if run is not None:
                 found.append(run)
         known = {run.folder.path.name for run in self._runs.values()}
@@ -177,6 +181,7 @@ class TaskHost:
         number = f"{self._count}-{secrets.randbelow(10**10)}"
         about = AboutRun(
             key=start.key,
+            number=number,
             engine=start.engine,
             task=start.task,
             job=start.spec.job,
@@ -249,7 +254,7 @@ class TaskHost:
     def number(self, key: ExecutionKey) -> str:
         """Return the run's number; empty for an unknown key."""
         run = self._runs.get(key)
-        return run.folder.number if run is not None else ""
+        return run.about.number if run is not None else ""
 
     def live_count(self) -> int:
         """Return how many runs have not ended."""
@@ -280,17 +285,16 @@ class TaskHost:
                     await loop.run_in_executor(self._disk, self._delete, closing)
 
     def _write_down(self, starts: Sequence[Start]) -> None:
-        self.begun_log.begin((start.key, self._place(start)) for start in starts)
-
-    def _place(self, start: Start) -> Place:
-        return Place(self._runs[start.key].folder.number, self._boot)
+        self.begun_log.begin(self._runs[start.key].about for start in starts)
 
     async def _spawn(self, start: Start, started_at: Instant) -> Spawned | str:
         run = self._runs[start.key]
-        own = (f"-agent-task-id={run.folder.number}",) if self._names_task else ()
+        own = (f"-agent-task-id={run.about.number}",) if self._names_task else ()
         try:
-            script = run.folder.prepare(run.about, start.spec.script)
+            script = run.folder.prepare(start.spec.job, start.spec.script)
             await wait_until_not_busy(script)
+            if not self._listener.may_start(start.key):
+                return NOT_WANTED
             # Not in a thread: spawning holds the interpreter's lock anyway.
             return spawn(
                 run.folder,
@@ -355,19 +359,16 @@ class TaskHost:
             self._told(key, run, now())
         self._forget_descriptors(run)
         has_claimed = not run.is_child or _exit_code(run.supervisor) != NOT_CLAIMED
-        if run.folder.is_over():
+        if run.folder.state().exit_code is not None:
             self._end(key, run)
         elif not has_claimed:
-            self._give_up(key, run, "the task's shell could not begin: " + self._shell_text(run))
+            self._give_up(key, run, "the task's shell could not begin")
         elif run.process is None:
             # Killed in its first millisecond; whether it had started the program cannot be known.
             self._end(key, run, is_lost=True)
         else:
             # Only the supervisor was killed: the program may still run, as nobody's child of ours.
             self._watch_process(key, run, run.process)
-
-    def _shell_text(self, run: _Run) -> str:
-        return read_piece(run.folder.shell, 0, 1000).decode(errors="replace").strip()
 
     def _watch_process(self, key: ExecutionKey, run: _Run, process: process_tree.Process) -> None:
         run.is_child = False
@@ -415,95 +416,70 @@ class TaskHost:
         assert self._kill_script is not None
         for run in runs:
             if run.process is not None:
-                await self._kill_script.call(run.about, run.folder.number, run.process.pid)
+                await self._kill_script.call(run.about, run.process.pid)
         self._kill_now(runs)
 
     # --- after a restart -------------------------------------------------------------------------
 
-    def _found(self, key: ExecutionKey, place: Place) -> FoundRun | None:
-        folder = RunFolder(self._folder / place.folder)
-        about = folder.about()
-        if place.boot != self._boot:
-            return self._found_lost(key, folder, about)
-        if about is None or folder.forbid_start():
+    def _found(self, about: AboutRun) -> FoundRun | None:
+        folder = RunFolder(self._folder / about.number)
+        if about.boot == self._boot and folder.forbid_start():
             # Begun, but its files were not ready, or its supervisor had not come to its first
             # line and never will: nothing has run.
-            self.begun_log.close_keys([key])
+            self.begun_log.close_keys([about.key])
             return None
         run = _Run(about=about, folder=folder, is_child=False)
-        self._runs[key] = run
-        self._live[key] = run
-        run.process = folder.process()
-        return self._describe(run)
-
-    def _found_lost(
-        self, key: ExecutionKey, folder: RunFolder, about: AboutRun | None
-    ) -> FoundRun | None:
-        """Take up a run of another life of the host."""
-        if about is None:
-            engine, _, rest = key.partition("/")
-            about = AboutRun(
-                key=key,
-                engine=engine,
-                task=TaskId(int(rest.partition(".")[0] or 0)),
-                job="",
-                timeout=Duration(0),
-                stderr_is_error=False,
-                began_at=now(),
-                boot="",
-            )
-        run = _Run(about=about, folder=folder, is_child=False)
-        self._runs[key] = run
-        self._live[key] = run
+        run.process = folder.state().process
+        self._runs[about.key] = run
+        self._live[about.key] = run
         return self._describe(run)
 
     def _describe(self, run: _Run) -> FoundRun:
         return FoundRun(
             key=run.about.key,
             about=run.about,
-            number=run.folder.number,
             pid=run.process.pid if run.process is not None else None,
-            started_at=run.folder.started_at(),
         )
 
     def _take_over(self, key: ExecutionKey, run: _Run) -> None:
-        if run.folder.is_over():
+        state = run.folder.state()
+        if state.exit_code is not None:
             self._end(key, run)
         elif run.about.boot != self._boot:
             self._end(key, run, is_lost=True)
-        elif run.process is None:
+        elif state.process is None:
             task = asyncio.get_running_loop().create_task(self._await_process(key, run))
             self._background.add(task)
             task.add_done_callback(self._background.discard)
         else:
-            self._watch_supervisor(key, run, run.process)
+            self._watch_supervisor(key, run, state)
 
     async def _await_process(self, key: ExecutionKey, run: _Run) -> None:
         """Wait for a supervisor that had just begun when the former life of this program ended."""
         deadline = time.monotonic() + SUPERVISOR_PATIENCE_S
-        while run.process is None and not run.folder.is_over() and time.monotonic() < deadline:
+        state = run.folder.state()
+        while state.process is None and state.exit_code is None and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
-            run.process = run.folder.process()
-        if run.folder.is_over() or run.process is None:
-            self._end(key, run, is_lost=run.process is None and not run.folder.is_over())
+            state = run.folder.state()
+        if state.exit_code is not None or state.process is None:
+            self._end(key, run, is_lost=state.exit_code is None)
             return
-        self._listener.launched(key, run.process.pid, run.folder.started_at() or now())
+        run.process = state.process
+        self._listener.launched(key, state.process.pid, run.about.began_at)
         wanted, run.wanted = run.wanted, []
-        self._watch_supervisor(key, run, run.process)
+        self._watch_supervisor(key, run, state)
         for wish in wanted:
             wish()
 
-    def _watch_supervisor(
-        self, key: ExecutionKey, run: _Run, process: process_tree.Process
-    ) -> None:
-        supervisor = run.folder.supervisor()
+    def _watch_supervisor(self, key: ExecutionKey, run: _Run, state: RunState) -> None:
+        supervisor, process = state.supervisor, state.process
+        assert process is not None, "only a started program is watched"
         if supervisor is not None and process_tree.is_alive(supervisor):
             with contextlib.suppress(ProcessLookupError):
                 run.watched = os.pidfd_open(supervisor.pid)
-                loop = asyncio.get_running_loop()
-                loop.add_reader(run.watched, self._over, key, run)
+                asyncio.get_running_loop().add_reader(run.watched, self._over, key, run)
                 return
-        if run.folder.is_over():
+        if run.folder.state().exit_code is not None:
             self._end(key, run)
         else:
             self._watch_process(key, run, process)

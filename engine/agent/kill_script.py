@@ -19,10 +19,10 @@ class KillScript:
     def __init__(self, file: Path) -> None:
         self._file = file
 
-    async def call(self, about: AboutRun, number: str, pid: int) -> None:
+    async def call(self, about: AboutRun, pid: int) -> None:
         """Run the script for one task and wait for its end."""
         arguments = [
-            f"-kill-agent-task-id={number}",
+            f"-kill-agent-task-id={about.number}",
             f"-pid={pid}",
             f"-master-task-id={about.task}",
             f"-job={about.job}",
@@ -32,7 +32,7 @@ class KillScript:
                 self._file, *arguments, stdin=asyncio.subprocess.DEVNULL, start_new_session=True
             )
         except OSError as error:
-            log.error("The kill script cannot be started: %s", error)  # noqa: TRY400 - no bug of ours
+            log.error("The kill script cannot be started: %s", error)
             return
         try:
             code = await asyncio.wait_for(process.wait(), KILL_SCRIPT_S_MAX)

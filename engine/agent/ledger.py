@@ -340,6 +340,15 @@ class Ledger:
         self._drop(session, execution)
         return Outcome(key=key, status=ExecutionStatus.GONE)
 
+    def may_start(self, key: ExecutionKey, at: Moment) -> bool:
+        """Return whether a launch may still be carried out; to be asked right before the start.
+
+        Writing it down may have taken long, and the host may have slept meanwhile.
+        """
+        session, execution = self._find(key)
+        is_wanted = not execution.is_killed and not execution.is_closed
+        return is_wanted and session.base + execution.timeout > at
+
     # --- what the host tells ---------------------------------------------------------------------
 
     def launched(self, key: ExecutionKey, pid: int, started_at: Instant) -> list[Action]:

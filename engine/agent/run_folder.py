@@ -1,9 +1,9 @@
 """The folder of one run on disk: all that must outlive the agent program.
 
-Written before the start: `about.json`, the script, the empty return-values file. Written by the
-supervisor: `supervisor`, `process`, `exit`, `stdout`, `stderr`, `shell` (its own messages). Written
-by us before a kill: `killed` with the reason. So a task can be taken over, and its result told, by
-any later life of the program (agents.md 3.7).
+Written before the start: the script and the empty return-values file. Written by the supervisor:
+`state`, `stdout`, `stderr`. Written by us before a kill: `killed` with the reason. So a task can be
+taken over, and its result told, by any later life of the program (agents.md 3.7). Making files is
+what a start costs most, hence so few of them.
 """
 
 import contextlib
@@ -18,7 +18,6 @@ from engine.agent.output import first_line, read_return_values, size_of
 from engine.agent.process_tree import Process
 from engine.codec.agent_messages import Channel, TaskEnded
 from engine.codec.records import codec_for
-from engine.errors import CodecError
 from engine.kernel.effects import KillMode
 from engine.kernel.ids import ExecutionKey, TaskId
 from engine.kernel.instants import Duration, Instant
@@ -28,6 +27,8 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _NAME_CHARACTERS_MAX = 80
 _SIGNAL_BASE = 128
 _SIGNALS = range(1, 65)
+_KILL = 9
+_EXIT = "exit "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +36,13 @@ class AboutRun:
     """What a later life of the program must know of a run."""
 
     key: ExecutionKey
+    number: str
+    """The name of its folder, which is also the agent's name for the task."""
     engine: str
     task: TaskId
     job: str
     timeout: Duration
-    stderr_is_error: bool
+    stderr_is_error: bool = False
     began_at: Instant
     boot: str
     """The life of the host in which it was begun; in another one nothing of it can be alive."""
@@ -48,20 +51,47 @@ class AboutRun:
 about_codec = codec_for(AboutRun)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunState:
+    """What the supervisor has written down so far."""
+
+    supervisor: Process | None = None
+    process: Process | None = None
+    """The program's process as it was at its start."""
+    exit_code: int | None = None
+    """128 plus the number of the signal that ended it."""
+    message: str = ""
+    """What the shell has said: a word for the signal, or why it could not start the program."""
+
+
+def parse_state(text: str) -> RunState:
+    """Return the state in a file that may be incomplete."""
+    supervisor = process = code = None
+    messages: list[str] = []
+    for number, line in enumerate(text.splitlines()):
+        found = process_tree.parse_stat(line) if number < 2 else None
+        if number == 0:
+            supervisor = found
+        elif found is not None:
+            process = found
+        elif line.startswith(_EXIT) and line[len(_EXIT) :].isdigit():
+            code = int(line[len(_EXIT) :])
+        elif line:
+            messages.append(line)
+    return RunState(
+        supervisor=supervisor, process=process, exit_code=code, message="\n".join(messages)
+    )
+
+
 class RunFolder:
-    """One run's files. The folder's name is the run's number among those of this program."""
+    """One run's files."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.stdout = path / Channel.STDOUT.value
         self.stderr = path / Channel.STDERR.value
-        self.shell = path / "shell"
         self.returns = path / "returns"
-
-    @property
-    def number(self) -> str:
-        """The run's number, which is also the agent's name for the task."""
-        return self.path.name
+        self._state = path / "state"
 
     def output(self, channel: Channel) -> Path:
         """Return the file of an output stream."""
@@ -71,41 +101,33 @@ class RunFolder:
         """Return the bytes on stdout and stderr so far."""
         return size_of(self.stdout), size_of(self.stderr)
 
-    def prepare(self, about: AboutRun, script: str) -> Path:
+    def prepare(self, job: str, script: str) -> Path:
         """Write everything a start needs and return the script's file."""
         self.path.mkdir(mode=0o700)
-        _write(self.path / "about.json", about_codec.to_json(about), 0o600)
         _write(self.returns, b"", 0o600)
-        name = _UNSAFE.sub("_", about.job.rpartition("/")[2])[:_NAME_CHARACTERS_MAX]
-        file = self.path / f"JobScheduler-Agent-{name}-{self.number}.sh"
+        name = _UNSAFE.sub("_", job.rpartition("/")[2])[:_NAME_CHARACTERS_MAX]
+        file = self.path / f"JobScheduler-Agent-{name}-{self.path.name}.sh"
         _write(file, script.strip().encode(errors="surrogateescape") + b"\n", 0o700)
         return file
 
-    def about(self) -> AboutRun | None:
-        """Return what the run is; None when it was never written completely."""
+    def state(self) -> RunState:
+        """Return what the supervisor has written down."""
         try:
-            return about_codec.from_json((self.path / "about.json").read_bytes())
-        except (OSError, CodecError):
-            return None
-
-    def process(self) -> Process | None:
-        """Return the program's process as it was at its start."""
-        return self._stat("process")
-
-    def supervisor(self) -> Process | None:
-        """Return the supervisor's process as it was at its start."""
-        return self._stat("supervisor")
-
-    def started_at(self) -> Instant | None:
-        """Return when the program was started."""
-        return _modified(self.path / "process")
+            return parse_state(self._state.read_text(errors="replace"))
+        except OSError:
+            return RunState()
 
     def forbid_start(self) -> bool:
-        """Make sure that a supervisor which has not begun never will; False when it has."""
+        """Make sure that a supervisor which has not begun never will; False when it has.
+
+        A folder that is not there forbids it as well.
+        """
         try:
-            descriptor = os.open(self.path / "supervisor", os.O_CREAT | os.O_EXCL | os.O_CLOEXEC)
+            descriptor = os.open(self._state, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC)
         except FileExistsError:
             return False
+        except FileNotFoundError:
+            return True
         os.close(descriptor)
         return True
 
@@ -122,23 +144,19 @@ class RunFolder:
             return False
         return True
 
-    def is_over(self) -> bool:
-        """Return whether the exit code is there."""
-        return self._exit_code() is not None
-
     def ending(self, about: AboutRun, *, is_lost: bool) -> TaskEnded:
         """Return the run's result; `is_lost` when the host went down with it."""
         returns = read_return_values(self.returns)
-        code, signal = (None, None) if is_lost else self._exit()
-        error_line = first_line(self.stderr) if about.stderr_is_error else None
+        state = self.state()
+        code, signal = (None, None) if is_lost else self._exit(state)
         return TaskEnded(
             key=about.key,
             exit_code=code,
             signal=signal,
             reason=self._reason(),
-            ended_at=_modified(self.path / "exit") or _modified(self.shell) or about.began_at,
+            ended_at=_modified(self._state) or about.began_at,
             first_line=first_line(self.stdout) or "",
-            error_line=error_line,
+            error_line=first_line(self.stderr) if about.stderr_is_error else None,
             returned=returns.values,
             returned_problem=returns.problem,
         )
@@ -147,40 +165,23 @@ class RunFolder:
         """Remove the folder with everything in it."""
         shutil.rmtree(self.path, ignore_errors=True)
 
-    def _exit_code(self) -> int | None:
-        try:
-            text = (self.path / "exit").read_text().strip()
-        except OSError:
-            return None
-        return int(text) if text.isdigit() else None
-
-    def _exit(self) -> tuple[int, int | None]:
-        code = self._exit_code()
+    def _exit(self, state: RunState) -> tuple[int, int | None]:
+        code = state.exit_code
         if code is None:
             # The supervisor itself was killed (`kill -9 0` in the script, a lack of memory).
-            return _SIGNAL_BASE + 9, 9
+            return _SIGNAL_BASE + _KILL, _KILL
         signal = code - _SIGNAL_BASE
-        if signal in _SIGNALS and (size_of(self.shell) or (signal == 9 and self._is_killed())):
+        is_ours = signal == _KILL and (self.path / "killed").exists()
+        if signal in _SIGNALS and (state.message or is_ours):
             return code, signal
         return code, None
 
-    def _is_killed(self) -> bool:
-        return (self.path / "killed").exists()
-
     def _reason(self) -> EndReason:
-        try:
+        with contextlib.suppress(OSError, ValueError):
             return EndReason((self.path / "killed").read_text().strip())
-        except (OSError, ValueError):
-            pass
         if any((self.path / f"signalled-{mode.value}").exists() for mode in KillMode):
             return EndReason.KILLED
         return EndReason.EXITED
-
-    def _stat(self, name: str) -> Process | None:
-        try:
-            return process_tree.parse_stat((self.path / name).read_text(errors="replace"))
-        except OSError:
-            return None
 
 
 def _write(file: Path, content: bytes, mode: int) -> None:

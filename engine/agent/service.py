@@ -89,8 +89,7 @@ class AgentService:
         for run in found:
             begun = None
             if run.pid is not None:
-                started_at = run.started_at or run.about.began_at
-                begun = TaskBegun(key=run.key, pid=run.pid, started_at=started_at)
+                begun = TaskBegun(key=run.key, pid=run.pid, started_at=run.about.began_at)
             self.ledger.restore_execution(
                 Execution(
                     key=run.key,
@@ -185,6 +184,10 @@ class AgentService:
             self.host.terminate(key, EndReason.AGENT_STOPPED)
 
     # --- what the host tells (HostListener) ------------------------------------------------------
+
+    def may_start(self, key: ExecutionKey) -> bool:
+        """Return whether the ledger still wants it."""
+        return self.ledger.may_start(key, boot_time())
 
     def launched(self, key: ExecutionKey, pid: int, started_at: Instant) -> None:
         """Pass on that a program runs."""

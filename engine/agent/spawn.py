@@ -130,7 +130,7 @@ def _file_actions(folder: RunFolder, tell: int) -> list[tuple[int, int, str, int
         (os.POSIX_SPAWN_DUP2, tell, 3),  # type: ignore[list-item]  # typeshed knows one form only
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
         (os.POSIX_SPAWN_OPEN, 1, str(folder.stdout), append, 0o600),
-        (os.POSIX_SPAWN_OPEN, 2, str(folder.shell), append, 0o600),
+        (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
         (os.POSIX_SPAWN_OPEN, 4, str(folder.stderr), append, 0o600),
     ]
 

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.agent import process_tree
+from engine.agent.begun_log import BEGUN, RUNS, read_begun
 from engine.agent.run_folder import AboutRun, RunFolder
 from engine.agent.session_files import SessionFiles
 from engine.kernel.reports import EndReason
@@ -72,14 +73,14 @@ def end_overdue(data: Path) -> int:
 
 
 def _running(data: Path, boot: str) -> Iterator[tuple[RunFolder, AboutRun, process_tree.Process]]:
-    for path in (data / "runs").glob("*"):
-        folder = RunFolder(path)
-        about = folder.about()
-        process = folder.process()
-        if about is None or process is None or about.boot != boot:
+    for about in read_begun(data / BEGUN).values():
+        if about.boot != boot:
             continue
-        if not folder.is_over() and process_tree.is_alive(process):
-            yield folder, about, process
+        folder = RunFolder(data / RUNS / about.number)
+        state = folder.state()
+        is_open = state.process is not None and state.exit_code is None
+        if is_open and state.process is not None and process_tree.is_alive(state.process):
+            yield folder, about, state.process
 
 
 def _wait_for_end(pid: int) -> None:

@@ -41,6 +41,8 @@ log = logging.getLogger(__name__)
 PROBE_S = 5.0
 """An agent that has not told of itself in this time is not there (agents.md 7.4)."""
 SLEEP_S_MAX = 3600.0
+DELIVERIES_MAX = 50
+"""Answers of one agent whose events go to the journal together."""
 
 Channel = Literal["stdout", "stderr"]
 ReportSink = Callable[[Sequence[Report]], Awaitable[None]]
@@ -360,18 +362,29 @@ class _Line:
 
     async def _deliver_all(self) -> None:
         while True:
-            delivery = await self._deliveries.get()
+            deliveries = [await self._deliveries.get()]
+            while not self._deliveries.empty() and len(deliveries) < DELIVERIES_MAX:
+                deliveries.append(self._deliveries.get_nowait())
+            pieces: dict[TaskId, list[Output]] = {}
             reports: list[Report] = []
-            for item in delivery.items:
-                if isinstance(item, Output):
-                    await self._driver.output(item.task, item.channel.value, item.offset, item.data)
-                else:
-                    reports.append(item)
+            for delivery in deliveries:
+                for item in delivery.items:
+                    if isinstance(item, Output):
+                        pieces.setdefault(item.task, []).append(item)
+                    else:
+                        reports.append(item)
             # Output first: when an end is committed, all that was said before is stored.
+            await asyncio.gather(*(self._store(each) for each in pieces.values()))
             if reports:
                 await self._driver.report(reports)
-            self._do(self._link.committed(delivery.mark, boot_time()))
+            for delivery in deliveries:
+                self._do(self._link.committed(delivery.mark, boot_time()))
             self._wake.set()
+
+    async def _store(self, pieces: Sequence[Output]) -> None:
+        """Store the pieces of one task, in their order."""
+        for piece in pieces:
+            await self._driver.output(piece.task, piece.channel.value, piece.offset, piece.data)
 
 
 def _heartbeat(answer: HttpAnswer) -> SessionAnswer:

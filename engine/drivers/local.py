@@ -92,7 +92,7 @@ class LocalDriver:
                 task.launched = TaskLaunched(
                     key=found.key,
                     pid=found.pid,
-                    started_at=found.started_at or found.about.began_at,
+                    started_at=found.about.began_at,
                 )
                 self._news[found.key] = None
         self._host.watch_found()
@@ -186,6 +186,11 @@ class LocalDriver:
 
     # --- what the host tells (HostListener) ------------------------------------------------------
 
+    def may_start(self, key: ExecutionKey) -> bool:
+        """Return whether it is still demanded."""
+        run = self._wanted.get(key)
+        return run is not None and run.kill is not KillMode.KILL
+
     def launched(self, key: ExecutionKey, pid: int, started_at: Instant) -> None:
         """Take note that a program runs."""
         task = self._tasks.get(key)
@@ -199,6 +204,7 @@ class LocalDriver:
         if task is not None:
             task.refused = text
             self._tell(key)
+            self._look_if_unwanted(key)
 
     def grew(self, key: ExecutionKey, stdout: int, stderr: int) -> None:
         """Take note that there is more output."""
@@ -216,8 +222,11 @@ class LocalDriver:
         task.sizes = [stdout, stderr]
         task.ended = ending
         self._tell(ending.key)
-        if self._was_told and self._is_open and ending.key not in self._wanted:
-            self._look_at([ending.key])
+        self._look_if_unwanted(ending.key)
+
+    def _look_if_unwanted(self, key: ExecutionKey) -> None:
+        if self._was_told and key not in self._wanted:
+            self._look_at([key])
 
     def _tell(self, key: ExecutionKey) -> None:
         self._news[key] = None
@@ -231,13 +240,14 @@ class LocalDriver:
             self._wake.clear()
             while self._news:
                 keys = list(self._news)[:REPORTS_MAX]
-                reports: list[Report] = []
+                found = []
                 for key in keys:
-                    self._news.pop(key, None)
+                    del self._news[key]
                     task = self._tasks.get(key)
-                    if task is not None and task.is_demanded | (task.refused is not None):
-                        await self._store(key, task)
-                        reports += self._reports(key, task)
+                    if task is not None and (task.is_demanded or task.refused is not None):
+                        found.append((key, task))
+                await asyncio.gather(*(self._store(key, task) for key, task in found))
+                reports = [report for key, task in found for report in self._reports(key, task)]
                 if reports:
                     await self._report(reports)
 

@@ -195,9 +195,9 @@ async def test_a_hundred_tasks_run_side_by_side(agent: AgentProgram, engine: Eng
 
 
 async def test_events_wait_for_the_journal(agent: AgentProgram, engine: Engine) -> None:
-    await engine.status(agent.uri, AgentStatus.COUPLED)
+    key = engine.run(agent.uri, "sleep 0.3; echo done")
+    await engine.launched(key)
     engine.commit.clear()
-    key = engine.run(agent.uri, "echo done")
     await until(lambda: engine.text(1) == "done\n", "the output")
     await asyncio.sleep(0.2)
     assert agent.runs_left(), "the agent keeps what is not committed"

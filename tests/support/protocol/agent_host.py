@@ -38,6 +38,7 @@ from engine.codec.agent_messages import (
     SessionRequest,
     TaskBegun,
     TaskEnded,
+    TaskNotBegun,
 )
 from engine.kernel.ids import Epoch, ExecutionKey, TaskId
 from engine.kernel.instants import Duration, Instant
@@ -374,6 +375,10 @@ class AgentHost:
 
     def _begin(self, run: Run) -> None:
         assert self.ledger is not None
+        if not self.ledger.may_start(run.key, self.now()):
+            self._do(self.ledger.ended(TaskNotBegun(key=run.key, text=""), (0, 0), self.now()))
+            self._wake(run.engine)
+            return
         self._trace(f"{self.name} process of {run.key} starts")
         self._checker.started(run.key)
         run.is_alive = True
