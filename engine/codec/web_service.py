@@ -377,7 +377,7 @@ def chain_overview(state: State, chain: ChainState) -> Json:
     """Return JobChainOverview."""
     definition = chain.definition
     keys = state.orders_of_chain.get(chain.key, {})
-    blacklisted = sum(state.orders[key].blacklisted for key in keys)
+    blacklisted = len(state.blacklisted_in_chain.get(chain.key, ()))
     obstacles: list[Json] = []
     if chain.stopped:
         obstacles.append({"TYPE": "Stopped"})
@@ -400,7 +400,6 @@ def chain_overview(state: State, chain: ChainState) -> Json:
 
 def chain_detailed(state: State, chain: ChainState, now: Instant) -> Json:
     """Return JobChainDetailed."""
-    keys = state.orders_of_chain.get(chain.key, {})
     return {
         "overview": chain_overview(state, chain),
         "nodes": [node_shape(state, chain, node) for node in chain.definition.nodes],
@@ -419,8 +418,7 @@ def chain_detailed(state: State, chain: ChainState, now: Instant) -> Json:
         ],
         "blacklistedOrders": [
             order_overview(state, state.orders[key], now)
-            for key in keys
-            if state.orders[key].blacklisted
+            for key in state.blacklisted_in_chain.get(chain.key, ())
         ],
     }
 

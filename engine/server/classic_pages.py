@@ -65,7 +65,7 @@ async def _job_log(context: ServerContext, path: str) -> tuple[str, str]:
 async def _order_log(context: ServerContext, request: Request) -> tuple[str, str]:
     chain, order_id = request.query_params.get("job_chain", ""), request.query_params["order"]
     history_text = request.query_params.get("history_id", "")
-    order = context.port.state.orders.get(order_key(chain, order_id))
+    order = context.port.state.find_order(order_key(chain, order_id))
     history = None if order is None else order.history
     if history_text.isascii() and history_text.isdecimal():
         history = HistoryId(int(history_text))

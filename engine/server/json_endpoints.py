@@ -91,7 +91,7 @@ async def orders(request: Request) -> Response:
     chain, order_id = query.get("chain"), query.get("order")
     if order_id is not None:
         key = order_key(chain or "", order_id)
-        order = state.orders.get(key)
+        order = state.find_order(key)
         if order is None:
             return problem_response(unknown_order(chain or "", order_id), 404)
         return json_response(order_row(state, order, now, detailed=True))

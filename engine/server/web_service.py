@@ -213,7 +213,7 @@ async def order(request: Request) -> Response:
 
 async def _one_order(query: _Query, key: OrderKey) -> Response:
     state, now = query.context.port.state, query.context.port.now()
-    found = state.orders.get(key)
+    found = state.find_order(key)
     if query.wanted == "log":
         if found is None or found.history is None:
             return _refused(unknown_order(key.chain, key.id))

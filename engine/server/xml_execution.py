@@ -184,7 +184,7 @@ class XmlCommands:
         key = request.order.key
         if done.subject:
             key = OrderKey(key.chain, OrderId(done.subject))
-        order = self._port.state.orders.get(key)
+        order = self._port.state.find_order(key)
         if order is not None:
             return [order_element(self._view(), order)]
         chain = self._port.state.chains.get(key.chain)

@@ -279,7 +279,7 @@ class Questions:
         if query.chain not in state.chains:
             return unknown_object("Job_chain", query.chain)
         if query.order is not None:
-            order = state.orders.get(OrderKey(query.chain, query.order))
+            order = state.find_order(OrderKey(query.chain, query.order))
             if order is not None and query.history_id in {None, order.history}:
                 text = None
                 if "log" in what and order.history is not None:

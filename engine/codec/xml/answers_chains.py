@@ -16,8 +16,8 @@ from engine.codec.xml.answers import (
 from engine.codec.xml.answers_jobs import job_element
 from engine.codec.xml.answers_orders import (
     blacklist,
+    count_at,
     order_queue,
-    orders_at,
     past_order_element,
 )
 from engine.codec.xml.findings import Element
@@ -34,6 +34,7 @@ from engine.kernel.definitions import (
 )
 from engine.kernel.ids import name_of
 from engine.kernel.instants import FOREVER, Duration
+from engine.kernel.pending import source_key
 from engine.kernel.state import ChainState
 
 
@@ -44,8 +45,8 @@ def chain_element(
     state, definition = view.state, chain.definition
     keys = state.orders_of_chain.get(chain.key, {})
     name = name_of(definition.path)
-    blacklisted = blacklist(view, keys)
-    waiting = len(keys) - (0 if blacklisted is None else int(blacklisted.get("count", "0")))
+    blacklisted = blacklist(view, chain.key)
+    waiting = len(keys) - len(state.blacklisted_in_chain.get(chain.key, ()))
     result = element(
         "job_chain",
         path=definition.path,
@@ -66,7 +67,9 @@ def chain_element(
         source = source_element(definition.source)
         if source is not None:
             result.append(source)
-    result.extend(_file_order_source(each, definition) for each in definition.file_order_sources)
+    result.extend(
+        _file_order_source(view, each, definition) for each in definition.file_order_sources
+    )
     for node in definition.nodes:
         result.append(_node(view, chain, node, with_jobs=with_jobs, with_orders=with_orders))
     past = view.past_orders.get(chain.key)
@@ -145,15 +148,15 @@ def _node(
             result.set("job_chain", node.chain_path)
         case EndNode():
             # Orders at end nodes are finished or on the blacklist; others have lost their node.
-            if with_orders and any(True for _ in orders_at(view.state, queue_key)):
+            if with_orders and count_at(view.state, queue_key):
                 result.append(order_queue(view, [queue_key], with_orders=True))
         case _:
             assert_never(node)
     return result
 
 
-def _file_order_source(source: FileOrderSource, chain: Chain) -> Element:
-    return element(
+def _file_order_source(view: View, source: FileOrderSource, chain: Chain) -> Element:
+    result = element(
         "file_order_source",
         directory=source.directory,
         regex=given(source.regex),
@@ -163,6 +166,13 @@ def _file_order_source(source: FileOrderSource, chain: Chain) -> Element:
         alert_when_directory_missing=yes_no(source.alert_when_directory_missing),
         remote_scheduler=given(chain.file_watching_process_class),
     )
+    known = view.state.sources.get(source_key(chain.key, source.directory))
+    if known is not None and known.error:
+        result.append(element("ERROR", text=known.error))
+    if known is not None and known.ignored:
+        files = [element("file", path=path) for path in known.ignored]
+        result.append(element("bad_files", *files, count=len(files)))
+    return result
 
 
 def _seconds(duration: Duration | None) -> str | None:

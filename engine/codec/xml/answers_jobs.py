@@ -119,7 +119,7 @@ def _job_attributes(view: View, job: JobState) -> dict[str, object]:
         "visible": None if definition.visible is Visible.YES else definition.visible.value,
         "process_class": given(definition.process_class),
         "waiting_for_process": yes(waits_for_process),
-        "all_steps": view.tasks_begun.get(job.key, 0),
+        "all_steps": job.steps_measured,
         "all_tasks": view.tasks_begun.get(job.key, 0),
         "state_text": given(job.state_text),
         "log_file": view.facts.log_file,

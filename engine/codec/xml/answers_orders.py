@@ -22,7 +22,7 @@ from engine.codec.xml.answers import (
 from engine.codec.xml.answers_run_time import run_time_element
 from engine.codec.xml.findings import Element
 from engine.kernel.commands import ObjectKind
-from engine.kernel.ids import ChainKey, OrderKey
+from engine.kernel.ids import ChainKey
 from engine.kernel.instants import IMMEDIATELY, NEVER, Instant
 from engine.kernel.state import NodeKey, Order, State, job_of_node
 
@@ -151,17 +151,26 @@ def orders_at(state: State, node: NodeKey) -> Iterator[Order]:
     return (order for order in orders if not order.blacklisted)
 
 
+def count_at(state: State, node: NodeKey) -> int:
+    """Return how many orders `orders_at` would yield, without looking at each of them."""
+    queue = state.queues.get(node)
+    if queue is None:
+        return 0
+    blacklisted = state.blacklisted_in_chain.get(node[0], ())
+    return len(queue.all) - sum(key in queue.all for key in blacklisted)
+
+
 def order_queue(view: View, nodes: Iterable[NodeKey], *, with_orders: bool) -> Element:
     """Return `<order_queue>` over one node, or over all nodes of a job."""
     state = view.state
     keys = list(nodes)
-    orders = [order for node in keys for order in orders_at(state, node)]
     result = element(
         "order_queue",
-        length=len(orders),
+        length=sum(count_at(state, node) for node in keys),
         next_start_time=moment(_next_start(view, keys)),
     )
-    if with_orders:
+    if with_orders and view.max_orders != 0:
+        orders = [order for node in keys for order in orders_at(state, node)]
         limit = len(orders) if view.max_orders is None else view.max_orders
         result.extend(order_element(view, order) for order in nsmallest(limit, orders, key=_place))
     return result
@@ -185,14 +194,14 @@ def _next_start(view: View, nodes: Iterable[NodeKey]) -> Instant:
     return view.now if found <= IMMEDIATELY else found
 
 
-def blacklist(view: View, orders: Iterable[OrderKey]) -> Element | None:
+def blacklist(view: View, chain: ChainKey) -> Element | None:
     """Return `<blacklist>` of a chain, None when it is empty."""
-    found = [view.state.orders[key] for key in orders if view.state.orders[key].blacklisted]
-    if not found:
+    keys = view.state.blacklisted_in_chain.get(chain)
+    if not keys:
         return None
-    result = element("blacklist", count=len(found))
+    result = element("blacklist", count=len(keys))
     if view.wants("blacklist"):
-        found.sort(key=lambda order: order.place)
+        found = sorted((view.state.orders[key] for key in keys), key=lambda order: order.place)
         limit = len(found) if view.max_orders is None else view.max_orders
         result.extend(order_element(view, order) for order in found[:limit])
     return result

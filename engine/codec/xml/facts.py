@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from engine.kernel.instants import Instant
 
+TASKS_OF_A_FOLDER = 1_000
+"""Logs of so many tasks share a folder, as `engine.store.task_logs` has it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineFacts:
@@ -24,4 +27,6 @@ class EngineFacts:
 
     def task_log_file(self, task: int) -> str | None:
         """Return where the log of a task lies, None when that is not known."""
-        return f"{self.task_log_folder}/task.{task}.log" if self.task_log_folder else None
+        if not self.task_log_folder:
+            return None
+        return f"{self.task_log_folder}/{task // TASKS_OF_A_FOLDER:06d}/task-{task}.log"

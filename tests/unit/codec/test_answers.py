@@ -49,6 +49,7 @@ from engine.kernel.ids import (
     job_key,
 )
 from engine.kernel.instants import NEVER, Instant, seconds
+from engine.kernel.pending import SourceState, source_key
 from engine.kernel.problems import Problem
 from tests.support.answers import texts, view, walking
 from tests.support.world import World, chain, file_source, node, shell_job
@@ -403,3 +404,17 @@ def test_a_new_version_that_waits_is_shown_beside_the_old_one() -> None:
     world.defines(shell_job("first", title="new"))
     shown = job_shown(world, "/first")
     assert texts(shown, "replacement/job/file_based/@state") == ["initialized"]
+
+
+def test_what_is_wrong_with_a_directory_is_shown() -> None:
+    source = FileOrderSource(directory="/in")
+    world = World(
+        shell_job("first"), chain("files", node("1", "first"), file_order_sources=(source,))
+    )
+    key = chain_key("/files")
+    world.state.sources[source_key(key, "/in")] = SourceState(
+        chain=key, directory="/in", error="There is no such directory", ignored=("/in/long",)
+    )
+    shown = chain_element(view(world), world.state.chains[key])
+    assert texts(shown, "file_order_source/ERROR/@text") == ["There is no such directory"]
+    assert texts(shown, "file_order_source/bad_files/file/@path") == ["/in/long"]

@@ -1,12 +1,16 @@
 """XML commands over HTTP: transport, permissions, envelope."""
 
+import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from engine.kernel.ids import order_key
+from engine.kernel.ids import TaskId, order_key
 from engine.kernel.instants import seconds
 from engine.server.auth import TokenFiles, Trust
+from engine.store.task_logs import TaskLogs
+from tests.support.fake_engine import FACTS, NOW
 from tests.support.http_engine import COMMAND, HttpEngine, answer_of
 from tests.support.world import chain, node, shell_job
 
@@ -268,3 +272,15 @@ async def test_custom_events_must_have_their_shape() -> None:
         error = (await http.xml(f"<publish_event>{bad}</publish_event>")).find("ERROR")
         assert error is not None
         assert error.get("code") == "Z-JAVA-105"
+
+
+async def test_the_log_of_a_task_is_where_the_answer_says(tmp_path: Path) -> None:
+    logs = TaskLogs(tmp_path)
+    try:
+        for number in (7, 12_345):
+            await logs.append_line(TaskId(number), NOW, "info", "text")
+            shown = replace(FACTS, task_log_folder=str(tmp_path)).task_log_file(number)
+            assert shown is not None
+            assert await asyncio.to_thread(Path(shown).is_file)
+    finally:
+        await logs.close()
