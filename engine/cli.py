@@ -88,6 +88,13 @@ def cockpit(
     engine: EngineOption = None,
     data: DataOption = None,
     token_file: TokenFileOption = None,
+    go: Annotated[
+        str, typer.Option("--go", metavar="PLACE", help="Begin there, such as ':orders chain=a*'.")
+    ] = "",
+    read_only: Annotated[
+        bool | None, typer.Option("--read-only", help="Change nothing from this cockpit.")
+    ] = None,
+    theme: Annotated[str | None, typer.Option("--theme", metavar="NAME", help="Colours.")] = None,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     """Run JobScheduler 1.x live folders; without a subcommand open the cockpit."""

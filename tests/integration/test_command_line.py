@@ -378,17 +378,17 @@ def test_agent_options_become_settings(
 def test_the_cockpit_is_opened_on_the_engine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened: list[tuple[str, str | None]] = []
+    opened: list[tuple[str, str | None, object]] = []
 
-    def run_cockpit(address: str, token: str | None) -> int:
-        opened.append((address, token))
+    def run_cockpit(address: str, token: str | None, **options: object) -> int:
+        opened.append((address, token, options["command"]))
         return 7
 
     monkeypatch.setitem(sys.modules, "tui.__main__", SimpleNamespace(run_cockpit=run_cockpit))
     monkeypatch.setattr(sys, "stdout", SimpleNamespace(isatty=lambda: True))
     assert cli.run(["--engine", "https://user:secret@host:4444/"]) == 7
-    assert cli.run(["--data", str(tmp_path)]) == 7
+    assert cli.run(["--data", str(tmp_path), "--go", ":orders"]) == 7
     assert opened == [
-        ("https://host:4444", "secret"),
-        (str(EnginePaths(tmp_path).socket), None),
+        ("https://host:4444", "secret", ""),
+        (str(EnginePaths(tmp_path).socket), None, ":orders"),
     ]
