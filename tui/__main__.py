@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from tui.app import SCREENS, Cockpit
@@ -71,7 +72,7 @@ async def _run(app: Cockpit, settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGHUP):
         # Set even where they were ignored: a cockpit without a terminal is of no use.
-        loop.add_signal_handler(number, app.exit, 128 + number)
+        loop.add_signal_handler(number, partial(app.exit, return_code=128 + number))
     await app.run_async(mouse=settings.mouse)
 
 

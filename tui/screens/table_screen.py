@@ -102,6 +102,8 @@ class TableScreen(CockpitScreen):
         )
         table = self.table
         table.sorting = self.sorting
+        known = scene.mirror.is_filled
+        table.empty_text = self.view.empty_text if known else "nothing is known yet"
         table.fresh = (lambda row: self.listing.fresh(row, make)) if self.view.ticks else None
         table.show(self.view.columns, rows)
 
