@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from engine import __version__, cli_orders, cli_requests
+from engine import __version__, cli_journal, cli_orders, cli_requests
 from engine.cli_client import EngineNotReachable, environment, find_engine
 from engine.cli_options import (
     NOT_REACHABLE,
@@ -40,6 +40,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(cli_orders.app, name="order")
+app.add_typer(cli_journal.app, name="journal")
 cli_requests.register(app)
 
 TLS_PANEL = "TLS"

@@ -263,7 +263,7 @@ class Engine:
         self._snapshot_number = number
 
         async def save() -> None:
-            await self._histories.caught_up(number)
+            await self._histories.caught_up()
             body = await asyncio.to_thread(captured.to_bytes)
             await self._store.save_snapshot(number, body)
 

@@ -289,7 +289,7 @@ class Histories:
         self._history = history
         self._projector: HistoryProjector | None = None
         self._applied = EventNumber(0)
-        self._reached = EventNumber(0)
+        self._queued = EventNumber(0)
         self._queue: asyncio.Queue[list[Projected]] = asyncio.Queue(HISTORY_BACKLOG_MAX)
         self._progress = asyncio.Condition()
         self._behind = False
@@ -303,10 +303,9 @@ class Histories:
         """Let go."""
         await self._history.close()
 
-    def begin(self, state: State, number: EventNumber) -> None:
-        """Begin from a state as of an event."""
+    def begin(self, state: State) -> None:
+        """Begin from a state."""
         self._projector = HistoryProjector(state)
-        self._reached = number
 
     def seen(self, event: Event, row: StoredEvent) -> None:
         """Take in one replayed event."""
@@ -318,12 +317,12 @@ class Histories:
         batch: list[Projected] = []
         for event, row in zip(events, rows, strict=True):
             records = list(self._projector.records(event, row.at))
-            self._reached = row.number
             if records and row.number > self._applied:
                 batch.append((row.number, records))
         if batch:
             try:
                 self._queue.put_nowait(batch)
+                self._queued = batch[-1][0]
             except asyncio.QueueFull:
                 if not self._behind:
                     log.error(
@@ -345,12 +344,11 @@ class Histories:
             async with self._progress:
                 self._progress.notify_all()
 
-    async def caught_up(self, number: EventNumber) -> None:
-        """Wait until everything up to an event is written."""
+    async def caught_up(self) -> None:
+        """Wait until everything that has been committed by now is written."""
+        target = self._queued
         async with self._progress:
-            await self._progress.wait_for(
-                lambda: self._applied >= number or (self._queue.empty() and self._reached >= number)
-            )
+            await self._progress.wait_for(lambda: self._applied >= target)
 
     async def tasks_of_run(self, history: HistoryId) -> list[TaskId]:
         """Return the tasks that worked on one run of an order, oldest first."""

@@ -30,13 +30,11 @@ class Recovered:
     """Events folded onto the snapshot."""
 
 
-async def recover(
-    store: Store, begun: Callable[[State, EventNumber], None], seen: Seen
-) -> Recovered:
+async def recover(store: Store, begun: Callable[[State], None], seen: Seen) -> Recovered:
     """Return the state as the journal has it.
 
-    `begun` is told the state and the number from which the replay begins, `seen` each replayed
-    event: the histories catch up with what they missed.
+    `begun` is told the state from which the replay begins, `seen` each replayed event: so the
+    histories catch up with what they missed.
     """
     started = time.monotonic()
     snapshot = await store.latest_snapshot()
@@ -44,7 +42,7 @@ async def recover(
         state, number = State(), NO_EVENT
     else:
         state, number = state_from_snapshot(snapshot.body), snapshot.number
-    begun(state, number)
+    begun(state)
     replayed = 0
     while rows := await store.read(number, READ_EVENTS_MAX):
         for row in rows:

@@ -41,7 +41,7 @@ from engine.kernel.commands import ApplyDefinitions, BeginEpoch
 from engine.kernel.effects import KillMode
 from engine.kernel.events import Event
 from engine.kernel.events.tasks import TaskClosed
-from engine.kernel.ids import Epoch, EventNumber, TaskId
+from engine.kernel.ids import Epoch, TaskId
 from engine.kernel.instants import Instant
 from engine.kernel.params import Params
 from engine.kernel.problems import Problem
@@ -478,7 +478,7 @@ async def _stop_crew(engine: Engine, parts: _Parts, crew: Sequence[asyncio.Task[
                 await loop_task
                 engine.begin_snapshot()
             await parts.narrator.written()
-            await parts.histories.caught_up(EventNumber(engine.number))
+            await parts.histories.caught_up()
             await engine.finish_snapshot()
     except TimeoutError:
         log.warning("The engine ends with work in its queues; the journal has it")

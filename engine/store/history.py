@@ -120,9 +120,12 @@ class History:
 
     async def rebuild(self, store: Store, project: Projector) -> EventNumber:
         """Make everything again that the journal still tells; older rows stay as they are."""
-        first = (await store.bounds()).first
-        await self._writer.run(lambda connection: _forget_from(connection, first))
+        await self.forget_from((await store.bounds()).first)
         return await self.catch_up(store, project)
+
+    async def forget_from(self, first: EventNumber) -> None:
+        """Remove the rows that events from `first` on have begun, to apply these events again."""
+        await self._writer.run(lambda connection: _forget_from(connection, first))
 
     async def forget_before(self, instant: Instant) -> None:
         """Remove what ended before an instant, in pieces."""
