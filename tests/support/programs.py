@@ -18,12 +18,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Self, TypeVar
+from urllib.parse import urlencode
 
 import psutil
 
-from engine.cli_client import EngineAddress, EngineClient, EngineNotReachable
+from engine.cli_client import EngineAddress, EngineClient
 from engine.codec.json_api import REQUESTS, PublicRequest
 from engine.service.paths import EnginePaths
 
@@ -83,7 +85,8 @@ class Program:
 
     def kill(self) -> None:
         """Kill it as `kill -9` does."""
-        self.process.kill()
+        if self.process.poll() is None:
+            self.process.kill()
         self.process.wait(PATIENCE_S)
 
     def end(self, patience_s: float = PATIENCE_S) -> int:
@@ -129,6 +132,7 @@ class World:
         }
         self.engine: Program | None = None
         self.agents: dict[int, Program] = {}
+        self._programs: list[Program] = []
 
     def __enter__(self) -> Self:
         return self
@@ -137,28 +141,16 @@ class World:
         self.end()
 
     def end(self) -> None:
-        """End everything; what has not ended by itself is found by its mark and killed."""
-        programs = [each for each in (self.engine, *self.agents.values()) if each is not None]
-        self.engine = None
-        self.agents.clear()
-        for program in programs:
-            if program.process.poll() is None:
-                program.send(signal.SIGTERM)
-        for process in self.processes_of_tasks(programs):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        for program in programs:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                program.process.wait(10)
-            if program.process.poll() is None:
-                program.kill()
+        """Kill everything: the programs, and what is found by its mark."""
+        for program in self._programs:
+            program.kill()
         for process in marked(self.mark):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
 
-    def processes_of_tasks(self, programs: Sequence[Program]) -> list[psutil.Process]:
-        """Return the processes of this world that are none of these programs."""
-        own = {program.process.pid for program in programs}
+    def other_processes(self) -> list[psutil.Process]:
+        """Return the processes of this world that are none of its programs: those of tasks."""
+        own = {program.process.pid for program in self._programs}
         return [process for process in marked(self.mark) if process.pid not in own]
 
     # --- definitions -------------------------------------------------------------------------
@@ -229,7 +221,9 @@ class World:
     def run(self, name: str, arguments: Sequence[str]) -> Program:
         """Start `pointsman` with these arguments, in a folder that has nothing to do with it."""
         log = self.folder / f"{name}.log"
-        return Program([*self.command, *arguments], log, self.environment, self.elsewhere)
+        program = Program([*self.command, *arguments], log, self.environment, self.elsewhere)
+        self._programs.append(program)
+        return program
 
     def call(
         self, *arguments: str, patience_s: float = PATIENCE_S, **variables: str
@@ -263,9 +257,13 @@ class World:
         return EngineClient(EngineAddress(socket=EnginePaths(self.data).socket))
 
     def get(self, path: str, **query: object) -> Any:
-        """Return the answer of a resource of the HTTP API."""
-        with self.client() as client:
-            return client.get(path, **query)
+        """Return the answer of a resource of the HTTP API. Raises OSError when nobody is there."""
+        with contextlib.closing(self._connection()) as connection:
+            connection.request("GET", f"{path}?{urlencode(query)}")
+            response = connection.getresponse()
+            answer = response.read().decode()
+            assert response.status == HTTPStatus.OK, f"{path}: {answer}"
+            return json.loads(answer)
 
     def await_ready(self, patience_s: float = PATIENCE_S) -> None:
         """Wait until the engine answers."""
@@ -274,7 +272,7 @@ class World:
 
         def answers() -> bool:
             assert engine.process.poll() is None, f"the engine has ended: {engine.text}"
-            with contextlib.suppress(EngineNotReachable):
+            with contextlib.suppress(OSError, http.client.HTTPException):
                 return bool(self.get("/api/overview")["number"])
             return False
 
@@ -291,21 +289,23 @@ class World:
 
     def submit_all(self, requests: Sequence[PublicRequest], at_a_time: int = 8) -> None:
         """Send many requests over some connections, so that they share commits."""
-        socket_file = EnginePaths(self.data).socket
 
         def submit(some: Sequence[PublicRequest]) -> None:
-            with contextlib.closing(_UnixConnection(socket_file)) as connection:
+            with contextlib.closing(self._connection()) as connection:
                 for request in some:
                     body = json.dumps(REQUESTS.to_builtins(request))
                     head = {"Content-Type": "application/json"}
                     connection.request("POST", "/api/command", body, head)
                     response = connection.getresponse()
                     answer = response.read()
-                    assert response.status == 200, answer.decode()
+                    assert response.status == HTTPStatus.OK, answer.decode()
 
         with ThreadPoolExecutor(at_a_time) as pool:
             for _ in pool.map(submit, [requests[part::at_a_time] for part in range(at_a_time)]):
                 pass
+
+    def _connection(self) -> "_UnixConnection":
+        return _UnixConnection(EnginePaths(self.data).socket)
 
     def orders_in(self, chain: str) -> int:
         """Return how many orders there are in a chain; what it costs does not depend on them."""
@@ -344,7 +344,11 @@ class _UnixConnection(http.client.HTTPConnection):
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(PATIENCE_S)
-        self.sock.connect(str(self._file))
+        try:
+            self.sock.connect(str(self._file))
+        except OSError:
+            self.sock.close()
+            raise
 
 
 def marked(mark: str) -> list[psutil.Process]:
