@@ -7,7 +7,7 @@ from engine.kernel import problems
 from engine.kernel.commands import AddOrder
 from engine.kernel.definitions import OrderDefinition
 from engine.kernel.events import Event
-from engine.kernel.events.orders import OrderRemoved, OrderReplacementHeld
+from engine.kernel.events.orders import OrderFileGone, OrderRemoved, OrderReplacementHeld
 from engine.kernel.ids import OrderId, OrderKey
 from engine.kernel.instants import Instant
 from engine.kernel.limits import ORDER_ID_CHARACTERS_MAX, PARAMS_BYTES_MAX, TITLE_CHARACTERS_MAX
@@ -48,7 +48,11 @@ def add_order(
         )
     else:
         if existing is not None:
-            yield OrderRemoved(order=existing.key)
+            if existing.is_permanent and existing.definition.key in state.order_files:
+                # It replaces the file's order in memory, until the file is read again (2.3).
+                yield OrderFileGone(order=existing.definition.key)
+            if existing.key in state.orders:
+                yield OrderRemoved(order=existing.key)
         yield from place(state, definition, entry, start_at, at, request.parent)
     return definition.key.id
 

@@ -23,8 +23,10 @@ from engine.kernel.ids import (
     TaskId,
 )
 from engine.kernel.instants import Instant
-from engine.kernel.plans import schedule_is_missing
-from engine.kernel.state import ChainState, JobState, NodeQueue, State
+from engine.kernel.params import is_yes, value_of
+from engine.kernel.plans import has_begun, schedule_is_missing
+from engine.kernel.queues import PriorityQueue
+from engine.kernel.state import ChainState, JobState, State
 
 # --- what is missing -----------------------------------------------------------------------------
 
@@ -59,8 +61,12 @@ def is_held(state: State, job: JobState, at: Instant) -> bool:
         or job.removal_held
         or at_task_limit(state, job)
         or any(True for _ in missing_requisites(state, job))
-        or (job.delayed_until is not None and at < job.delayed_until)
     )
+
+
+def is_in_period(job: JobState, at: Instant) -> bool:
+    """Whether the run time lets the job start; a pause after errors counts as no period (3.8)."""
+    return job.is_open and (job.delayed_until is None or at >= job.delayed_until)
 
 
 def at_task_limit(state: State, job: JobState) -> bool:
@@ -87,9 +93,25 @@ def at_order_limit(state: State, chain: ChainState) -> bool:
     return limit is not None and state.started_in_chain.get(chain.key, 0) >= limit
 
 
+QueuedOrder: TypeAlias = tuple[tuple[Instant, int, int], OrderKey]
+"""Start time, minus priority, place in the queue; and whose they are."""
+
+
 def next_order(state: State, job: JobKey, at: Instant) -> OrderKey | None:
-    """Return the order that the job takes next: start time, priority, arrival (1.7)."""
-    best: tuple[tuple[Instant, int, int], OrderKey] | None = None
+    """Return the order that the job takes next: start time, priority, arrival (1.7).
+
+    A job runs tasks in the process classes of several chains side by side: orders whose class has
+    no slot now are passed by those of other classes (6.6, js1464).
+    """
+    waiting = sorted(_first_orders(state, job, at))
+    for _, key in waiting:
+        if class_lets_in(state, class_of(state, state.jobs[job], key.chain), job):
+            return key
+    return waiting[0][1] if waiting else None
+
+
+def _first_orders(state: State, job: JobKey, at: Instant) -> Iterator[QueuedOrder]:
+    """Yield the first startable order of each node of the job."""
     for chain_key, node in state.nodes_of_job.get(job, ()):
         queue = state.queues.get((chain_key, node))
         if queue is None:
@@ -102,30 +124,35 @@ def next_order(state: State, job: JobKey, at: Instant) -> OrderKey | None:
             waiting.append(queue.fresh)
         for entries in waiting:
             first = entries.first()
-            if first is not None and _super_is_full(state, first[1]):
-                first = _first_of_other_supers(state, queue)
-            if first is not None and first[0][0] <= at and (best is None or first[0] < best[0]):
-                best = first
-    return None if best is None else best[1]
+            if first is not None and first[0][0] <= at and _is_shut_out(state, first[1]):
+                first = _first_of_the_others(state, entries)
+            if first is not None and first[0][0] <= at:
+                yield first
 
 
-def _super_is_full(state: State, key: OrderKey) -> bool:
-    """Whether the order has not begun and its super chain lets no further one begin (js1207)."""
+def _is_shut_out(state: State, key: OrderKey) -> bool:
+    """Whether something else than its node and its start time keeps the order from starting.
+
+    Its named schedule is missing (js1031), or it has not begun and its super chain lets no further
+    one begin (js1207).
+    """
     order = state.orders[key]
+    if schedule_is_missing(state, order.run_time) and not has_begun(order):
+        return True
     if order.outer is None or order.started_at is not None:
         return False
     chain = state.chains.get(order.outer.chain)
     return chain is not None and (chain.stopped or at_order_limit(state, chain))
 
 
-def _first_of_other_supers(
-    state: State, queue: NodeQueue
-) -> tuple[tuple[Instant, int, int], OrderKey] | None:
-    """Return the first fresh order whose super chain has room; looks at all that wait here."""
+def _first_of_the_others(
+    state: State, entries: PriorityQueue[OrderKey, tuple[Instant, int, int]]
+) -> QueuedOrder | None:
+    """Return the first order that is not shut out; looks at all that wait here."""
     found = [
         ((order.start_at, -order.priority, order.place), key)
-        for key in queue.fresh.keys()  # noqa: SIM118  # not a dict
-        if not _super_is_full(state, key)
+        for key in entries.keys()  # noqa: SIM118  # not a dict
+        if not _is_shut_out(state, key)
         for order in (state.orders[key],)
     ]
     return min(found) if found else None
@@ -199,7 +226,7 @@ def class_is_full(state: State, path: ClassPath) -> bool:
     if state.main.ignore_process_classes:
         return False
     process_class = state.process_classes.get(path)
-    if process_class is None:
+    if process_class is None or process_class.removal_held:
         return True
     return len(state.class_slots.get(path, ())) >= process_class.definition.max_processes
 
@@ -216,22 +243,30 @@ def class_lets_in(state: State, path: ClassPath, job: JobKey) -> bool:
 # --- locks ---------------------------------------------------------------------------------------
 
 
+ORIGINAL_LOCK_QUEUES = "pointsman.locks.original_queues"
+"""Parameter of the engine: `yes` lets waiting jobs pass each other as the original did (7.3)."""
+
+
 def lock_is_free(state: State, use: LockUse) -> bool:
-    """Whether the lock's holders leave room for this use (7.2)."""
+    """Whether the lock's holders leave room for this use (7.2); one on its way out has none."""
     holders = state.lock_holders.get(use.lock, {})
+    lock = state.locks[use.lock]
+    if lock.removal_held:
+        return False
     if use.exclusive:
         return not holders
-    limit = state.locks[use.lock].definition.max_non_exclusive
+    limit = lock.definition.max_non_exclusive
     if limit is not None and len(holders) >= limit:
         return False
     return not any(holders.values())
 
 
-def has_turn(state: State, use: LockUse, job: JobKey) -> bool:
+def has_turn(state: State, use: LockUse, job: JobKey, *, same_mode_only: bool = False) -> bool:
     """Whether nobody waits for the lock longer whom this use would pass unfairly.
 
     Fair by design, where the original let shared users pass a waiting exclusive one for ever (7.3):
-    only shared users may pass shared users.
+    only shared users may pass shared users. With `same_mode_only` each mode has its own queue, in
+    which nobody passes anybody: the original's way.
     """
     waiters = state.lock_waiters.get(use.lock)
     if waiters is None:
@@ -244,7 +279,11 @@ def has_turn(state: State, use: LockUse, job: JobKey) -> bool:
         theirs = state.jobs[other].wait
         if theirs is None or (place is not None and theirs.place > place):
             continue
-        if use.exclusive or _uses_exclusively(state, other, use.lock):
+        is_exclusive = _uses_exclusively(state, other, use.lock)
+        if same_mode_only:
+            if is_exclusive == use.exclusive:
+                return False
+        elif use.exclusive or is_exclusive:
             return False
     return True
 
@@ -255,6 +294,11 @@ def _uses_exclusively(state: State, job: JobKey, lock: LockPath) -> bool:
 
 def locks_let_in(state: State, job: JobState) -> bool:
     """Whether all of the job's locks can be had together, and it is its turn."""
-    return all(
-        lock_is_free(state, use) and has_turn(state, use, job.key) for use in job.definition.locks
-    )
+    uses = job.definition.locks
+    if not all(lock_is_free(state, use) for use in uses):
+        return False
+    if is_yes(value_of(state.main.params, ORIGINAL_LOCK_QUEUES)):
+        # The original is content with the turn at one of the locks.
+        turns = [has_turn(state, use, job.key, same_mode_only=True) for use in uses]
+        return any(turns) or not uses
+    return all(has_turn(state, use, job.key) for use in uses)

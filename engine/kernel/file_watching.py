@@ -6,7 +6,14 @@ order that nobody would work on.
 
 from collections.abc import Iterator
 
-from engine.kernel.capacity import at_order_limit, chain_serves, class_of, is_held, next_order
+from engine.kernel.capacity import (
+    at_order_limit,
+    chain_serves,
+    class_of,
+    is_held,
+    is_in_period,
+    next_order,
+)
 from engine.kernel.definitions import Chain, FileOrderSource
 from engine.kernel.effects import CheckFile, WatchDirectory, WatchForJob
 from engine.kernel.ids import LOCAL, AgentUri, ChainKey, JobKey, OrderId, OrderKey
@@ -92,7 +99,7 @@ def room_for_files(state: State, chain: ChainState, source: FileOrderSource, at:
     job = first_job(state, chain, source)
     if entry is None or job is None or not chain_serves(chain, entry.node.state):
         return 0
-    if not job.is_open or is_held(state, job, at) or at_order_limit(state, chain):
+    if not is_in_period(job, at) or is_held(state, job, at) or at_order_limit(state, chain):
         return 0
     process_class = state.process_classes.get(class_of(state, job, chain.key))
     if process_class is None or next_order(state, job.key, at) is not None:

@@ -51,6 +51,16 @@ def value_of(params: Params, name: str) -> str | None:
     return next((value for key, value in params.items() if key.casefold() == folded), None)
 
 
+def is_yes(value: str | None) -> bool:
+    """Whether a parameter that is a switch is on (orders-and-jobs.md 0.2)."""
+    return value is not None and value.strip().lower() in {"yes", "true", "1"}
+
+
+def is_no(value: str | None) -> bool:
+    """Whether a parameter that is a switch is there and off."""
+    return value is not None and value.strip().lower() in {"no", "false", "0"}
+
+
 def without(params: Params, *names: str) -> dict[str, str]:
     """Return the set less these names in any spelling."""
     folded = {name.casefold() for name in names}

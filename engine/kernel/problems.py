@@ -118,6 +118,13 @@ def job_in_error(job: str) -> Problem:
     )
 
 
+def job_being_removed(job: str) -> Problem:
+    """The job takes no new starts: it goes as soon as its tasks have ended."""
+    return Problem(
+        code="SCHEDULER-230", text=f"The job {job!r} is being removed and cannot start", subject=job
+    )
+
+
 def bad_value(attribute: str, value: str, allowed: str) -> Problem:
     """A value outside of what is allowed."""
     return Problem(

@@ -32,9 +32,14 @@ from engine.kernel.events.orders import (
 )
 from engine.kernel.ids import ChainKey, NodeState, OrderKey
 from engine.kernel.instants import IMMEDIATELY, NEVER, Duration, Instant, later
+from engine.kernel.params import is_no, value_of
 from engine.kernel.plans import next_start, planned_start, schedule_is_missing
 from engine.kernel.problems import Problem
 from engine.kernel.state import Order, State, job_of_node
+
+KEEP_CONTENT = "scheduler.order.keep_order_content_on_reschedule"
+"""Parameter of the engine: `false` gives permanent orders the parameters of their file back when a
+run has ended (2.10 step 5)."""
 
 NOWHERE = NodeState("")
 """Where an order ends that fails at a node without an error node (1.4.3)."""
@@ -325,6 +330,10 @@ def return_to_start(
     Returns the order's key, which changes with the inner chain of a super chain's order.
     """
     order = state.orders[key]
+    params = order.params
+    if order.is_permanent and is_no(value_of(state.main.params, KEEP_CONTENT)):
+        params = order.definition.params
+    new_initial: NodeState | None = None
     if order.outer is not None:
         entry = enter_nested(state, order.outer.chain, order.outer.initial_state, None)
         if isinstance(entry, Entry) and entry.inner_chain not in {None, key.chain}:
@@ -335,17 +344,22 @@ def return_to_start(
         node: Node | None = entry.node if isinstance(entry, Entry) else None
         outer_state = entry.outer_state if isinstance(entry, Entry) else None
     else:
-        found = resolve(state, key.chain, order.initial_state)
+        initial = order.initial_state
+        nodes = state.chains[key.chain].definition.nodes
+        if state.node(key.chain, initial) is None and nodes:
+            initial = new_initial = nodes[0].state
+        found = resolve(state, key.chain, initial)
         node = None if isinstance(found, Problem | EndNode) else found
-        first = order.initial_state if node is None else node.state
+        first = initial if node is None else node.state
         outer_state = None
     yield OrderReturned(
         order=key,
         state=first,
         start_at=start_at,
-        params=order.params,
+        params=params,
         unsuspended=unsuspend,
         outer_state=outer_state,
+        initial_state=new_initial,
     )
     if node is not None and suspends_on_arrival(node) and not state.orders[key].suspended:
         yield OrderSuspended(order=key, reason=f"the node {first} suspends its orders")

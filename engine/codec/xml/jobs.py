@@ -131,15 +131,15 @@ def _min_tasks(reading: Reading, job: Element, script: Script) -> int:
             code="SCHEDULER-322",
             advice="Raise tasks or lower min_tasks",
         )
-    if count and isinstance(script, ShellScript):
+    if count:
+        kind = "shell job" if isinstance(script, ShellScript) else "job whose tasks do one step"
         reading.findings.warning(
             job,
-            "min_tasks has no effect in a shell job",
+            f"min_tasks has no effect in a {kind}",
             attribute="min_tasks",
             advice="Remove it",
         )
-        return 0
-    return count
+    return 0
 
 
 def _ignored_signals(reading: Reading, job: Element) -> tuple[str, ...]:

@@ -9,14 +9,14 @@ from engine.kernel.definitions import EndNode
 from engine.kernel.events import Event
 from engine.kernel.events.definitions import (
     ChainRemovalHeld,
-    ChainRemoved,
     ChainStopSet,
     NodeActionSet,
 )
-from engine.kernel.events.orders import OrderNodeChanged, OrderRemoved
+from engine.kernel.events.orders import OrderNodeChanged
 from engine.kernel.ids import ChainKey, NodeState
 from engine.kernel.instants import Instant
 from engine.kernel.problems import Problem
+from engine.kernel.replacing import remove_chain
 from engine.kernel.state import State
 from engine.kernel.travel import go_to, resolve, start_node
 
@@ -90,7 +90,5 @@ def decide_remove_chain(state: State, request: RemoveChain, at: Instant) -> Deci
     if state.busy_in_chain.get(chain.key):
         yield ChainRemovalHeld(chain=chain.key)
     else:
-        for key in list(state.orders_of_chain.get(chain.key, ())):
-            yield OrderRemoved(order=key)
-        yield ChainRemoved(chain=chain.key)
+        yield from remove_chain(state, chain.key)
     return Answer()

@@ -8,7 +8,7 @@ from engine.kernel.commands import InPeriod, JobAction, KillTask, ModifyJob, Sta
 from engine.kernel.decide.answer import Answer, Decision
 from engine.kernel.effects import KillMode
 from engine.kernel.events import Event
-from engine.kernel.events.definitions import JobRemovalHeld, JobRemoved
+from engine.kernel.events.definitions import JobRemovalHeld
 from engine.kernel.events.tasks import (
     Cause,
     JobEnabledSet,
@@ -23,9 +23,9 @@ from engine.kernel.events.tasks import (
 )
 from engine.kernel.ids import TaskId
 from engine.kernel.instants import FOREVER, IMMEDIATELY, Instant, later
-from engine.kernel.params import merge
 from engine.kernel.plans import never_opens, requested_start
 from engine.kernel.problems import Problem
+from engine.kernel.replacing import remove_job
 from engine.kernel.state import JobState, State, Task, TaskStatus
 
 
@@ -34,6 +34,8 @@ def decide_start_job(state: State, request: StartJob, at: Instant) -> Decision:
     job = state.jobs.get(request.job)
     if job is None:
         return problems.unknown_object("job", request.job)
+    if job.removal_held:
+        return problems.job_being_removed(job.definition.path)
     refusal = check_params(request.params)
     if refusal is not None:
         return refusal
@@ -56,7 +58,7 @@ def _queue_task(state: State, job: JobState, request: StartJob, at: Instant) -> 
         name=request.name,
         force=request.force,
         in_period=in_period,
-        params=merge(job.definition.params, request.params),
+        params=request.params,
         environment=request.environment,
     )
     return Answer(subject=str(task))
@@ -86,9 +88,10 @@ def decide_modify_job(state: State, request: ModifyJob, at: Instant) -> Decision
         case JobAction.START:
             return (yield from _queue_task(state, job, StartJob(job=job.key), at))
         case JobAction.WAKE:
-            yield from _wake(job, Cause.WAKE, in_period_only=False)
+            if not state.tasks_of_job.get(job.key):
+                yield from _wake(job, Cause.WAKE, in_period_only=False)
         case JobAction.WAKE_WHEN_IN_PERIOD:
-            if job.is_open:
+            if job.is_open and not job.stopped:
                 yield from _wake(job, Cause.WAKE, in_period_only=True)
         case JobAction.END:
             # A shell task runs to its end, and every other task of ours does one step only.
@@ -97,7 +100,7 @@ def decide_modify_job(state: State, request: ModifyJob, at: Instant) -> Decision
             if state.tasks_of_job.get(job.key):
                 yield JobRemovalHeld(job=job.key)
             else:
-                yield JobRemoved(job=job.key)
+                yield from remove_job(state, job.key)
         case JobAction.REREAD | JobAction.SUSPEND | None:
             pass
     return Answer()

@@ -24,13 +24,11 @@ from engine.kernel.events import Event
 from engine.kernel.events.definitions import (
     ChainDefined,
     ChainRemovalHeld,
-    ChainRemoved,
     ChainReplacementHeld,
     FileBroken,
     FileMended,
     JobDefined,
     JobRemovalHeld,
-    JobRemoved,
     JobReplacementHeld,
     LockDefined,
     LockRemovalHeld,
@@ -42,7 +40,12 @@ from engine.kernel.events.definitions import (
     ScheduleDefined,
     ScheduleRemoved,
 )
-from engine.kernel.events.orders import OrderFileFound, OrderFileGone, OrderRemoved
+from engine.kernel.events.orders import (
+    OrderFileFound,
+    OrderFileGone,
+    OrderRemoved,
+    OrderReplacementHeld,
+)
 from engine.kernel.ids import (
     ClassPath,
     LockPath,
@@ -54,6 +57,7 @@ from engine.kernel.ids import (
     job_key,
 )
 from engine.kernel.instants import Instant
+from engine.kernel.replacing import define_chain, remove_chain, remove_job
 from engine.kernel.state import SINK_JOB, State
 
 
@@ -131,7 +135,7 @@ def _define_chain(state: State, chain: Chain) -> Iterator[Event]:
     elif state.busy_in_chain.get(chain.key):
         yield ChainReplacementHeld(chain=chain)
     else:
-        yield ChainDefined(chain=chain)
+        yield from define_chain(state, chain)
 
 
 def _define_order(state: State, definition: OrderDefinition, *, fresh: bool) -> Iterator[Event]:
@@ -139,8 +143,13 @@ def _define_order(state: State, definition: OrderDefinition, *, fresh: bool) -> 
     if state.order_files.get(key) == definition:
         return
     order = state.find_order(key)
-    if fresh and order is not None and order.task is None and order.definition != definition:
-        yield OrderRemoved(order=order.key)
+    if order is not None and order.definition != definition:
+        # After a start a changed file drops what was stored (SCHEDULER-725); an order that was
+        # placed without a file gives way to one with a file at any time (js1048).
+        if order.task is None and (fresh or not order.is_permanent):
+            yield OrderRemoved(order=order.key)
+        elif order.task is not None and not order.is_permanent:
+            yield OrderReplacementHeld(order=order.key, definition=definition)
     yield OrderFileFound(definition=definition)
 
 
@@ -240,8 +249,10 @@ def _remove(state: State, named: ObjectRef) -> Iterator[Event]:
 def _remove_job(state: State, path: str) -> Iterator[Event]:
     key = job_key(path)
     if key in state.jobs:
-        busy = state.tasks_of_job.get(key) or state.queued_tasks.get(key)
-        yield JobRemovalHeld(job=key) if busy else JobRemoved(job=key)
+        if state.tasks_of_job.get(key):
+            yield JobRemovalHeld(job=key)
+        else:
+            yield from remove_job(state, key)
 
 
 def _remove_chain(state: State, path: str) -> Iterator[Event]:
@@ -251,6 +262,4 @@ def _remove_chain(state: State, path: str) -> Iterator[Event]:
     if state.busy_in_chain.get(key):
         yield ChainRemovalHeld(chain=key)
         return
-    for order in list(state.orders_of_chain.get(key, ())):
-        yield OrderRemoved(order=order)
-    yield ChainRemoved(chain=key)
+    yield from remove_chain(state, key)

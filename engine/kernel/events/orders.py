@@ -219,6 +219,8 @@ class OrderReturned:
     unsuspended: bool = False
     outer_state: NodeState | None = None
     """For an order of a super chain: the node of it that the order is in again."""
+    initial_state: NodeState | None = None
+    """Its new initial node, when the former one went with a change of the chain (0.4)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

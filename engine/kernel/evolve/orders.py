@@ -204,6 +204,8 @@ def _returned(state: State, event: e.OrderReturned) -> None:
         suspended=order.suspended and not event.unsuspended,
         blacklisted=False,
     )
+    if event.initial_state is not None:
+        back = replace(back, initial_state=event.initial_state)
     if back.outer is not None and event.outer_state is not None:
         back = replace(back, outer=replace(back.outer, state=event.outer_state))
     state.put_order(state.order_with_place(back))

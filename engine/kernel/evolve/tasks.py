@@ -6,6 +6,7 @@ from typing import Any
 
 from engine.kernel.events import tasks as e
 from engine.kernel.instants import IMMEDIATELY, NEVER, Duration
+from engine.kernel.params import merge
 from engine.kernel.state import JobState, JobWait, Outcome, State, Task, TaskStatus
 
 
@@ -39,15 +40,14 @@ def _removed_from_queue(state: State, event: e.TaskRemovedFromQueue) -> None:
 
 def _created(state: State, event: e.TaskCreated) -> None:
     queued = state.tasks.get(event.task)
+    job = state.jobs.get(event.job)
     if queued is None:
-        job = state.jobs.get(event.job)
         queued = Task(
             id=event.task,
             job=event.job,
             status=TaskStatus.STARTING,
             cause=event.cause,
             created_at=event.at,
-            params={} if job is None else job.definition.params,
         )
         _count_task(state, event)
     assert queued.status in {TaskStatus.QUEUED, TaskStatus.STARTING}
@@ -55,6 +55,7 @@ def _created(state: State, event: e.TaskCreated) -> None:
         replace(
             queued,
             status=TaskStatus.STARTING,
+            params=merge({} if job is None else job.definition.params, queued.params),
             process_class=event.process_class,
             locks=event.locks,
             order=event.order,

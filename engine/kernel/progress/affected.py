@@ -165,6 +165,9 @@ def _affected_by_definition(state: State, event: Event) -> Iterator[Subject]:
             for key in state.order_files:
                 if key.chain in reached:
                     yield FileSubject(key)
+            for path, process_class in state.process_classes.items():
+                if process_class.removal_held:
+                    yield ClassSubject(path)
         case d.ChainReplacementHeld():
             yield ChainSubject(event.chain.key)
         case d.ChainRemovalHeld():
@@ -178,8 +181,14 @@ def _affected_by_definition(state: State, event: Event) -> Iterator[Subject]:
             yield from _everything_waiting(state, event.process_class.path)
         case d.ProcessClassRemovalHeld():
             yield ClassSubject(event.process_class)
+        case d.ProcessClassRemoved():
+            yield from _everything_waiting(state, event.process_class)
         case d.LockRemovalHeld():
             yield LockSubject(event.lock)
+        case d.LockRemoved():
+            waiters = state.lock_waiters.get(event.lock)
+            for waiter in () if waiters is None else list(waiters.keys()):
+                yield JobSubject(waiter)
         case (
             d.LockDefined()
             | d.ScheduleDefined()
@@ -255,7 +264,17 @@ def _freed_by(state: State, event: t.TaskClosed) -> Iterator[Subject]:
             for job in sorted(waiters.keys(), key=lambda key: _place(state, key)):
                 yield JobSubject(job)
     yield JobSubject(event.job)
+    yield from _jobs_of_several_classes(state, task.process_class)
     yield ClassSubject(task.process_class)
+
+
+def _jobs_of_several_classes(state: State, freed: ClassPath) -> Iterator[Subject]:
+    """Yield jobs that wait for a slot of one class and may have orders of the freed one too."""
+    for path, waiters in state.class_waiters.items():
+        if path != freed:
+            for job in list(waiters.keys()):
+                if not state.jobs[job].definition.process_class:
+                    yield JobSubject(job)
 
 
 def _place(state: State, job: JobKey) -> int:

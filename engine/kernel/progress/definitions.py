@@ -4,19 +4,17 @@ from collections.abc import Iterator
 
 from engine.kernel.events import Event
 from engine.kernel.events.definitions import (
-    ChainDefined,
-    ChainRemoved,
     JobDefined,
-    JobRemoved,
     LockRemoved,
     ProcessClassRemoved,
 )
-from engine.kernel.events.orders import OrderRemoved, OrderSuspended
+from engine.kernel.events.orders import OrderRemoved, OrderReturned, OrderSuspended
 from engine.kernel.ids import ChainKey, ClassPath, JobKey, LockPath, OrderKey
 from engine.kernel.instants import Instant
 from engine.kernel.plans import planned_start
 from engine.kernel.problems import Problem
-from engine.kernel.state import State
+from engine.kernel.replacing import define_chain, remove_chain, remove_job
+from engine.kernel.state import Order, State
 from engine.kernel.travel import place, start_node
 
 
@@ -27,8 +25,8 @@ def settle_job(state: State, key: JobKey) -> Iterator[Event]:
         return
     if job.replacement is not None:
         yield JobDefined(job=job.replacement)
-    elif job.removal_held and not state.queued_tasks.get(key):
-        yield JobRemoved(job=key)
+    elif job.removal_held:
+        yield from remove_job(state, key)
 
 
 def settle_chain(state: State, key: ChainKey) -> Iterator[Event]:
@@ -37,11 +35,9 @@ def settle_chain(state: State, key: ChainKey) -> Iterator[Event]:
     if chain is None or state.busy_in_chain.get(key):
         return
     if chain.replacement is not None:
-        yield ChainDefined(chain=chain.replacement)
+        yield from define_chain(state, chain.replacement)
     elif chain.removal_held:
-        for order in list(state.orders_of_chain.get(key, ())):
-            yield OrderRemoved(order=order)
-        yield ChainRemoved(chain=key)
+        yield from remove_chain(state, key)
 
 
 def settle_class(state: State, path: ClassPath) -> Iterator[Event]:
@@ -53,23 +49,18 @@ def settle_class(state: State, path: ClassPath) -> Iterator[Event]:
 
 
 def class_is_used(state: State, path: ClassPath) -> bool:
-    """Whether a task, a job or a file order source needs the class (js1301, js1399)."""
-    return (
-        bool(state.class_slots.get(path))
-        or any(job.definition.process_class == path for job in state.jobs.values())
-        or any(
-            path in {chain.definition.process_class, chain.definition.file_watching_process_class}
-            for chain in state.chains.values()
-        )
+    """Whether a task or a file order source needs the class (js1301, js1399)."""
+    return bool(state.class_slots.get(path)) or any(
+        path == (chain.definition.file_watching_process_class or chain.definition.process_class)
+        for chain in state.chains.values()
+        if chain.definition.file_order_sources
     )
 
 
 def settle_lock(state: State, path: LockPath) -> Iterator[Event]:
-    """Remove a lock once nobody holds it or waits for it."""
+    """Remove a lock once nobody holds it; those who wait for it become incomplete."""
     lock = state.locks.get(path)
-    if lock is None or not lock.removal_held:
-        return
-    if state.lock_holders.get(path) or state.lock_waiters.get(path):
+    if lock is None or not lock.removal_held or state.lock_holders.get(path):
         return
     yield LockRemoved(lock=path)
 
@@ -87,7 +78,10 @@ def settle_order_file(state: State, key: OrderKey, at: Instant) -> Iterator[Even
         return
     suspended = False
     if order is not None:
-        if order.definition == definition or order.task is not None or order.touched:
+        if order.task is not None or order.touched:
+            return
+        if order.definition == definition:
+            yield from _to_new_first_node(state, order)
             return
         suspended = order.suspended
         yield OrderRemoved(order=order.key)
@@ -99,3 +93,22 @@ def settle_order_file(state: State, key: OrderKey, at: Instant) -> Iterator[Even
     placed = OrderKey(entry.inner_chain or key.chain, key.id)
     if suspended and not state.orders[placed].suspended:
         yield OrderSuspended(order=placed, reason="it was suspended before its file changed")
+
+
+def _to_new_first_node(state: State, order: Order) -> Iterator[Event]:
+    """A permanent order that has not begun goes with the first node of its chain (0.4, js1836)."""
+    chain = state.chains[order.key.chain].definition
+    if order.outer is not None or not chain.nodes:
+        return
+    first = order.definition.state or chain.nodes[0].state
+    if order.initial_state == first and state.node(chain.key, order.state) is not None:
+        return
+    entry = start_node(state, chain.key, first, order.definition.end_state)
+    if not isinstance(entry, Problem):
+        yield OrderReturned(
+            order=order.key,
+            state=entry.node.state,
+            start_at=order.start_at,
+            params=order.params,
+            initial_state=first,
+        )

@@ -13,6 +13,7 @@ from engine.kernel.definitions import (
     SinkNode,
 )
 from engine.kernel.events import Event
+from engine.kernel.events.definitions import JobRemovalHeld
 from engine.kernel.events.orders import (
     OrderNodeChanged,
     OrderRemoved,
@@ -77,6 +78,8 @@ def settle_ended(state: State, task_id: TaskId, at: Instant) -> Iterator[Event]:
         yield JobStateTextSet(job=job.key, text=outcome.state_text)
     yield from _settle_job(state, task, outcome, at)
     yield from choose(job.definition, state.tasks[task_id], outcome, order_params)
+    if job.definition.temporary:
+        yield JobRemovalHeld(job=job.key)
     yield TaskClosed(task=task.id, job=task.job)
 
 
@@ -105,7 +108,7 @@ def _settle_order(
         error_text=outcome.error_text,
         last_error=outcome.error_text if code == STANDARD_ERROR and outcome.error_code else "",
     )
-    if outcome.state_text:
+    if outcome.state_text or (outcome.ran and order.state_text):
         yield OrderStateTextSet(order=key, text=outcome.state_text)
     if transition is not Transition.KEEP:
         yield from _add_orders(state, task, key, node, code, at)
@@ -227,7 +230,7 @@ def _settle_job(state: State, task: Task, outcome: Outcome, at: Instant) -> Iter
             yield JobErrorsCounted(job=job.key, consecutive=consecutive)
             yield JobStopped(job=job.key, reason=f"{consecutive} tasks in a row have failed")
             return
-        until = None if delay is None or not delay.delay else later(at, delay.delay)
+        until = at if delay is None or not delay.delay else later(at, delay.delay)
         yield from _retry_later(state, task, consecutive, until, at)
         return
     yield JobErrorsCounted(job=job.key, consecutive=consecutive)
@@ -237,7 +240,7 @@ def _settle_job(state: State, task: Task, outcome: Outcome, at: Instant) -> Iter
 
 
 def _retry_later(
-    state: State, task: Task, consecutive: int, until: Instant | None, at: Instant
+    state: State, task: Task, consecutive: int, until: Instant, at: Instant
 ) -> Iterator[Event]:
     """Let the job pause; what it started without an order is started again afterwards (3.8)."""
     automatic = task.order is None and task.cause not in {Cause.QUEUE, Cause.QUEUE_AT}
@@ -245,13 +248,13 @@ def _retry_later(
         job=task.job,
         consecutive=consecutive,
         delayed_until=until,
-        restarts=automatic and until is not None,
+        restarts=automatic,
     )
     if task.cause in {Cause.QUEUE, Cause.QUEUE_AT}:
         yield TaskQueued(
             task=TaskId(state.control.last_task + 1),
             job=task.job,
-            start_at=IMMEDIATELY if until is None else until,
+            start_at=IMMEDIATELY if until <= at else until,
             at=at,
             name=task.name,
             force=task.force,

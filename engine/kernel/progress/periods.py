@@ -18,7 +18,13 @@ from engine.kernel.calendar import (
     next_period_begin,
     period_at,
 )
-from engine.kernel.capacity import Want, class_of, missing_requisites, next_order
+from engine.kernel.capacity import (
+    Want,
+    class_of,
+    is_in_period,
+    missing_requisites,
+    next_order,
+)
 from engine.kernel.events import Event
 from engine.kernel.events.orders import OrderStartPlanned
 from engine.kernel.events.tasks import Cause, JobPeriodChanged, JobStartPlanned
@@ -41,21 +47,25 @@ def automatic_want(state: State, job: JobState, at: Instant) -> Want | None:
     """Return the start that the job's run time or a wake command asks for."""
     process_class = class_of(state, job, None)
     running = len(state.tasks_of_job.get(job.key, ()))
-    if job.trigger_files is not None and job.is_open and not running:
+    in_period = is_in_period(job, at)
+    if job.trigger_files is not None and in_period and not running:
         # Comes before what the run time asks for: several reasons give one task, named after the
         # last one that fits (3.13).
         order = next_order(state, job.key, at) if job.definition.is_order_job else None
         if order is not None:
             process_class = class_of(state, job, order.chain)
         return Want(cause=Cause.DIRECTORY, process_class=process_class, order=order)
-    if job.next_start <= at and not running and (job.is_open or not needs_period(job)):
+    if job.next_start <= at and not running and (in_period or not needs_period(job)):
         order = next_order(state, job.key, at) if job.definition.is_order_job else None
         if order is not None:
             process_class = class_of(state, job, order.chain)
         return Want(cause=job.next_start_cause, process_class=process_class, order=order)
-    if job.woken is not None and (job.is_open or not job.woken_in_period_only):
-        return Want(cause=job.woken, process_class=process_class)
-    if job.is_open and running < job.definition.min_tasks:
+    if job.woken is not None and (in_period or not job.woken_in_period_only):
+        order = next_order(state, job.key, at) if job.definition.is_order_job else None
+        if order is not None:
+            process_class = class_of(state, job, order.chain)
+        return Want(cause=job.woken, process_class=process_class, order=order)
+    if in_period and running < job.definition.min_tasks and not job.definition.is_order_job:
         return Want(cause=Cause.MIN_TASKS, process_class=process_class)
     return None
 
@@ -70,8 +80,8 @@ def plan_job(state: State, key: JobKey, at: Instant) -> Iterator[Event]:
     job = state.jobs.get(key)
     if job is None:
         return
-    waits_in_vain = job.next_start <= at and any(True for _ in missing_requisites(state, job))
-    if job.is_planned and at < job.open_until and not waits_in_vain:
+    is_lost = job.next_start <= at and not needs_period(job) and _is_incomplete(state, job)
+    if job.is_planned and at < job.open_until and not is_lost:
         return
     run_time = job.definition.run_time
     calendar = None if run_time is None else job_calendar(state, run_time)
@@ -81,11 +91,17 @@ def plan_job(state: State, key: JobKey, at: Instant) -> Iterator[Event]:
     if (is_open, until) != (job.is_open, job.open_until):
         yield JobPeriodChanged(job=key, is_open=is_open, until=until)
     has_lapsed = job.next_start <= at and needs_period(job) and not is_open
-    if job.is_planned and not has_lapsed and not waits_in_vain:
+    if job.is_planned and not has_lapsed and not is_lost:
         return
-    start_at, cause = _next_start(state, state.jobs[key], calendar, at)
+    asked_from = Instant(at + 1) if is_lost else at
+    start_at, cause = _next_start(state, state.jobs[key], calendar, asked_from)
     if not job.is_planned or (start_at, cause) != (job.next_start, job.next_start_cause):
         yield JobStartPlanned(job=key, start_at=start_at, cause=cause)
+
+
+def _is_incomplete(state: State, job: JobState) -> bool:
+    """Whether objects are missing that the job needs; its single starts pass meanwhile."""
+    return any(True for _ in missing_requisites(state, job))
 
 
 def _opening(calendar: Calendar, at: Instant) -> tuple[bool, Instant]:

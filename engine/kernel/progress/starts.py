@@ -6,12 +6,19 @@ from engine.kernel.capacity import (
     Want,
     class_lets_in,
     is_held,
+    is_in_period,
     locks_let_in,
     order_want,
     queued_want,
 )
+from engine.kernel.definitions import JobNode, OnError
 from engine.kernel.events import Event
-from engine.kernel.events.orders import OrderStarted, OrderStateTextSet
+from engine.kernel.events.orders import (
+    OrderStarted,
+    OrderStartPlanned,
+    OrderStateTextSet,
+    OrderSuspended,
+)
 from engine.kernel.events.tasks import (
     Cause,
     JobAwaitsLocks,
@@ -24,10 +31,13 @@ from engine.kernel.events.tasks import (
     TaskEnded,
 )
 from engine.kernel.ids import HistoryId, JobKey, OrderKey, TaskId
-from engine.kernel.instants import Instant
+from engine.kernel.instants import IMMEDIATELY, Instant, later, seconds
 from engine.kernel.progress.periods import automatic_want, plan_job
 from engine.kernel.state import JobState, State
 from engine.kernel.travel import advance, on_error_of
+
+REFUSED_AGAIN = seconds(1)
+"""How long an order that no process class takes waits at the node it was sent on to."""
 
 
 def visit_job(state: State, key: JobKey, at: Instant) -> Iterator[Event]:
@@ -60,7 +70,7 @@ def visit_job(state: State, key: JobKey, at: Instant) -> Iterator[Event]:
             if job.wait is None or job.wait.process_class != want.process_class:
                 yield JobAwaitsProcess(job=key, process_class=want.process_class)
             return
-        if job.wait is not None:
+        if job.wait is not None and job.wait.process_class in {None, want.process_class}:
             yield JobWaitEnded(job=key)
         yield from _start(state, key, want, at)
         yield from plan_job(state, key, at)
@@ -68,13 +78,14 @@ def visit_job(state: State, key: JobKey, at: Instant) -> Iterator[Event]:
 
 def next_want(state: State, job: JobState, at: Instant) -> Want | None:
     """Return what the job starts next, in the order of 3.13."""
-    queued = queued_want(state, job, at, in_period=job.is_open)
+    in_period = is_in_period(job, at)
+    queued = queued_want(state, job, at, in_period=in_period)
     if queued is not None:
         return queued
     automatic = automatic_want(state, job, at)
     if automatic is not None:
         return automatic
-    return order_want(state, job, at) if job.is_open else None
+    return order_want(state, job, at) if in_period else None
 
 
 def _await_locks(job: JobState) -> Iterator[Event]:
@@ -119,7 +130,13 @@ def _refuse_order(
     yield OrderStateTextSet(
         order=order, text=f"SCHEDULER-161 There is no process class {process_class!r}"
     )
-    error_state = None
-    if node is not None and on_error_of(node) is None:
-        error_state = getattr(node, "error_state", None)
+    if on_error_of(node) is OnError.SUSPEND:
+        yield OrderSuspended(order=order, reason="its process class is missing")
+        return
+    # No setback: nothing has run that could run better the next time.
+    error_state = node.error_state if isinstance(node, JobNode) else None
     yield from advance(state, order, None, error_state, at)
+    moved = state.orders.get(order)
+    if moved is not None and moved.touched and moved.start_at == IMMEDIATELY:
+        # A chain whose nodes lead back to each other must not keep the engine busy with it.
+        yield OrderStartPlanned(order=order, start_at=later(at, REFUSED_AGAIN))
