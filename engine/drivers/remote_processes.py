@@ -100,7 +100,7 @@ class RemoteProcesses:
         period_s: float = PERIOD_S,
         allow_foreign_kill: bool = False,
     ) -> None:
-        """`audit` returns when the record is kept; nothing is signalled if that fails."""
+        """`audit` returns when the record is kept."""
         self._hosts = hosts
         self._known_runs = known_runs
         self._audit = audit

@@ -160,15 +160,15 @@ class Step:
             try:
                 final = await self._meet()
             except HostUnreachable as error:
-                final = self._unreached(error)
+                final = await self._unreached(error)
             except ConnectionLost as error:
                 self._before = max(self._before, Before.PERHAPS, key=list(Before).index)
-                final = self._unreached(error)
+                final = await self._unreached(error)
             except (LoginRefused, HostKeyUnknown) as error:
-                final = self._unreached(error)
+                final = await self._unreached(error)
             except SshError as error:  # the host was reached and says why it cannot
                 if self._before is Before.SURELY:
-                    final = self._unreached(error)
+                    final = await self._unreached(error)
                     await self._pause()
                     continue
                 text = f"{self._job.target}: {error}"
@@ -177,7 +177,7 @@ class Step:
                 return final
             await self._pause()
 
-    def _unreached(self, error: SshError) -> Report | None:
+    async def _unreached(self, error: SshError) -> Report | None:
         """Decide what a host out of reach means: before the start an end, later only patience."""
         if self._before is Before.NEVER:
             unreachable = isinstance(error, HostUnreachable)
@@ -186,6 +186,8 @@ class Step:
         now = self._world.now()
         if self._unreachable_since is None:
             self._unreachable_since = now
+            text = f"{error}; what runs on the host runs on, and is looked for again"
+            await self._world.output.note(self._run.task, text)
         self._failures += 1
         decision = decide(self._observe(Unknown(why=str(error))))
         if isinstance(decision.order, GoToError):
@@ -495,9 +497,11 @@ class Step:
 
     @property
     def _sent(self) -> tuple[int, ...]:
-        """Numbers of the signals that were sent; the last one is what ended the run."""
-        sent = ((15, self._terminated_at), (9, self._killed_at))
-        return tuple(number for number, at in sent if at is not None)
+        """Numbers of our signals, also of an earlier life; the last one is what ended the run."""
+        asked = self._run.kill
+        terminated = self._terminated_at is not None or asked is KillMode.TERMINATE
+        killed = self._killed_at is not None or asked is KillMode.KILL
+        return ((15,) if terminated else ()) + ((9,) if killed else ())
 
     # -- pieces -----------------------------------------------------------------------------------
 

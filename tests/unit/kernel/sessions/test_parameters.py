@@ -172,3 +172,28 @@ def test_a_terminal_is_never_detached() -> None:
 def test_substitution_leaves_unknown_names_and_escaped_ones_alone() -> None:
     values = {"a": "1", "b": "%a%"}
     assert substitute("${a} %a% ${b} ${c} %c% \\${a} 100%", values) == "1 1 1 ${c} %c% \\${a} 100%"
+
+
+def test_the_published_example_is_read_as_it_stands() -> None:
+    found = ssh_job(
+        {
+            "host": "[HOST]",
+            "port": "22",
+            "user": "batch",
+            "password": "x",
+            "auth_method": "password",
+            "command_script_file": "/scripts/run.sh",
+            "runWithWatchdog": "true",
+            "cleanupJobchain": "kill_jobs/remote_cleanup_test",
+            "ssh_job_kill_pid_command": "kill -9 \\${pid}",
+            "ssh_job_terminate_pid_command": "kill -15 \\${pid}",
+            "ssh_job_get_pid_command": "echo $$",
+            "ssh_job_get_active_processes_command": (
+                "/bin/ps -ef | grep \\${pid} | grep \\${user} | grep -v grep"
+            ),
+        }
+    )
+    assert isinstance(found, SshJob)
+    assert found.work == ScriptFile(path="/scripts/run.sh")
+    assert found.session.watchdog_chain == "kill_jobs/remote_cleanup_test"
+    assert not found.session.custom, "all of them equal the defaults: signals are native"
