@@ -7,7 +7,6 @@ What a subcommand needs is imported when it runs, so that the small ones are qui
 
 import asyncio
 import importlib
-import inspect
 import json
 import sys
 from collections.abc import Sequence
@@ -73,13 +72,6 @@ def _complain(text: str) -> None:
     typer.echo(f"pointsman: {text}", err=True)
 
 
-def _finished(result: Any) -> int:
-    """Return the exit status of a program part, run to its end if it is a coroutine."""
-    if inspect.iscoroutine(result):
-        result = asyncio.run(result)
-    return int(result or 0)
-
-
 # --- the cockpit ---------------------------------------------------------------------------------
 
 
@@ -110,12 +102,13 @@ def cockpit(
     address = find_engine(
         engine=engine, data=data, token_file=token_file, ca_file=None, environment=environment()
     )
-    raise typer.Exit(_cockpit_of(str(address), address.token))
+    status = _cockpit_of(str(address), address.token, command=go, read_only=read_only, theme=theme)
+    raise typer.Exit(status)
 
 
-def _cockpit_of(address: str, token: str | None) -> int:
+def _cockpit_of(address: str, token: str | None, **options: Any) -> int:
     """Open the cockpit: the only place in engine/ that knows the terminal program, by name."""
-    return _finished(importlib.import_module("tui.__main__").run_cockpit(address, token))
+    return int(importlib.import_module("tui.__main__").run_cockpit(address, token, **options))
 
 
 def _demo_cockpit(engine_socket: Path) -> int:
@@ -224,7 +217,7 @@ def engine(
     }
     settings = read_settings(config, overrides, environment())
     wiring = importlib.import_module("engine.service.wiring")
-    raise typer.Exit(_finished(wiring.run_engine(settings)))
+    raise typer.Exit(asyncio.run(wiring.run_engine(settings)))
 
 
 @app.command()
@@ -297,7 +290,7 @@ def agent(
     )
     program = importlib.import_module("engine.agent.main")
     try:
-        status = _finished(program.run_agent(settings))
+        status = asyncio.run(program.run_agent(settings))
     except OSError as error:
         raise EngineError(f"the agent cannot listen on {listen}: {error.strerror}") from error
     raise typer.Exit(status)
