@@ -37,6 +37,8 @@ def decide_begin_epoch(state: State, request: BeginEpoch, at: Instant) -> Decisi
         time_zone=request.time_zone,
         at=at,
     )
+    if state.control.paused:
+        yield EnginePausedSet(paused=False)  # an orderly end has paused it, or somebody before
     known = state.jobs.get(SINK_JOB)
     if known is None or known.definition != SINK_JOB_DEFINITION:
         yield JobDefined(job=SINK_JOB_DEFINITION)

@@ -514,3 +514,10 @@ def test_the_sink_of_an_agents_file_and_the_look_for_it_are_done_there() -> None
     check = check_demand(world.state, key_of("/in/1"))
     assert check is not None
     assert check.agent == ONE
+
+
+def test_an_engine_that_ended_paused_begins_its_next_life_running() -> None:
+    world = world_with()
+    world.does(PauseEngine(paused=True))
+    world.does(BeginEpoch(epoch=Epoch(2), engine_id="test"))
+    assert demands(world)
