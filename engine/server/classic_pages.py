@@ -33,7 +33,7 @@ async def show_log(request: Request) -> Response:
         title, text = await _job_log(context, query["job"])
     else:
         title = "Main log"
-        text = await asyncio.to_thread(_end_of_file, Path(context.facts.log_file))
+        text = await asyncio.to_thread(end_of_file, Path(context.facts.log_file))
     page = (
         f"<!DOCTYPE html><html><head><title>{html.escape(title)}</title></head>"
         f"<body><pre>{html.escape(text)}</pre></body></html>"
@@ -79,7 +79,8 @@ async def _order_log(context: ServerContext, request: Request) -> tuple[str, str
     return f"Order {order_id}", await context.port.order_log(history, LOG_BYTES_MAX)
 
 
-def _end_of_file(path: Path) -> str:
+def end_of_file(path: Path) -> str:
+    """Return the end of a log, nothing when there is none."""
     try:
         with path.open("rb") as opened:
             size = opened.seek(0, 2)

@@ -3,8 +3,10 @@
 GET and POST are equal; POST puts the query into a JSON body. Every answer carries `eventId`.
 """
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from starlette.exceptions import HTTPException
@@ -22,6 +24,7 @@ from engine.errors import CodecError
 from engine.kernel.ids import OrderKey, TaskId, chain_key, job_key, order_key
 from engine.kernel.problems import Problem, unknown_object, unknown_order, unknown_task
 from engine.server.auth import Role
+from engine.server.classic_pages import end_of_file
 from engine.server.context import ServerContext, context_of
 from engine.server.engine_port import HistoryQuery
 from engine.server.web_events import Torn
@@ -416,6 +419,15 @@ async def agents(request: Request) -> Response:
     return _json(body)
 
 
+async def scheduler(request: Request) -> Response:
+    """Handle `/scheduler?return=log`: the engine's own log."""
+    query = await _query(request)
+    if query.wanted != "log":
+        return await overview(request)
+    text = await asyncio.to_thread(end_of_file, Path(query.context.facts.log_file))
+    return PlainTextResponse(text, headers={"Cache-Control": "no-store"})
+
+
 # --- events --------------------------------------------------------------------------------------
 
 
@@ -484,6 +496,7 @@ def routes() -> list[Route]:
         Route(f"{BASE}/event", event, methods=methods),
         Route(f"{BASE}/task", task, methods=methods),
         Route(f"{BASE}/agent/", agents, methods=methods),
+        Route(f"{BASE}/scheduler", scheduler, methods=methods),
     ]
     for name, handler in handlers.items():
         found.append(Route(f"{BASE}/{name}", handler, methods=methods, name=name))

@@ -28,12 +28,13 @@ class HttpEngine:
         address: str = "127.0.0.1",
         request_bytes_max: int = 1_000_000,
         live_folder: str = FACTS.live_folder,
+        log_file: str = FACTS.log_file,
     ) -> None:
         self.engine = FakeEngine(*definitions)
         self.context = ServerContext(
             port=self.engine,
             gate=Gate(tokens or TokenFiles(())),
-            facts=replace(FACTS, live_folder=live_folder),
+            facts=replace(FACTS, live_folder=live_folder, log_file=log_file),
             request_bytes_max=request_bytes_max,
             wrong_token_delay_s=0.0,
         )

@@ -329,6 +329,15 @@ async def test_logs_are_shown_as_pages(tmp_path: Path) -> None:
     assert "log of run 7" in (await http.get("/show_log?order=x&job_chain=y&history_id=7")).text
 
 
+async def test_the_log_of_the_engine_is_shown(tmp_path: Path) -> None:
+    file = tmp_path / "engine.log"
+    file.write_text("a line & more\n")
+    http = HttpEngine(log_file=str(file))
+    assert (await http.get(f"{BASE}/scheduler?return=log")).text == "a line & more\n"
+    assert "a line &amp; more" in (await http.get("/show_log")).text
+    assert (await got(http, "/scheduler"))["state"] == "running"
+
+
 async def test_descriptions_are_html_or_text() -> None:
     http = HttpEngine(shell_job("told", description="<p>hello</p>"), shell_job("mute"))
     page = await http.get("/job_description?job=/told", headers={"Accept": "text/html"})
