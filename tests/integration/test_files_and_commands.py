@@ -1,0 +1,134 @@
+"""A real engine and real files: file orders, watched directories, on-exit commands."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.programs import World, free_port, wait_for
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with World(tmp_path) as world:
+        yield world
+
+
+def folder(world: World, name: str) -> Path:
+    made = world.folder / name
+    made.mkdir()
+    return made
+
+
+def write_file_chain(
+    world: World, name: str, source: Path, sink: str, attributes: str = ""
+) -> None:
+    """A chain with one node that notes the path of its file."""
+    trace = world.folder / "trace"
+    world.write_job("note", f'echo "$SCHEDULER_PARAM_SCHEDULER_FILE_PATH" >> {trace}')
+    world.write(
+        f"{name}.job_chain.xml",
+        f'<job_chain {attributes}><file_order_source directory="{source}" repeat="1"/>'
+        f'<job_chain_node state="100" job="note"/>{sink}</job_chain>',
+    )
+
+
+def traced(world: World) -> list[str]:
+    trace = world.folder / "trace"
+    return trace.read_text().split() if trace.exists() else []
+
+
+def test_files_are_worked_on_and_moved_away(world: World) -> None:
+    source, target = folder(world, "in"), folder(world, "out")
+    sink = f'<file_order_sink state="moved" move_to="{target}"/>'
+    write_file_chain(world, "walk", source, sink)
+    for name in ("a", "b", "c"):
+        (source / name).write_text(name)
+    world.start_engine()
+    wait_for("three moved files", lambda: len(list(target.iterdir())) == 3)
+    assert not list(source.iterdir())
+    assert sorted(traced(world)) == [str(source / name) for name in "abc"]
+    wait_for("no order left", lambda: world.orders_in("/walk") == 0)
+    assert {run["state"] for run in world.runs("/walk")} == {"moved"}
+
+
+def test_a_file_that_stays_is_not_worked_on_again_not_even_after_a_crash(world: World) -> None:
+    source = folder(world, "in")
+    write_file_chain(world, "walk", source, '<job_chain_node.end state="end"/>')
+    path = source / "a"
+    path.touch()
+    engine = world.start_engine()
+
+    def is_blacklisted() -> bool:
+        order = world.order("/walk", str(path))
+        return order is not None and order["status"] == "blacklisted"
+
+    wait_for("a blacklisted order", is_blacklisted)
+    engine.kill()
+    world.start_engine()
+    wait_for("the blacklisted order", is_blacklisted)
+    (source / "b").touch()
+    wait_for("the second file's order", lambda: str(source / "b") in traced(world))
+    assert traced(world).count(str(path)) == 1
+    path.unlink()
+    wait_for("the order to go", lambda: world.order("/walk", str(path)) is None)
+    path.touch()
+    wait_for("the file's second order", lambda: traced(world).count(str(path)) == 2)
+
+
+def test_files_of_an_agent_are_found_and_removed_there(world: World) -> None:
+    source = folder(world, "in")
+    port = free_port()
+    world.start_agent(port, "--trust-loopback")
+    agent = f"http://127.0.0.1:{port}"
+    world.write("far.process_class.xml", f'<process_class remote_scheduler="{agent}"/>')
+    sink = '<file_order_sink state="gone" remove="yes"/>'
+    write_file_chain(world, "walk", source, sink, 'process_class="far"')
+    world.start_engine()
+    (source / "a").touch()
+    wait_for("the file to go", lambda: not list(source.iterdir()))
+    wait_for("no order left", lambda: world.orders_in("/walk") == 0)
+    assert traced(world) == [str(source / "a")]
+
+
+def test_a_watched_directory_starts_a_job_with_its_files(world: World) -> None:
+    watched = folder(world, "watched")
+    trace = world.folder / "trace"
+    world.write(
+        "watching.job.xml",
+        '<job><script language="shell"><![CDATA['
+        f'echo "$SCHEDULER_TASK_TRIGGER_FILES" >> {trace}]]></script>'
+        f'<start_when_directory_changed directory="{watched}" regex="[^~]$"/></job>',
+    )
+    world.environment["POINTSMAN_DIRECTORY_WATCH_INTERVAL_S"] = "0.1"
+    world.start_engine()
+    (watched / "a~").touch()
+    (watched / "a").touch()
+    wait_for("the first start", lambda: traced(world) == [str(watched / "a")])
+    (watched / "b").touch()
+    both = f"{watched / 'a'};{watched / 'b'}"
+    wait_for("the second start", lambda: traced(world)[1:] == [both])
+
+
+def test_on_exit_commands_copy_parameters_and_survive_each_others_failure(world: World) -> None:
+    trace = world.folder / "trace"
+    world.write_job("fails", "exit 3")
+    job = world.live / "fails.job.xml"
+    commands = (
+        '<commands on_exit_code="3"><start_job job="/nowhere"/>'
+        '<start_job job="/next"><params><copy_params from="order"/>'
+        '<param name="more" value="m"/></params></start_job></commands>'
+    )
+    world.write("fails.job.xml", job.read_text().replace("</job>", f"{commands}</job>"))
+    world.write(
+        "next.job.xml",
+        '<job><script language="shell"><![CDATA['
+        f'echo "$SCHEDULER_PARAM_P$SCHEDULER_PARAM_MORE" >> {trace}]]></script></job>',
+    )
+    world.write_chain("walk", ["fails"])
+    world.start_engine()
+    world.ask("order", "add", "/walk", "1", "--param", "p=v")
+    wait_for("the next job", lambda: traced(world) == ["vm"])
+    wait_for("the order's end", lambda: world.orders_in("/walk") == 0)
+    assert world.runs("/walk")[0]["state"] == "failed"
+    assert "SCHEDULER-327" in (world.data / "engine.log").read_text()
