@@ -111,6 +111,16 @@ class Followed:
         if b"\n" not in self._first[stream]:
             self._first[stream] = (self._first[stream] + data)[: 4 * FIRST_LINE_LENGTH]
 
+    @property
+    def must_recall(self) -> bool:
+        """Tell whether output was kept by an earlier life, whose ends we do not know."""
+        return any(self._sizes[each] and not self._first[each] for each in Stream)
+
+    def recall(self, stream: Stream, first: bytes, tail: bytes) -> None:
+        """Take the beginning and the end of what an earlier life has kept."""
+        self._first[stream] = first
+        self._tails[stream] = tail
+
     def has(self, stream: Stream) -> bool:
         """Tell whether the run has written to this stream."""
         return self._sizes[stream] > 0
@@ -142,13 +152,36 @@ class Conversation:
             if line.strip() == b"JS-END":
                 self.has_ended.set()
 
-    async def ask(self, followed: Followed) -> State:
-        """Fetch what is new. Raises ConnectionLost."""
-        await self._channel.write(ask(*await followed.offsets()), self._timeout_s)
+    async def recall(self, followed: Followed) -> None:
+        """After a restart: fetch first lines and tails again, which the task log has already."""
+        kept = await followed.offsets()
+        if not followed.must_recall:
+            return
+        firsts = await self._pieces((0, 0), 4 * FIRST_LINE_LENGTH)
+        begins = (max(kept[0] - TAIL_LENGTH, 0), max(kept[1] - TAIL_LENGTH, 0))
+        tails = await self._pieces(begins, TAIL_LENGTH)
+        for stream, size, begin, first, tail in zip(
+            Stream, kept, begins, firsts, tails, strict=True
+        ):
+            followed.recall(stream, first[:size], tail[: size - begin])
+
+    async def _pieces(self, offsets: tuple[int, int], most: int) -> tuple[bytes, bytes]:
+        head = await self._head(*offsets, most)
+        pieces = (await self._part(head.out), await self._part(head.err))
+        await self._part(head.returned + head.identity)
+        return pieces
+
+    async def _head(self, out: int, err: int, most: int) -> ReplyHead:
+        await self._channel.write(ask(out, err, most), self._timeout_s)
         line = await self._channel.line(self._timeout_s)
         head = parse_reply(line.decode(errors="replace"))
         if head is None:
             raise lost(self._link.target, ValueError("the host's answer makes no sense"))
+        return head
+
+    async def ask(self, followed: Followed) -> State:
+        """Fetch what is new. Raises ConnectionLost."""
+        head = await self._head(*await followed.offsets(), CHUNK_MAX)
         await followed.take(Stream.STDOUT, await self._part(head.out))
         await followed.take(Stream.STDERR, await self._part(head.err))
         returned = (await self._part(head.returned)).decode(errors="replace")

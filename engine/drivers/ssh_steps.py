@@ -264,6 +264,7 @@ class Step:
         """Read output until the run has a result or its own process is gone without one."""
         pace = self._world.pace
         wait = pace.poll_first_s
+        await talk.recall(self._followed)
         next_look = self._world.now() + round(pace.watch_s * 1000)
         while True:
             has_ended = talk.has_ended.is_set()

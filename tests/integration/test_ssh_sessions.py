@@ -411,6 +411,8 @@ async def test_a_restart_of_the_engine_loses_neither_output_nor_result(
         assert world.text("e/16.1") == "".join(f"{n}\n" for n in range(1, 9))
     assert end.returned is not None
     assert end.returned["r"] == "8"
+    assert end.first_line == "1"
+    assert end.returned["std_out_output"] == "".join(f"{n}\n" for n in range(1, 9))
 
 
 async def test_a_run_whose_own_process_was_killed_by_somebody_is_reported_as_vanished(
