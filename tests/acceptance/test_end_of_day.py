@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.programs import World, free_port, wait_for
+from tests.support.programs import World, free_port, wait_for, words_of
 
 CHAIN, ORDER = "/end_of_day", "end_of_day"
 CHILD = re.compile(r"end_of_day_child_order_\d+")
@@ -149,5 +149,5 @@ def _running_scripts(world: World) -> list[int]:
     return [
         process.pid
         for process in world.other_processes()
-        if any("JobScheduler-Agent-" in word for word in process.cmdline())
+        if any("JobScheduler-Agent-" in word for word in words_of(process))
     ]

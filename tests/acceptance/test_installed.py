@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import pytest
 
-from tests.support.programs import World, marked, wait_for
+from tests.support.programs import World, marked, wait_for, words_of
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -101,19 +100,12 @@ def test_a_demo_that_is_told_to_end_takes_everything_with_it(world: World) -> No
     world.environment["TMPDIR"] = str(temporary)
     demo = world.run("demo", ["demo", "--headless"])
     wait_for("children that run", lambda: "create runs as task" in demo.text, 60)
-    names = {name for process in marked(world.mark) for name in _words(process)}
+    names = {name for process in marked(world.mark) for name in words_of(process)}
     assert {"engine", "agent"} <= names
     demo.send(signal.SIGTERM)
     demo.process.wait(30)
     wait_for("the end of all its processes", lambda: not marked(world.mark))
     assert list(temporary.iterdir()) == []
-
-
-def _words(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
 
 
 def assert_whole(ranges: list[tuple[int, int]]) -> None:

@@ -363,6 +363,14 @@ def marked(mark: str) -> list[psutil.Process]:
     return found
 
 
+def words_of(process: psutil.Process) -> list[str]:
+    """Return the command line of a process, nothing when it has gone."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
 def parsed(text: str) -> Any:
     """Return a program's JSON output."""
     return json.loads(text)
