@@ -36,7 +36,8 @@ _PROGRAM = """
 import asyncio, sys
 from pathlib import Path
 from engine.agent.main import run_agent
-from engine.agent.settings import AgentSettings
+from pathlib import PosixPath
+from engine.agent.settings import AgentSettings, TlsSettings
 settings = AgentSettings(data=Path(sys.argv[1]), port=int(sys.argv[2]), **eval(sys.argv[3]))
 sys.exit(asyncio.run(run_agent(settings)))
 """
@@ -72,10 +73,14 @@ class AgentProgram:
         assert self._process is not None
         return self._process.pid
 
-    async def start(self) -> None:
-        self._process = subprocess.Popen(  # noqa: ASYNC220 - it has to outlive the event loop
+    def start_without_waiting(self) -> None:
+        self._process = subprocess.Popen(
             [sys.executable, "-c", _PROGRAM, self.data, str(self.port), repr(self.settings)]
         )
+
+    async def start(self) -> None:
+        self.start_without_waiting()
+        assert self._process is not None
         async with httpx.AsyncClient(trust_env=False) as client:
             deadline = time.monotonic() + PATIENCE_S
             while True:
