@@ -4,6 +4,7 @@ The program has one loop that follows the engine (`tui.follower`) and one timer 
 four times a second, and only what changed. Nothing here waits for the engine.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -29,7 +30,7 @@ from tui.commands import (
 from tui.follower import Follower, system_now
 from tui.intents import Intent
 from tui.keys import ACTIONS, Action
-from tui.mirror import LinkStatus, Mirror
+from tui.mirror import Link, LinkStatus, Mirror
 from tui.screens.base import CockpitScreen, Look, Shell
 from tui.screens.graph import GraphScreen
 from tui.screens.help import HelpPage
@@ -73,6 +74,7 @@ from tui.widgets.question import Question
 DRAW_S = 0.25
 """Redraws for data: four a second."""
 THEME_CHECK_S = 1.0
+RESTART_S = 5.0
 MOVED_SHOWN = Duration(1_000)
 ORDERS_OFFERED_MAX = 2_000
 NOTICE_S = 4.0
@@ -153,7 +155,20 @@ class Cockpit(App[int], inherit_bindings=False):
         self._show(Look(place=self._first))
         self.set_interval(DRAW_S, self._draw)
         self.set_interval(THEME_CHECK_S, self._reload_theme)
-        self.run_worker(self.follower.run(), group="follower", exit_on_error=False)
+        self.run_worker(self._follow(), group="follower", exit_on_error=False)
+
+    async def _follow(self) -> None:
+        """Follow the engine; a fault of ours costs a fresh start, not the program."""
+        while True:
+            try:
+                await self.follower.run()
+            except Exception as error:  # noqa: BLE001  # the outermost supervisor of this task
+                text = f"{type(error).__name__}: {error}"
+                self.mirror.set_link(
+                    Link(status=LinkStatus.AWAY, since=self.follower.now(), text=text)
+                )
+                self.follower.resynchronise()
+                await asyncio.sleep(RESTART_S)
 
     async def action_quit(self) -> None:
         """Leave."""

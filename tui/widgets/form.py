@@ -35,8 +35,9 @@ class _Field(Input):
     """An input whose arrows go to the next field."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down", "screen.focus_next", show=False),
-        Binding("up", "screen.focus_previous", show=False),
+        # With priority: what is typed next must not reach the field that is being left.
+        Binding("down", "screen.focus_next", show=False, priority=True),
+        Binding("up", "screen.focus_previous", show=False, priority=True),
     ]
 
 
@@ -59,8 +60,8 @@ class StartForm(ModalScreen[Entered | None], inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "start", show=False),
         Binding("escape", "leave", show=False, priority=True),
-        Binding("tab", "app.focus_next", show=False),
-        Binding("shift+tab", "app.focus_previous", show=False),
+        Binding("tab", "app.focus_next", show=False, priority=True),
+        Binding("shift+tab", "app.focus_previous", show=False, priority=True),
         Binding("ctrl+t", "try_it", show=False, priority=True),
         Binding("ctrl+y", "copy", show=False, priority=True),
         Binding("ctrl+c", "app.quit", show=False, priority=True),
