@@ -7,7 +7,7 @@ different hosts have nothing in common but this loop; a dead host delays nobody 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from engine.drivers.ssh_following import Pace, TaskOutput
 from engine.drivers.ssh_hosts import HostLink, SshHosts
@@ -28,6 +28,10 @@ RESTART_DELAY_S = 5.0
 """After a fault in our own code: the step is begun again, since its truth lies on the host."""
 
 
+ReportSink = Callable[[Sequence[Report]], Awaitable[None]]
+"""Returns when the journal has committed the consequences; as the agents' driver has it."""
+
+
 class SshDriver:
     """Keeps the demanded SSH tasks running and reports what becomes of them."""
 
@@ -35,19 +39,23 @@ class SshDriver:
         self,
         hosts: SshHosts,
         *,
-        report: Callable[[Report], Awaitable[None]],
+        report: ReportSink,
         output: TaskOutput,
         now: Callable[[], Instant],
         pace: Pace | None = None,
         engine_environment: Mapping[str, str] | None = None,
     ) -> None:
-        """`report` returns when the journal has the report; `output` is the task logs."""
+        """`output` is the task logs; `engine_environment` is for jobs that ask for it."""
+
+        async def report_one(one: Report) -> None:
+            await report((one,))
+
         self.hosts = hosts
         self._pace = pace or Pace()
         self._world = StepWorld(
             hosts=hosts,
             output=output,
-            report=report,
+            report=report_one,
             now=now,
             pace=self._pace,
             engine_environment=engine_environment or {},

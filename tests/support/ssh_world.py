@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -80,10 +80,11 @@ class SshWorld:
             pace=self.pace,
         )
 
-    async def _report(self, report: Report) -> None:
-        self.reports.append(report)
-        if isinstance(report, TaskExited):
-            self._ended.add(report.key)
+    async def _report(self, reports: Sequence[Report]) -> None:
+        for report in reports:
+            self.reports.append(report)
+            if isinstance(report, TaskExited):
+                self._ended.add(report.key)
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self.driver.run())
