@@ -184,6 +184,8 @@ class BeginEpoch:
     engine_id: str
     time_zone: str = "UTC"
     """Name of the zone in which local times are meant when nothing else is said."""
+    down_since: Instant | None = None
+    """When the life before wrote its last event; None: there was none, or nobody knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,6 +86,16 @@ class Outer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Missed:
+    """Starts that passed while the engine was down the last time; they are not made up."""
+
+    first: Instant
+    count: int
+    until: Instant
+    """When the engine was up again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """What travels through a chain."""
 
@@ -127,6 +137,7 @@ class Order:
     """The task of its last step."""
     file_stays: bool = False
     """It is blacklisted and its file was looked for: it is still there (1.11.2)."""
+    missed: Missed | None = None
 
     @property
     def is_permanent(self) -> bool:
@@ -271,6 +282,7 @@ class JobState:
     steps_measured: int = 0
     time_measured: Duration = Duration(0)
     """How long the tasks that ran took together, for averages (3.7)."""
+    missed: Missed | None = None
     state_text: str = ""
 
     @property

@@ -10,6 +10,7 @@ from engine.codec.snapshot import state_from_snapshot
 from engine.kernel.events import Event
 from engine.kernel.evolve import evolve
 from engine.kernel.ids import EventNumber
+from engine.kernel.instants import Instant
 from engine.kernel.limits import READ_EVENTS_MAX
 from engine.kernel.state import State
 from engine.store.base import NO_EVENT, Store, StoredEvent
@@ -28,6 +29,8 @@ class Recovered:
     """The last event that is in the state."""
     replayed: int
     """Events folded onto the snapshot."""
+    last_at: Instant | None
+    """When the last event was written; None: there is none."""
 
 
 async def recover(store: Store, begun: Callable[[State], None], seen: Seen) -> Recovered:
@@ -43,13 +46,15 @@ async def recover(store: Store, begun: Callable[[State], None], seen: Seen) -> R
     else:
         state, number = state_from_snapshot(snapshot.body), snapshot.number
     begun(state)
+    last = await store.read(EventNumber(number - 1), 1) if number > NO_EVENT else []
+    last_at = last[-1].at if last else None
     replayed = 0
     while rows := await store.read(number, READ_EVENTS_MAX):
         for row in rows:
             event = JOURNAL.event_of(row)
             evolve(state, event)
             seen(event, row)
-        number = rows[-1].number
+        number, last_at = rows[-1].number, rows[-1].at
         replayed += len(rows)
     log.info(
         "Recovered %d orders and %d tasks as of event %d (%d events replayed) in %.2f s",
@@ -59,4 +64,4 @@ async def recover(store: Store, begun: Callable[[State], None], seen: Seen) -> R
         replayed,
         time.monotonic() - started,
     )
-    return Recovered(state=state, number=number, replayed=replayed)
+    return Recovered(state=state, number=number, replayed=replayed, last_at=last_at)

@@ -111,6 +111,7 @@ class _Parts:
     epoch: Epoch
     engine_id: str
     zone: str
+    down_since: Instant | None
 
 
 # --- building ------------------------------------------------------------------------------------
@@ -248,6 +249,7 @@ async def _build(settings: EngineSettings, stack: AsyncExitStack) -> _Parts:
         epoch=epoch,
         engine_id=engine_id,
         zone=zone,
+        down_since=recovered.last_at,
     )
 
 
@@ -398,7 +400,12 @@ def _stop_by_signal(settings: EngineSettings, engine: Engine) -> None:
 async def _begin(parts: _Parts) -> None:
     """Begin the epoch and take over the live folder; requests come after that."""
     engine = parts.engine
-    begin = BeginEpoch(epoch=parts.epoch, engine_id=parts.engine_id, time_zone=parts.zone)
+    begin = BeginEpoch(
+        epoch=parts.epoch,
+        engine_id=parts.engine_id,
+        time_zone=parts.zone,
+        down_since=parts.down_since,
+    )
     await engine.submit(begin, "start")
     found = await asyncio.to_thread(parts.live.scan, at_once=True)
     if found is not None:

@@ -81,9 +81,12 @@ class Timetable(World):
         self.begins_life(2)
         self.does(ApplyDefinitions(defined=definitions, main=main))
 
-    def begins_life(self, epoch: int) -> None:
+    def begins_life(self, epoch: int, down_since: str | None = None) -> None:
         """The engine starts."""
-        self.does(BeginEpoch(epoch=Epoch(epoch), engine_id="test", time_zone=self.zone))
+        since = None if down_since is None else moment(down_since, self.zone)
+        self.does(
+            BeginEpoch(epoch=Epoch(epoch), engine_id="test", time_zone=self.zone, down_since=since)
+        )
 
     def gives(self, asked: Request | Report) -> Done:
         """Carry out one input; every so often check all that must hold."""

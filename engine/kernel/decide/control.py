@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from engine.kernel.commands import BeginEpoch, PauseEngine, Tick
 from engine.kernel.decide.answer import Answer, Decision
+from engine.kernel.decide.downtime import note_missed
 from engine.kernel.definitions import Job, NativeScript, Visible
 from engine.kernel.events import Event
 from engine.kernel.events.control import AgentStatusChanged, EnginePausedSet, EpochBegan
@@ -37,6 +38,8 @@ def decide_begin_epoch(state: State, request: BeginEpoch, at: Instant) -> Decisi
         time_zone=request.time_zone,
         at=at,
     )
+    if request.down_since is not None:
+        yield from note_missed(state, request.down_since, at)
     if state.control.paused:
         yield EnginePausedSet(paused=False)  # an orderly end has paused it, or somebody before
     known = state.jobs.get(SINK_JOB)

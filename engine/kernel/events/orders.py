@@ -238,6 +238,17 @@ class OrderUnblacklisted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrderStartsMissed:
+    """The order was to start while the engine was down; that is not made up (chapter 10)."""
+
+    order: OrderKey
+    first: Instant
+    count: int
+    """How many starts its calendar had in that time."""
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRemoved:
     """The order is gone."""
 
@@ -267,5 +278,6 @@ OrderEvent: TypeAlias = (
     | OrderReturned
     | OrderBlacklisted
     | OrderUnblacklisted
+    | OrderStartsMissed
     | OrderRemoved
 )

@@ -267,6 +267,17 @@ class JobRunTimeReplaced:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobStartsMissed:
+    """The job was to start while the engine was down; that is not made up (chapter 10)."""
+
+    job: JobKey
+    first: Instant
+    count: int
+    """How many starts its calendar had in that time."""
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobWoken:
     """`wake` and `wake_when_in_period`: start a task as soon as the job may."""
 
@@ -308,6 +319,7 @@ JobEvent: TypeAlias = (
     | JobStartPlanned
     | JobPeriodChanged
     | JobRunTimeReplaced
+    | JobStartsMissed
     | JobWoken
     | JobStateTextSet
 )

@@ -7,7 +7,7 @@ from typing import Any
 from engine.kernel.events import orders as e
 from engine.kernel.ids import OrderKey
 from engine.kernel.instants import IMMEDIATELY, Instant
-from engine.kernel.state import Order, Outer, State
+from engine.kernel.state import Missed, Order, Outer, State
 
 
 def _order_file_found(state: State, event: e.OrderFileFound) -> None:
@@ -234,6 +234,11 @@ def _unblacklisted(state: State, event: e.OrderUnblacklisted) -> None:
     state.put_order(replace(state.orders[event.order], blacklisted=False))
 
 
+def _starts_missed(state: State, event: e.OrderStartsMissed) -> None:
+    missed = Missed(first=event.first, count=event.count, until=event.at)
+    state.put_order(replace(state.orders[event.order], missed=missed))
+
+
 def _removed(state: State, event: e.OrderRemoved) -> None:
     chain = state.chains.get(event.order.chain)
     if chain is not None and state.orders[event.order].is_file_order:
@@ -264,5 +269,6 @@ HANDLERS: Mapping[type, Callable[[State, Any], None]] = {  # type: ignore[explic
     e.OrderReturned: _returned,
     e.OrderBlacklisted: _blacklisted,
     e.OrderUnblacklisted: _unblacklisted,
+    e.OrderStartsMissed: _starts_missed,
     e.OrderRemoved: _removed,
 }

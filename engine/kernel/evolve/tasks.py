@@ -7,7 +7,7 @@ from typing import Any
 from engine.kernel.events import tasks as e
 from engine.kernel.instants import IMMEDIATELY, NEVER, Duration
 from engine.kernel.params import merge
-from engine.kernel.state import JobState, JobWait, Outcome, State, Task, TaskStatus
+from engine.kernel.state import JobState, JobWait, Missed, Outcome, State, Task, TaskStatus
 
 
 def _count_task(state: State, event: e.TaskQueued | e.TaskCreated) -> None:
@@ -287,6 +287,11 @@ def _job_run_time_replaced(state: State, event: e.JobRunTimeReplaced) -> None:
     state.put_job(replace(job, definition=definition, is_planned=False, last_end=None))
 
 
+def _job_starts_missed(state: State, event: e.JobStartsMissed) -> None:
+    missed = Missed(first=event.first, count=event.count, until=event.at)
+    state.put_job(replace(state.jobs[event.job], missed=missed))
+
+
 def _job_woken(state: State, event: e.JobWoken) -> None:
     cause = None if event.cause is e.Cause.NONE else event.cause
     state.put_job(
@@ -320,6 +325,7 @@ HANDLERS: Mapping[type, Callable[[State, Any], None]] = {  # type: ignore[explic
     e.JobStartPlanned: _job_start_planned,
     e.JobPeriodChanged: _job_period_changed,
     e.JobRunTimeReplaced: _job_run_time_replaced,
+    e.JobStartsMissed: _job_starts_missed,
     e.JobWoken: _job_woken,
     e.JobStateTextSet: _job_state_text_set,
 }

@@ -21,7 +21,7 @@ from engine.kernel.definitions import (
 from engine.kernel.events.tasks import Cause, JobPeriodChanged, JobStartPlanned, TaskCreated
 from engine.kernel.ids import LockPath, SchedulePath, job_key
 from engine.kernel.instants import NEVER, Duration, seconds
-from engine.kernel.state import JobState, Task, TaskStatus
+from engine.kernel.state import JobState, Missed, Task, TaskStatus
 from tests.support.timetable import Timetable, moment, period, single
 from tests.support.world import chain, node, shell_job
 
@@ -309,7 +309,8 @@ def test_an_unstopped_job_with_repeat_starts_at_once() -> None:
 def test_starts_missed_while_the_engine_is_down_are_not_made_up() -> None:
     w = Timetable("2030-01-01 00:00", job(RunTime(periods=(single("10:00"),))))
     w.now = moment("2030-01-01 11:00")
-    w.begins_life(3)
+    w.begins_life(3, down_since="2030-01-01 00:00")
+    assert state_of(w).missed == Missed(first=moment("2030-01-01 10:00"), count=1, until=w.now)
     w.lives_until("2030-01-02 12:00")
     assert w.starts() == ["2030-01-02 10:00"]
 

@@ -6,7 +6,7 @@ from engine.kernel.definitions import MainConfiguration, OrderDefinition, Schedu
 from engine.kernel.events.orders import OrderStartPlanned
 from engine.kernel.ids import OrderId, OrderKey, SchedulePath, chain_key
 from engine.kernel.instants import IMMEDIATELY, NEVER, Duration, seconds
-from engine.kernel.state import Task
+from engine.kernel.state import Missed, Task
 from tests.support.timetable import Timetable, moment, period, single
 from tests.support.world import chain, file_source, node, shell_job
 
@@ -316,6 +316,48 @@ def test_a_start_that_an_added_order_was_given_is_kept_over_a_downtime() -> None
     w.begins_life(3)
     w.lives_until("2030-01-01 12:00")
     assert w.starts() == ["2030-01-01 11:00"]
+
+
+def test_calendar_starts_of_added_orders_missed_in_a_downtime_are_noted_and_not_made_up() -> None:
+    w = world("2030-01-01 08:00")
+    key = w.adds("x", run_time=RunTime(periods=(single("10:00"), single("10:30"))))
+    w.now = moment("2030-01-02 11:00")
+    w.begins_life(3, down_since="2030-01-01 08:00")
+    assert w.order(key).missed == Missed(first=moment("2030-01-01 10:00"), count=4, until=w.now)
+    w.lives_until("2030-01-03 10:10")
+    assert w.starts() == ["2030-01-03 10:00"]
+
+
+def test_a_requested_start_of_an_order_with_a_calendar_is_kept_over_a_downtime() -> None:
+    w = world("2030-01-01 08:00")
+    at = AtInstant(at=moment("2030-01-01 09:00"))
+    key = w.adds("x", at=at, run_time=RunTime(periods=(single("10:00"),)))
+    w.now = moment("2030-01-01 11:00")
+    w.begins_life(3, down_since="2030-01-01 08:00")
+    w.lives_until("2030-01-01 12:00")
+    assert w.starts() == ["2030-01-01 11:00"]
+    assert w.order(key).missed is None
+
+
+def test_an_order_that_was_due_before_the_downtime_still_starts() -> None:
+    w = world("2030-01-01 08:00", shell_job("work", run_time=RunTime(periods=(period("09:00"),))))
+    w.adds("x", run_time=RunTime(periods=(single("08:10"),)))
+    w.lives_until("2030-01-01 08:20")
+    w.now = moment("2030-01-01 08:30")
+    w.begins_life(3, down_since="2030-01-01 08:20")
+    w.lives_until("2030-01-01 09:30")
+    assert w.starts() == ["2030-01-01 09:00"]
+
+
+def test_a_repeating_order_goes_on_after_a_downtime() -> None:
+    w = world("2030-01-01 08:00")
+    key = w.adds("x", run_time=RunTime(periods=(period(repeat=3600),)))
+    w.lives_until("2030-01-01 08:10")
+    w.now = moment("2030-01-01 11:00")
+    w.begins_life(3, down_since="2030-01-01 08:10")
+    w.lives_until("2030-01-01 11:30")
+    assert w.starts() == ["2030-01-01 08:00", "2030-01-01 11:00"]
+    assert w.order(key).missed is None
 
 
 def test_what_starts_once_more_after_the_run_comes_from_the_journal_too() -> None:
