@@ -105,7 +105,7 @@ class Timetable(World):
         """Let time pass; tasks start and end on the way."""
         until = moment(end, self.zone) if isinstance(end, str) else end
         self._launch()
-        while (due := self._next_due()) <= until:
+        while (due := self.next_due()) <= until:
             self.now = max(self.now, due)
             if self._ends and self._ends[0][0] <= self.now:
                 _, task = heapq.heappop(self._ends)
@@ -124,7 +124,8 @@ class Timetable(World):
             if job is None or run.job == f"/{job}"
         ]
 
-    def _next_due(self) -> Instant:
+    def next_due(self) -> Instant:
+        """When something happens next."""
         return min(self.state.next_due(), self._ends[0][0] if self._ends else NEVER)
 
     def _launch(self) -> None:

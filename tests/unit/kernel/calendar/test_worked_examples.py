@@ -1,4 +1,4 @@
-"""Every worked example of schedules.md 17, by its number."""
+"""Every worked example of schedules.md 17, by its number: of the calendar, and lived through."""
 
 import re
 from collections.abc import Iterator
@@ -24,8 +24,11 @@ from engine.kernel.calendar import (
     spans_between,
     starts_between,
 )
+from engine.kernel.definitions import Definition, MainConfiguration, ScheduleFile
 from engine.kernel.ids import SchedulePath
-from engine.kernel.instants import NEVER, Instant, from_datetime, seconds, to_datetime
+from engine.kernel.instants import NEVER, Duration, Instant, from_datetime, seconds, to_datetime
+from tests.support.timetable import Timetable
+from tests.support.world import chain, node, shell_job
 
 _EXAMPLES = Path(__file__).with_name("worked_examples.txt").read_text()
 _BASE = SchedulePath("/base")
@@ -55,7 +58,7 @@ class Example:
         assert text is not None
         return from_datetime(datetime.fromisoformat(text).replace(tzinfo=self.zone))
 
-    def calendar(self) -> Calendar:
+    def definitions(self) -> tuple[RunTime, dict[SchedulePath, Schedule]]:
         root = etree.fromstring(_with_holiday_series(self.root))
         schedules: dict[SchedulePath, Schedule] = {}
         if root.tag == "schedule":
@@ -66,13 +69,24 @@ class Example:
         for name, xml in self.substitutes.items():
             path = SchedulePath(name)
             schedules[path] = read_schedule(etree.fromstring(xml), path, _fail, include=_no_include)
+        return run_time, schedules
+
+    def calendar(self) -> Calendar:
+        run_time, schedules = self.definitions()
         calendar = calendar_of(
-            run_time, schedules, self.zone, self._holidays(), ZoneInfo, user=self.user
+            run_time, schedules, self.zone, self.holidays(), ZoneInfo, user=self.user
         )
         assert isinstance(calendar, Calendar)
         return calendar
 
-    def _holidays(self) -> Holidays | None:
+    @property
+    def duration(self) -> Duration:
+        takes = _DURATION.search(self.query["question"] or "")
+        if takes is None:
+            return seconds(0)
+        return seconds(int(takes[1]) * (60 if takes[2] == "min" else 1))
+
+    def holidays(self) -> Holidays | None:
         config = etree.fromstring(f"<config>{self.config}</config>")
         return read_scheduler_holidays(config, _fail, include=_no_include)
 
@@ -110,8 +124,51 @@ def test_a_worked_example_comes_out_as_specified(example: Example) -> None:
     elif question == "calendar":
         answers = _listed(calendar, example)
     else:
-        answers = _starts(calendar, example, question)
+        answers = _starts(calendar, example)
     assert list(islice(answers, len(example.expected))) == example.expected
+
+
+@pytest.mark.parametrize(
+    "example",
+    [one for one in _examples() if "starts" in (one.query["question"] or "")],
+    ids=lambda example: example.number,
+)
+def test_the_engine_starts_what_the_worked_example_says(example: Example) -> None:
+    world = _world(example)
+    expected = [text for text in example.expected if text != "never"]
+    while len(world.runs) < len(expected):
+        due = world.next_due()
+        assert due < NEVER, world.starts()
+        world.lives_until(due)
+    assert [_start(run.at, example) for run in world.runs] == expected
+    if example.expected[-1] == "never":
+        starts = [order.start_at for order in world.state.orders.values()]
+        assert all(job.next_start == NEVER for job in world.state.jobs.values())
+        assert all(start == NEVER for start in starts)
+
+
+def _world(example: Example) -> Timetable:
+    run_time, schedules = example.definitions()
+    is_order = example.user is CalendarUser.ORDER
+    definitions: list[Definition] = [ScheduleFile(schedule=one) for one in schedules.values()]
+    definitions.append(
+        shell_job("work", is_order_job=is_order, run_time=None if is_order else run_time)
+    )
+    if is_order:
+        definitions.append(chain("walk", node("1", "work")))
+    begin = example.query["from"]
+    assert begin is not None
+    world = Timetable(
+        begin,
+        *definitions,
+        zone=str(example.zone),
+        lasts=lambda _task: example.duration,
+        main=MainConfiguration(holidays=example.holidays()),
+    )
+    if is_order:
+        world.adds("x", run_time=run_time)
+    world.lives_until(world.now)
+    return world
 
 
 def test_all_examples_are_there() -> None:
@@ -120,20 +177,20 @@ def test_all_examples_are_there() -> None:
     ]
 
 
-def _starts(calendar: Calendar, example: Example, question: str) -> Iterator[str]:
-    takes = _DURATION.search(question)
-    duration = seconds(int(takes[1]) * (60 if takes[2] == "min" else 1)) if takes else seconds(0)
+def _starts(calendar: Calendar, example: Example) -> Iterator[str]:
     begin = example.instant("from")
-    shows_utc = any("Z)" in text for text in example.expected)
-    in_zone = calendar.clock._zone
-    for start in starts_between(calendar, begin, NEVER, duration=duration):
-        text = _local(start.at, in_zone)
-        if shows_utc:
-            text += f" ({to_datetime(start.at):%H:%M}Z)"
-        if start.at == begin and "at once" in example.expected[0]:
-            text += " (at once)"
-        yield text
+    for start in starts_between(calendar, begin, NEVER, duration=example.duration):
+        yield _start(start.at, example)
     yield "never"
+
+
+def _start(instant: Instant, example: Example) -> str:
+    text = _local(instant, example.zone)
+    if any("Z)" in expected for expected in example.expected):
+        text += f" ({to_datetime(instant):%H:%M}Z)"
+    if instant == example.instant("from") and "at once" in example.expected[0]:
+        text += " (at once)"
+    return text
 
 
 def _periods(calendar: Calendar, example: Example) -> Iterator[str]:
