@@ -93,6 +93,24 @@ class ForgetExecution:
     agent: AgentUri
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadNodeSettings:
+    """Work out an order's parameters from `*.config.xml` before its step begins (9.2)."""
+
+    key: ExecutionKey
+    task: TaskId
+    chain: str
+    """The chain's path; its folder and its name lead to the file."""
+    order: str
+    state: str
+    order_params: Mapping[str, str]
+    task_params: Mapping[str, str]
+    engine_params: Mapping[str, str]
+    xml_payload: str
+    has_own_settings: bool
+    """The order was added with its settings in `xml_payload`: no file is looked for."""
+
+
 # --- files ---------------------------------------------------------------------------------------
 
 

@@ -70,6 +70,8 @@ class TaskExited:
     returned: Mapping[str, str] | None = None
     """Return values; None when the file could not be read (`returned_problem` says why)."""
     returned_problem: str | None = None
+    monitored_result: bool | None = None
+    """What the `after` functions of monitors made of the step; None: there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +96,21 @@ class NativeEnded:
     returned: Mapping[str, str] | None = None
     available: tuple[AgentUri, ...] = ()
     """For a split: the agents that answered and are not terminating, in the class's order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSettingsRead:
+    """What the parameters of an order are for its next step (9.2)."""
+
+    key: ExecutionKey
+    order_params: Mapping[str, str]
+    """All of them."""
+    task_params: Mapping[str, str]
+    xml_payload: str
+    taken_back: tuple[str, ...] = ()
+    """Names that are for this step only."""
+    problem: str = ""
+    """Why the step cannot begin; empty when it can."""
 
 
 class AgentStatus(Enum):
@@ -166,6 +183,7 @@ Report = (
     | TaskExited
     | TaskLost
     | NativeEnded
+    | NodeSettingsRead
     | AgentContact
     | DirectoryRead
     | FileChecked

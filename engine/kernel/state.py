@@ -188,6 +188,7 @@ class Outcome:
     ran: bool = True
     kept: bool = False
     succeeded: bool = True
+    monitored: bool = False
     moved_to: NodeState | None = None
     suspends: bool = False
     sets_back_for: Duration | None = None
@@ -219,6 +220,10 @@ class Task:
     await_until: Instant | None = None
     awaits_since: Instant | None = None
     await_text: str = ""
+    configured: bool = False
+    """The configuration monitor has done its part before the step (9.2)."""
+    taken_back: tuple[str, ...] = ()
+    """Parameters of the order that are for this step only."""
     pid: int | None = None
     started_at: Instant | None = None
     deadline: Instant | None = None

@@ -56,6 +56,8 @@ def decide(state: State, asked: c.Request | r.Report, at: Instant) -> Decision:
             return reports.decide_lost(state, asked, at)
         case r.NativeEnded():
             return reports.decide_native_ended(state, asked, at)
+        case r.NodeSettingsRead():
+            return reports.decide_settings_read(state, asked, at)
         case r.AgentContact():
             return reports.decide_agent_contact(state, asked, at)
         case r.DirectoryRead():

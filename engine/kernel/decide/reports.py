@@ -13,6 +13,7 @@ from engine.kernel.events.control import AgentMarkCleared, AgentMarkedFailed, Ag
 from engine.kernel.events.orders import OrderParamsChanged, OrderStepStarted
 from engine.kernel.events.tasks import (
     TaskAwaitsAgent,
+    TaskConfigured,
     TaskEnded,
     TaskParamsChanged,
     TaskStarted,
@@ -27,6 +28,7 @@ from engine.kernel.reports import (
     EndReason,
     LaunchFailure,
     NativeEnded,
+    NodeSettingsRead,
     TaskExited,
     TaskLaunched,
     TaskLost,
@@ -107,6 +109,26 @@ def decide_not_launched(state: State, report: TaskNotLaunched, at: Instant) -> D
     return Answer()
 
 
+def decide_settings_read(state: State, report: NodeSettingsRead, at: Instant) -> Decision:
+    """The configuration monitor has done its part: the step may begin, or fails without it."""
+    task = task_of(state, report.key)
+    waits = task is not None and task.status is TaskStatus.STARTING and not task.configured
+    if task is None or not waits or task.order is None:
+        return Answer()
+    if report.problem:
+        text = f"The configuration monitor failed: {report.problem}"
+        yield _ended_unstarted(task, at, "SCHEDULER-226", text)
+        return Answer()
+    yield TaskConfigured(
+        task=task.id,
+        task_params=report.task_params,
+        order_params=report.order_params,
+        xml_payload=report.xml_payload,
+        taken_back=report.taken_back,
+    )
+    return Answer()
+
+
 def _ended_unstarted(task: Task, at: Instant, code: str, text: str) -> TaskEnded:
     return TaskEnded(
         task=task.id,
@@ -134,7 +156,7 @@ def decide_exited(state: State, report: TaskExited, at: Instant) -> Decision:
         task = state.tasks[task.id]
     if report.returned:
         yield from _take_over(state, task, report.returned)
-    yield _outcome(state.jobs[task.job], task, report)
+    yield _outcome(state, task, report)
     return Answer()
 
 
@@ -146,9 +168,15 @@ def _take_over(state: State, task: Task, returned: Params) -> Iterator[Event]:
         yield TaskParamsChanged(task=task.id, params=merge(task.params, returned))
 
 
-def _outcome(job: JobState, task: Task, report: TaskExited) -> TaskEnded:
+def _outcome(state: State, task: Task, report: TaskExited) -> TaskEnded:
+    job = state.jobs[task.job]
     code, text = _error_of(job, task, report)
-    succeeded = not code and report.signal is None and report.exit_code == 0
+    result = report.exit_code == 0 and report.signal is None
+    succeeded = result and not code
+    # The configuration monitor has an `after` function too, which passes the result on.
+    monitored = report.monitored_result is not None or task.configured
+    if monitored:
+        succeeded = result if report.monitored_result is None else report.monitored_result
     exit_code = report.exit_code
     if code and exit_code == 0:
         exit_code = 1
@@ -161,6 +189,7 @@ def _outcome(job: JobState, task: Task, report: TaskExited) -> TaskEnded:
         error_text=text,
         state_text=report.first_line[:STATE_TEXT_CHARACTERS_MAX],
         succeeded=succeeded,
+        monitored=monitored,
     )
 
 

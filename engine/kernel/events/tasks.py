@@ -102,6 +102,18 @@ class TaskAwaitsAgent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskConfigured:
+    """Node parameters were put into the order for its step; the process may start (9.2)."""
+
+    task: TaskId
+    task_params: Params
+    order_params: Params
+    xml_payload: str
+    taken_back: tuple[str, ...] = ()
+    """Names that leave the order again after the step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskStarted:
     """The process runs."""
 
@@ -153,6 +165,8 @@ class TaskEnded:
     """The order stays because the job stops, whatever the result (2.9, JS-973)."""
     succeeded: bool = True
     """The result after monitors: whether the success branch is taken."""
+    monitored: bool = False
+    """Monitors have decided: an error stops the job and does not keep the order (2.9)."""
     moved_to: NodeState | None = None
     """The job itself has sent its order to this node (2.7, case C)."""
     suspends: bool = False
@@ -300,6 +314,7 @@ TaskEvent: TypeAlias = (
     | TaskCreated
     | TaskAssigned
     | TaskAwaitsAgent
+    | TaskConfigured
     | TaskStarted
     | TaskKillRequested
     | TaskParamsChanged

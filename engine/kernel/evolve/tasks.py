@@ -114,6 +114,16 @@ def _awaits_agent(state: State, event: e.TaskAwaitsAgent) -> None:
     )
 
 
+def _configured(state: State, event: e.TaskConfigured) -> None:
+    task = state.tasks[event.task]
+    assert task.order is not None, "node parameters are an order's"
+    state.put_task(
+        replace(task, params=event.task_params, configured=True, taken_back=event.taken_back)
+    )
+    order = state.orders[task.order]
+    state.put_order(replace(order, params=event.order_params, xml_payload=event.xml_payload))
+
+
 def _started(state: State, event: e.TaskStarted) -> None:
     task = state.tasks[event.task]
     assert task.status is TaskStatus.STARTING, "a task starts once"
@@ -167,6 +177,7 @@ def _ended(state: State, event: e.TaskEnded) -> None:
                 ran=event.ran,
                 kept=event.kept,
                 succeeded=event.succeeded,
+                monitored=event.monitored,
                 moved_to=event.moved_to,
                 suspends=event.suspends,
                 sets_back_for=event.sets_back_for,
@@ -309,6 +320,7 @@ HANDLERS: Mapping[type, Callable[[State, Any], None]] = {  # type: ignore[explic
     e.TaskCreated: _created,
     e.TaskAssigned: _assigned,
     e.TaskAwaitsAgent: _awaits_agent,
+    e.TaskConfigured: _configured,
     e.TaskStarted: _started,
     e.TaskKillRequested: _kill_requested,
     e.TaskParamsChanged: _params_changed,

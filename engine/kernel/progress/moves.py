@@ -16,6 +16,7 @@ from engine.kernel.events import Event
 from engine.kernel.events.definitions import JobRemovalHeld
 from engine.kernel.events.orders import (
     OrderNodeChanged,
+    OrderParamsChanged,
     OrderRemoved,
     OrderSetBack,
     OrderStateTextSet,
@@ -34,7 +35,7 @@ from engine.kernel.events.tasks import (
 )
 from engine.kernel.ids import NodeState, OrderId, OrderKey, TaskId
 from engine.kernel.instants import IMMEDIATELY, Instant, later
-from engine.kernel.params import NO_PARAMS, merge
+from engine.kernel.params import NO_PARAMS, merge, without
 from engine.kernel.problems import Problem
 from engine.kernel.progress.exit_commands import choose, come_before_order
 from engine.kernel.state import JobState, Outcome, State, Task
@@ -92,7 +93,8 @@ def _settle_order(
     order = state.orders[key]
     node = state.node(key.chain, order.state)
     count = order.setback_count
-    keeps = outcome.kept or (bool(outcome.error_code) and job.definition.stop_on_error)
+    stops = bool(outcome.error_code) and job.definition.stop_on_error
+    keeps = outcome.kept or (stops and not outcome.monitored)
     transition = Transition.KEEP
     if not keeps:
         transition = Transition.SUCCESS if outcome.succeeded else Transition.ERROR
@@ -110,6 +112,9 @@ def _settle_order(
     )
     if outcome.state_text or (outcome.ran and order.state_text):
         yield OrderStateTextSet(order=key, text=outcome.state_text)
+    if task.taken_back:
+        params = without(state.orders[key].params, *task.taken_back)
+        yield OrderParamsChanged(order=key, params=params)
     if transition is not Transition.KEEP:
         yield from _add_orders(state, task, key, node, code, at)
     if transition is Transition.KEEP:
