@@ -85,6 +85,8 @@ class NativeScript:
     kind: str
     """`split`, `sync`, `file_order_sink`, `ssh`, …: see `engine.kernel.native`."""
     java_class: str
+    parts: tuple[Text | Include, ...] = ()
+    """The body of the element; an SSH job without commands of its own runs it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ harmless, and after a restart of the engine nothing else has to be restored.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from engine.kernel.definitions import (
     AgentReference,
@@ -17,12 +18,31 @@ from engine.kernel.definitions import (
     SinkNode,
     Text,
 )
-from engine.kernel.effects import KeepAgent, ProcessSpec, RunNative, RunProcess
-from engine.kernel.ids import AgentUri, folder_of, name_of
-from engine.kernel.native import SINK_TARGET
-from engine.kernel.params import NO_PARAMS, Params, as_environment, for_node, merge, value_of
+from engine.kernel.effects import (
+    KeepAgent,
+    ProcessSpec,
+    ReadNodeSettings,
+    RunNative,
+    RunProcess,
+)
+from engine.kernel.ids import AgentUri, ExecutionKey, folder_of, name_of
+from engine.kernel.monitors import foreign_monitors, has_configuration_monitor, refusal_of
+from engine.kernel.native import SINK_TARGET, SSH
+from engine.kernel.params import (
+    NO_PARAMS,
+    Params,
+    as_environment,
+    for_node,
+    is_yes,
+    merge,
+    value_of,
+)
+from engine.kernel.sessions.effects import Before, RunSsh
 from engine.kernel.split_sync import successor_agents
 from engine.kernel.state import FILE_ORDER_PARAM, Order, State, Task, TaskStatus
+
+SETTINGS_LOADED = "scheduler_order_configuration_loaded"
+"""Parameter of an order whose `xml_payload` holds its node settings (9.2)."""
 
 PREFIX_PARAMS = ("scheduler.variable_name_prefix", "SCHEDULER_VARIABLE_NAME_PREFIX")
 DEFAULT_PREFIX = "SCHEDULER_PARAM_"
@@ -42,11 +62,27 @@ class Run:
     """Not empty: the script is in a language that the engine cannot run."""
 
 
-def demand_of(state: State, task: Task) -> Run | RunNative | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SshRun:
+    """Commands to be run over SSH whose script body has still to be put together."""
+
+    run: RunSsh
+    parts: tuple[Text | Include, ...]
+
+
+Demand: TypeAlias = Run | RunNative | SshRun | ReadNodeSettings
+
+
+def demand_of(state: State, task: Task) -> Demand | None:
     """Return what should be going on for a task; None when nothing should."""
     if task.key is None or task.status not in {TaskStatus.STARTING, TaskStatus.RUNNING}:
         return None
     job = state.jobs[task.job].definition
+    if task.status is TaskStatus.STARTING and task.kill is None and not task.configured:
+        if task.order is not None and has_configuration_monitor(state, job):
+            return _settings_of(state, task, task.key, state.orders[task.order])
+    if isinstance(job.script, NativeScript) and job.script.kind == SSH:
+        return _ssh_run(state, task, job, job.script)
     if isinstance(job.script, NativeScript):
         order = None if task.order is None else state.orders[task.order]
         return RunNative(
@@ -59,6 +95,22 @@ def demand_of(state: State, task: Task) -> Run | RunNative | None:
             agents=() if order is None else _native_agents(state, order),
         )
     return _run_of(state, task, job)
+
+
+def _settings_of(state: State, task: Task, key: ExecutionKey, order: Order) -> ReadNodeSettings:
+    own = order.definition
+    return ReadNodeSettings(
+        key=key,
+        task=task.id,
+        chain=state.chains[order.key.chain].definition.path,
+        order=order.key.id,
+        state=order.state,
+        order_params=order.params,
+        task_params=task.params,
+        engine_params=state.main.params,
+        xml_payload=order.xml_payload,
+        has_own_settings=is_yes(value_of(own.params, SETTINGS_LOADED)) and bool(own.xml_payload),
+    )
 
 
 def _native_agents(state: State, order: Order) -> tuple[AgentUri, ...]:
@@ -76,7 +128,28 @@ def _sink_target(state: State, order: Order | None) -> Params:
     return NO_PARAMS
 
 
-def run_demands(state: State) -> Iterator[Run | RunNative]:
+def _ssh_run(state: State, task: Task, job: Job, script: NativeScript) -> SshRun:
+    assert task.key is not None
+    order = None if task.order is None else state.orders[task.order]
+    started = task.status is TaskStatus.RUNNING
+    return SshRun(
+        run=RunSsh(
+            key=task.key,
+            task=task.id,
+            job=job.path,
+            parameters=merge(task.params, NO_PARAMS if order is None else order.params),
+            environment=environment_of(state, task),
+            variable_prefix=parameter_prefix(state),
+            state=None if order is None else order.state,
+            before=Before.SURELY if started else Before.NEVER,
+            kill=task.kill,
+            may_start=task.kill is None or started,
+        ),
+        parts=script.parts,
+    )
+
+
+def run_demands(state: State) -> Iterator[Demand]:
     """Yield what should be going on for all tasks."""
     for task in state.tasks.values():
         demand = demand_of(state, task)
@@ -128,6 +201,8 @@ def _run_of(state: State, task: Task, job: Job) -> Run:
             refusal = f"SCHEDULER-199 The engine cannot run jobs of {what!r}"
         case NativeScript():
             raise AssertionError("native jobs have no process")
+    for monitor in foreign_monitors(state, job):
+        refusal = refusal or refusal_of(monitor)
     return Run(
         run=RunProcess(
             key=task.key,
@@ -200,6 +275,9 @@ def environment_of(state: State, task: Task) -> dict[str, str]:
         if path:
             environment["SCHEDULER_TASK_TRIGGER_FILES"] = path
         order_params = for_node(order.params, order.state)
+        if task.agent or job.monitors:
+            # There the parameters of other nodes are passed too, under their full names (9.1).
+            order_params = merge(order.params, order_params)
     environment.update(as_environment(_upper(task.params, order_params), prefix))
     return environment
 

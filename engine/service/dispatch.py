@@ -5,6 +5,7 @@ the number of running tasks. Drivers get the whole picture and do the difference
 telling them twice is harmless.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,18 +14,33 @@ from typing import Protocol
 
 from engine.errors import DefinitionError
 from engine.kernel.definitions import Include, Text
-from engine.kernel.demands import CHAIN_FOLDER, JOB_FOLDER, Run, agent_demands, demand_of
-from engine.kernel.effects import ForgetExecution, KeepAgent, RunNative, RunProcess
+from engine.kernel.demands import (
+    CHAIN_FOLDER,
+    JOB_FOLDER,
+    Run,
+    SshRun,
+    agent_demands,
+    demand_of,
+)
+from engine.kernel.effects import (
+    ForgetExecution,
+    KeepAgent,
+    ReadNodeSettings,
+    RunNative,
+    RunProcess,
+)
 from engine.kernel.events import Event
 from engine.kernel.events import definitions as d
 from engine.kernel.events import tasks as t
 from engine.kernel.ids import LOCAL, ExecutionKey, TaskId
-from engine.kernel.reports import LaunchFailure, Report, TaskNotLaunched
+from engine.kernel.reports import LaunchFailure, NodeSettingsRead, Report, TaskNotLaunched
+from engine.kernel.sessions.effects import Before, RunSsh
 from engine.kernel.state import State
 
 log = logging.getLogger(__name__)
 
 ReadScript = Callable[[Sequence[Text | Include]], str]
+ReadSettings = Callable[[ReadNodeSettings], NodeSettingsRead]
 
 
 class ProcessDriver(Protocol):
@@ -44,6 +60,13 @@ class NativeDriver(Protocol):
         """Take over what should be running."""
 
 
+class SshTasks(Protocol):
+    """Runs tasks over SSH."""
+
+    def demands(self, runs: Collection[RunSsh]) -> None:
+        """Take over what should be running."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drivers:
     """Who carries out what."""
@@ -51,6 +74,7 @@ class Drivers:
     local: ProcessDriver
     remote: ProcessDriver
     native: NativeDriver
+    ssh: SshTasks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +82,8 @@ class Surroundings:
     """What the kernel does not know of a task's start."""
 
     read_script: ReadScript
+    read_settings: ReadSettings
+    """Reads `*.config.xml` for the configuration monitor; called in a thread."""
     live: Path
     """The live folder, absolute."""
     environment: Mapping[str, str]
@@ -79,24 +105,33 @@ class Dispatcher:
         self._local = drivers.local
         self._remote = drivers.remote
         self._native = drivers.native
+        self._ssh = drivers.ssh
         self._read_script = surroundings.read_script
+        self._read_settings = surroundings.read_settings
         self._live = surroundings.live
         self._standard_environment = surroundings.environment
         self._report = report
         self._spawn = spawn
         self._processes: dict[TaskId, RunProcess] = {}
         self._natives: dict[TaskId, RunNative] = {}
+        self._sessions: dict[TaskId, RunSsh] = {}
+        self._inherited: set[ExecutionKey] = set()
+        """Starts that an earlier life of the engine may have carried out."""
         self._scripts: dict[ExecutionKey, str] = {}
+        self._settings_asked: dict[TaskId, ExecutionKey] = {}
         self._agents: tuple[KeepAgent, ...] = ()
 
     def begin(self) -> None:
         """Tell the drivers everything: after recovery."""
+        keys = (task.key for task in self._state.tasks.values())
+        self._inherited = {key for key in keys if key is not None}
         for task in list(self._state.tasks):
             self._look_at(task)
         self._agents = tuple(agent_demands(self._state))
         self._tell_local()
         self._tell_remote()
         self._native.demands(list(self._natives.values()))
+        self._ssh.demands(list(self._sessions.values()))
 
     def committed(self, events: Iterable[Event]) -> None:
         """Tell the drivers what has changed with these events."""
@@ -107,7 +142,7 @@ class Dispatcher:
             match event:
                 case t.TaskAssigned() | t.TaskAwaitsAgent() | t.TaskKillRequested():
                     touched[event.task] = None
-                case t.TaskStarted() | t.TaskEnded():
+                case t.TaskStarted() | t.TaskConfigured() | t.TaskEnded():
                     touched[event.task] = None
                 case t.TaskClosed():
                     touched[event.task] = None
@@ -122,48 +157,86 @@ class Dispatcher:
             return
         former_processes = {task: self._processes.get(task) for task in touched}
         former_natives = {task: self._natives.get(task) for task in touched}
+        former_sessions = {task: self._sessions.get(task) for task in touched}
         for task in touched:
             self._look_at(task)
         self._tell_changes(former_processes, former_natives, agents_changed=agents_changed)
+        if any(self._sessions.get(task) != former for task, former in former_sessions.items()):
+            self._ssh.demands(list(self._sessions.values()))
         self._forget(former_processes, ended)
+        for task in ended:
+            session = former_sessions.get(task)
+            if session is not None:
+                self._scripts.pop(session.key, None)
 
     # --- one task ----------------------------------------------------------------------------
 
     def _look_at(self, task_id: TaskId) -> None:
         task = self._state.tasks.get(task_id)
         demand = None if task is None else demand_of(self._state, task)
+        if isinstance(demand, ReadNodeSettings):
+            if self._settings_asked.get(task_id) != demand.key:
+                self._settings_asked[task_id] = demand.key
+                self._spawn(self._settings(demand))
+        else:
+            self._settings_asked.pop(task_id, None)
         if not isinstance(demand, Run):
             self._processes.pop(task_id, None)
         if not isinstance(demand, RunNative):
             self._natives.pop(task_id, None)
+        if not isinstance(demand, SshRun):
+            self._sessions.pop(task_id, None)
         if isinstance(demand, RunNative):
             self._natives[task_id] = demand
+        elif isinstance(demand, SshRun):
+            session = self._complete_session(demand)
+            if session is not None:
+                self._sessions[task_id] = session
         elif isinstance(demand, Run):
             process = self._complete(demand)
             if process is not None:
                 self._processes[task_id] = process
 
+    async def _settings(self, demand: ReadNodeSettings) -> None:
+        await self._report(await asyncio.to_thread(self._read_settings, demand))
+
     def _complete(self, demand: Run) -> RunProcess | None:
-        """Return the demand with its script read; None when the task cannot start (399)."""
-        key = demand.run.key
+        script = self._script(demand.run.key, demand.parts, demand.refusal)
+        if script is None:
+            return None
+        environment = self._environment(demand.run.spec.environment)
+        return with_script(demand.run, script, environment)
+
+    def _complete_session(self, demand: SshRun) -> RunSsh | None:
+        run = demand.run
+        script = self._script(run.key, demand.parts)
+        if script is None:
+            return None
+        before = run.before
+        if before is Before.NEVER and run.key in self._inherited:
+            before = Before.PERHAPS
+        environment = self._environment(run.environment)
+        return replace(run, script=script, environment=environment, before=before)
+
+    def _script(
+        self, key: ExecutionKey, parts: Sequence[Text | Include], refusal: str = ""
+    ) -> str | None:
+        """Return a script with its includes read; None when the task cannot start (399)."""
         script = self._scripts.get(key)
         if script is None:
             try:
-                script = self._script_of(demand)
+                script = "" if refusal else self._read_script(parts)
             except DefinitionError as error:
-                refusal = TaskNotLaunched(key=key, failure=LaunchFailure.REFUSED, text=str(error))
-                self._spawn(self._report(refusal))
+                refusal = str(error)
+            if refusal or script is None:
+                report = TaskNotLaunched(key=key, failure=LaunchFailure.REFUSED, text=refusal)
+                self._spawn(self._report(report))
                 return None
             self._scripts[key] = script
-        return with_script(demand.run, script, self._environment(demand))
+        return script
 
-    def _script_of(self, demand: Run) -> str:
-        if demand.refusal:
-            raise DefinitionError(demand.refusal)
-        return self._read_script(demand.parts)
-
-    def _environment(self, demand: Run) -> dict[str, str]:
-        environment = {**self._standard_environment, **demand.run.spec.environment}
+    def _environment(self, told: Mapping[str, str]) -> dict[str, str]:
+        environment = {**self._standard_environment, **told}
         for name in (JOB_FOLDER, CHAIN_FOLDER):
             folder = environment.get(name)
             if folder is not None:

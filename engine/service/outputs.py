@@ -1,8 +1,11 @@
 """Output of tasks on its way into the task logs, with how much of it is stored already."""
 
+from collections.abc import Callable
 from typing import Literal
 
+from engine.drivers.ssh_following import Stream
 from engine.kernel.ids import TaskId
+from engine.kernel.instants import Instant
 from engine.kernel.state import State
 from engine.store.task_logs import Channel, TaskLogs
 
@@ -40,3 +43,26 @@ class TaskOutputs:
     def forget(self, task: TaskId) -> None:
         """Drop what is known of a task that has been closed."""
         self._stored.pop(task, None)
+
+
+class SshOutputs:
+    """Task logs as the SSH driver writes them."""
+
+    def __init__(self, outputs: TaskOutputs, logs: TaskLogs, now: Callable[[], Instant]) -> None:
+        self._outputs = outputs
+        self._logs = logs
+        self._now = now
+
+    async def kept(self, task: TaskId, stream: Stream) -> int:
+        """Return how many bytes of this stream are there already."""
+        offsets = await self._logs.output_offsets(task)
+        return offsets.of(Channel(stream.value))
+
+    async def write(self, task: TaskId, stream: Stream, offset: int, data: bytes) -> None:
+        """Keep bytes that begin at this offset of the stream."""
+        channel: ChannelName = "stdout" if stream is Stream.STDOUT else "stderr"
+        await self._outputs.write(task, channel, offset, data)
+
+    async def note(self, task: TaskId, text: str) -> None:
+        """Append a line of the engine's own."""
+        await self._logs.append_line(task, self._now(), "info", text)

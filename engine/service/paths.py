@@ -59,6 +59,11 @@ class EnginePaths:
         return self.data / "work"
 
     @property
+    def known_hosts(self) -> Path:
+        """Keys of SSH hosts that were accepted for this engine (`pointsman ssh trust`)."""
+        return self.data / "known_hosts"
+
+    @property
     def tokens(self) -> Path:
         """Access tokens as `ROLE sha256:HEX NAME` lines; `pointsman token` adds to it."""
         return self.data / "tokens"

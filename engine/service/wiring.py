@@ -36,8 +36,12 @@ from engine.drivers.job_watches import JobWatchDriver
 from engine.drivers.local import LocalDriver
 from engine.drivers.main_file import load_main_configuration
 from engine.drivers.native_jobs import NativeJobDriver
+from engine.drivers.node_settings import NodeSettingsReader
+from engine.drivers.ssh import SshDriver
+from engine.drivers.ssh_hosts import SshHosts
+from engine.drivers.ssh_login import SshSettings
 from engine.errors import EngineError, SettingsError
-from engine.kernel.commands import ApplyDefinitions, BeginEpoch
+from engine.kernel.commands import ApplyDefinitions, BeginEpoch, PauseEngine
 from engine.kernel.effects import KillMode
 from engine.kernel.events import Event
 from engine.kernel.events.tasks import TaskClosed
@@ -46,21 +50,18 @@ from engine.kernel.instants import Instant
 from engine.kernel.params import Params
 from engine.kernel.problems import Problem
 from engine.kernel.reports import NativeEnded, Report
-from engine.server.app import application
-from engine.server.auth import Gate, TokenFiles, Trust
-from engine.server.context import ServerContext
 from engine.server.engine_port import AgentPulse, EngineStopping
-from engine.server.serve import Application, HttpServer, Listener, bind_tcp, bind_unix
 from engine.server.xml_execution import Aborted, Client, XmlCommands
 from engine.service.dispatch import Dispatcher, Drivers, Surroundings
 from engine.service.engine import Engine
 from engine.service.exit_commands import Execute, ExitCommands
 from engine.service.histories import Histories
 from engine.service.housekeeping import Housekeeping, Retention
+from engine.service.interfaces import Interfaces
 from engine.service.logs import set_up_engine_log
 from engine.service.loop import EngineLoop
 from engine.service.narration import Narrator
-from engine.service.outputs import TaskOutputs
+from engine.service.outputs import SshOutputs, TaskOutputs
 from engine.service.recovery import recover
 from engine.service.settings import EngineSettings
 from engine.service.watching import StateKnowledge, Watching
@@ -101,6 +102,7 @@ class _Parts:
     agents: AgentDriver
     local: LocalDriver
     native: NativeJobDriver
+    ssh: SshDriver
     watching: Watching
     exit_commands: ExitCommands
     narrator: Narrator
@@ -188,11 +190,21 @@ async def _build(settings: EngineSettings, stack: AsyncExitStack) -> _Parts:
     async def report(report: Report) -> None:
         await engine.report([report])
 
+    ssh_hosts = SshHosts(SshSettings(own_known_hosts=paths.known_hosts))
+    stack.push_async_callback(ssh_hosts.close)
+    ssh = SshDriver(
+        ssh_hosts,
+        report=engine.report,
+        output=SshOutputs(outputs, logs, clock.now),
+        now=clock.now,
+        engine_environment=os.environ,
+    )
     dispatcher = Dispatcher(
         recovered.state,
-        Drivers(local=local, remote=agents, native=native),
+        Drivers(local=local, remote=agents, native=native, ssh=ssh),
         Surroundings(
             read_script=live.read_script,
+            read_settings=NodeSettingsReader(settings.live.absolute(), os.environ).read,
             live=settings.live.absolute(),
             environment=_standard_environment(settings),
         ),
@@ -240,6 +252,7 @@ async def _build(settings: EngineSettings, stack: AsyncExitStack) -> _Parts:
         agents=agents,
         local=local,
         native=native,
+        ssh=ssh,
         watching=watching,
         exit_commands=exit_commands,
         narrator=narrator,
@@ -367,19 +380,20 @@ async def _serve(settings: EngineSettings, parts: _Parts) -> int:
         asyncio.create_task(engine.loop.run(), name="loop"),
         asyncio.create_task(parts.agents.run(), name="agents"),
         asyncio.create_task(parts.local.run(), name="local tasks"),
+        asyncio.create_task(parts.ssh.run(), name="ssh tasks"),
         asyncio.create_task(parts.narrator.run(), name="task logs"),
         asyncio.create_task(parts.histories.run(), name="histories"),
         asyncio.create_task(parts.housekeeping.run(), name="housekeeping"),
     ]
-    server = HttpServer(_application(settings, parts), _listeners(settings))
+    server = Interfaces(settings, engine, parts.scheduler_xml)
     try:
-        await _while_alive(crew, _begin(parts))
+        await _while_alive(crew, _begin(parts, starts_paused=settings.starts_paused))
         await server.start()
         engine.obstacle = ""
         parts.watching.begin()
         crew.append(asyncio.create_task(parts.live.run(_applying(engine)), name="live folder"))
         crew.append(asyncio.create_task(parts.exit_commands.run(), name="on-exit commands"))
-        log.info("Pointsman %s is ready: %s", __version__, _addresses(settings))
+        log.info("Pointsman %s is ready: %s", __version__, server.addresses)
         await _while_alive(crew, stop.wait())
         engine.obstacle = "the engine is stopping"
         if not engine.aborting:
@@ -397,7 +411,7 @@ def _stop_by_signal(settings: EngineSettings, engine: Engine) -> None:
     engine.stopping.set()
 
 
-async def _begin(parts: _Parts) -> None:
+async def _begin(parts: _Parts, *, starts_paused: bool) -> None:
     """Begin the epoch and take over the live folder; requests come after that."""
     engine = parts.engine
     begin = BeginEpoch(
@@ -407,6 +421,8 @@ async def _begin(parts: _Parts) -> None:
         down_since=parts.down_since,
     )
     await engine.submit(begin, "start")
+    if starts_paused:
+        await engine.submit(PauseEngine(paused=True), "start")
     found = await asyncio.to_thread(parts.live.scan, at_once=True)
     if found is not None:
         await _applying(engine)(found)
@@ -494,49 +510,3 @@ async def _stop_crew(engine: Engine, parts: _Parts, crew: Sequence[asyncio.Task[
     for task in others:
         task.cancel()
     await asyncio.gather(*crew, return_exceptions=True)
-
-
-# --- HTTP ----------------------------------------------------------------------------------------
-
-
-def _application(settings: EngineSettings, parts: _Parts) -> Application:
-    facts = EngineFacts(
-        version=__version__,
-        host=socket.gethostname(),
-        pid=os.getpid(),
-        started_at=parts.engine.now(),
-        http_port=None if settings.listen is None else settings.listen.port,
-        config_file="" if settings.main_file is None else str(settings.main_file),
-        live_folder=str(settings.live),
-        log_file=str(settings.paths.engine_log),
-        task_log_folder=str(settings.paths.logs),
-        database=str(settings.paths.journal),
-    )
-    tokens = [settings.paths.tokens]
-    if settings.token_file is not None:
-        tokens.append(settings.token_file)
-    own_hosts = (socket.gethostname(),)
-    gate = Gate(TokenFiles(tokens), own_hosts)
-    return application(
-        ServerContext(
-            port=parts.engine,
-            gate=gate,
-            facts=facts,
-            request_bytes_max=settings.request_bytes_max,
-        )
-    )
-
-
-def _listeners(settings: EngineSettings) -> tuple[Listener, ...]:
-    listeners = [Listener(socket=bind_unix(settings.paths.socket), trust=Trust.OWNER)]
-    if settings.listen is not None:
-        trust = Trust.LOOPBACK if settings.trust_loopback else Trust.NOBODY
-        listeners.append(Listener(socket=bind_tcp(settings.listen), trust=trust, tls=settings.tls))
-    return tuple(listeners)
-
-
-def _addresses(settings: EngineSettings) -> str:
-    addresses = [str(settings.paths.socket)]
-    if settings.listen is not None:
-        addresses.append(str(settings.listen))
-    return ", ".join(addresses)

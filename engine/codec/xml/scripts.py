@@ -17,7 +17,7 @@ def read_script(reading: Reading, element: Element) -> Script:
     if java_class and language in ("", _JAVA):
         kind = native_kind(java_class)
         if kind is not None:
-            return NativeScript(kind=kind, java_class=java_class)
+            return NativeScript(kind=kind, java_class=java_class, parts=parts)
         return ForeignScript(language=_JAVA, parts=parts, java_class=java_class)
     if language == "shell":
         if not parts:
