@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from typing import Protocol, TypeVar
 
 from engine.agent.directories import oldest_first, present
@@ -149,7 +148,7 @@ class _Source:
         if former == demand:
             return
         if demand is not None and former is not None and _differs(former, demand):
-            self._found.clear()
+            self._found = deque()
             self._looked_at = None
         if demand is not None and (former is None or former.turn != demand.turn):
             self._is_asked = True
@@ -257,26 +256,29 @@ class _Source:
 
     async def _offer(self, demand: WatchDirectory) -> None:
         """Tell as many files as there is room for, the oldest first."""
-        knowledge = self._driver.knowledge
-        fresh = knowledge.new_files(demand.chain, demand.directory, iter(self._found))
-        batch = list(islice(fresh, min(demand.room, OFFERED_MAX)))
+        found = self._found
+        batch = self._next_new(demand)
         try:
             there = await self._present(demand, batch)
         except (AgentError, OSError) as error:
             log.info("The files in %s cannot be looked for: %s", demand.directory, error)
             there = []
-        if self._demand is demand:
-            if there:
-                await self._tell(demand, files=tuple(there))
-            self._leave_out(demand, vanished=set(batch).difference(there))
-            if there and self._demand is demand:
-                await self._is_woken(LOOKS_APART_S)  # the kernel did not take them after all
-
-    def _leave_out(self, demand: WatchDirectory, vanished: set[str]) -> None:
-        """Keep what still waits to be offered."""
+        if there and self._demand is demand:
+            await self._tell(demand, files=tuple(there))
         knowledge = self._driver.knowledge
-        rest = (path for path in self._found if path not in vanished)
-        self._found = deque(knowledge.new_files(demand.chain, demand.directory, rest))
+        left = list(knowledge.new_files(demand.chain, demand.directory, iter(there)))
+        found.extendleft(reversed(left))
+        if left and self._demand is demand:
+            await self._is_woken(LOOKS_APART_S)  # the kernel did not take them after all
+
+    def _next_new(self, demand: WatchDirectory) -> list[str]:
+        """Take the next files without an order out of what was found, as many as have room."""
+        batch: list[str] = []
+        knowledge = self._driver.knowledge
+        while self._found and len(batch) < min(demand.room, OFFERED_MAX):
+            path = self._found.popleft()
+            batch += knowledge.new_files(demand.chain, demand.directory, iter([path]))
+        return batch
 
     async def _tell(
         self,
