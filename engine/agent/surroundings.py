@@ -27,6 +27,10 @@ _OURS = frozenset(
         "LISTEN_PID",
         "WATCHDOG_PID",
         "WATCHDOG_USEC",
+        # Secrets between this program, its engines or agents, and people.
+        "POINTSMAN_AGENT_TOKEN",
+        "POINTSMAN_TOKEN",
+        "POINTSMAN_TLS_KEY_PASSWORD",
     }
 )
 _OURS_PREFIX = "PYTHON"

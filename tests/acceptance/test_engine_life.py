@@ -112,6 +112,29 @@ def test_tcp_needs_a_token_unless_loopback_is_trusted(world: World, chain: str) 
     assert trusted.returncode == 0, trusted.stderr
 
 
+def test_tasks_are_not_told_the_secrets_of_engine_and_agent(world: World) -> None:
+    port = free_port()
+    world.environment["POINTSMAN_TOKEN"] = "secret-of-people"
+    secrets = ["secret-of-people", world.environment["POINTSMAN_AGENT_TOKEN"]]
+    world.write(
+        "there.process_class.xml",
+        "<process_class><remote_schedulers>"
+        f'<remote_scheduler remote_scheduler="http://127.0.0.1:{port}"/>'
+        "</remote_schedulers></process_class>",
+    )
+    world.write_job("here", "env")
+    world.write_job("there", "env", 'process_class="there"')
+    world.write_chain("both", ["here", "there"])
+    world.start_agent(port)
+    world.start_engine()
+    world.ask("order", "add", "/both", "look")
+    (run,) = wait_for("the end of the order", lambda: world.runs("/both"))
+    assert run["state"] == "done"
+    logs = [world.task_log(step["task"]) for step in run["steps"]]
+    assert all("SCHEDULER_JOB_NAME=" in log for log in logs)
+    assert not [log for log in logs for secret in secrets if secret in log]
+
+
 @pytest.mark.parametrize("which", ["engine", "agent"])
 def test_listening_to_the_world_without_tls_is_refused(
     world: World, which: str, tmp_path: Path
