@@ -100,6 +100,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words:
         return _refuse("usage: python -m tui SOCKET-OR-URL [:COMMAND]")
+    if words == ["--reference"]:
+        from tui.reference import reference  # noqa: PLC0415  # only for this
+
+        sys.stdout.write(reference())
+        return 0
     return run_cockpit(
         words[0], token=os.environ.get("POINTSMAN_TOKEN"), command=" ".join(words[1:])
     )

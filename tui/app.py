@@ -58,12 +58,13 @@ from tui.theme_files import (
     theme_names,
     theme_stamp,
 )
-from tui.views.frame import key_name, notice_line
+from tui.views.frame import ORDER_COUNTS, key_name, notice_line
 from tui.views.glyphs import Glyphs
 from tui.views.help import help_lines
 from tui.views.order import find_order
 from tui.views.rows import RowKey
 from tui.views.scene import Scene
+from tui.views.standing import Tally
 from tui.views.starting import parse_start
 from tui.views.text import Line, clean
 from tui.widgets.form import Entered, StartForm
@@ -127,6 +128,7 @@ class Cockpit(App[int], inherit_bindings=False):
         self.mirror = Mirror()
         self.follower = Follower(client, self.mirror, now=now)
         self.actions: tuple[Action, ...] = settings.actions or ACTIONS
+        self.is_production = settings.production
         self.shows_header = True
         self.shows_crumbs = True
         self.shows_strip = True
@@ -136,6 +138,7 @@ class Cockpit(App[int], inherit_bindings=False):
         self._future: list[Look] = []
         self._asked: dict[object, str] = {}
         self._drawn_second = 0
+        self._tally = Tally()
         self._notice: tuple[str, bool, float] = ("", False, 0.0)
         self._theme_file = theme
         self._theme_stamp = theme_stamp(theme.name, settings.themes_folder)
@@ -192,6 +195,7 @@ class Cockpit(App[int], inherit_bindings=False):
             glyphs=self._glyphs,
             asked=self._asked,
             allowed=not self.settings.read_only,
+            memo={ORDER_COUNTS: self._tally.counts},
         )
 
     def _draw(self) -> None:
@@ -203,6 +207,8 @@ class Cockpit(App[int], inherit_bindings=False):
         if not changes and second == self._drawn_second:
             return
         self._drawn_second = second
+        everything = changes.everything or bool(changes.agents)
+        self._tally.update(self.mirror.state, now, None if everything else changes.orders)
         if self.mirror.is_filled:
             self.mirror.take_sample(now)
         current = self._current()

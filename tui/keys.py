@@ -47,6 +47,7 @@ def _on(*places: str) -> tuple[str, ...]:
     return places
 
 
+_ROWS = _on("graph", LISTS)
 _ORDERS = _on("orders", "order", "graph", "needs")
 _STARTS = _on("chains", "orders", "order", "graph")
 
@@ -125,7 +126,13 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         id="show.strip", keys=("z",), label="strip", help="hide or show the lines about the row"
     ),
-    Action(id="show.wide", keys=("ctrl+w",), label="wide", help="all columns", places=_on(LISTS)),
+    Action(
+        id="show.wide",
+        keys=("ctrl+w",),
+        label="wide",
+        help="all columns",
+        places=_ROWS,
+    ),
     Action(
         id="show.refresh",
         keys=("ctrl+r",),
@@ -156,6 +163,13 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         id="show.copy", keys=("c",), label="copy", help="copy the row (OSC 52)", places=_on(LISTS)
     ),
+    Action(
+        id="show.save",
+        keys=("ctrl+s",),
+        label="save",
+        help="save what is shown: .csv, .json or .txt by the name; a log whole",
+        places=_on("graph", LISTS, "log"),
+    ),
     Action(id="show.link", keys=("Y",), label="link", help="copy the command that opens this view"),
     # Rows.
     Action(
@@ -163,7 +177,7 @@ ACTIONS: tuple[Action, ...] = (
         keys=("enter",),
         label="open",
         help="go into the row",
-        places=_on(LISTS, "pulses"),
+        places=(*_ROWS, "pulses"),
         rank=30,
     ),
     Action(
@@ -171,7 +185,7 @@ ACTIONS: tuple[Action, ...] = (
         keys=("d",),
         label="describe",
         help="everything known about the row",
-        places=_on(LISTS),
+        places=_ROWS,
         rank=8,
     ),
     Action(
@@ -183,21 +197,26 @@ ACTIONS: tuple[Action, ...] = (
         rank=12,
     ),
     Action(
-        id="row.mark", keys=("space",), label="mark", help="mark the row", places=_on(LISTS), rank=4
+        id="row.mark",
+        keys=("space",),
+        label="mark",
+        help="mark the row",
+        places=_ROWS,
+        rank=4,
     ),
     Action(
         id="row.mark_to",
         keys=("ctrl+@", "ctrl+space"),
         label="mark to",
         help="mark from the last mark to here",
-        places=_on(LISTS),
+        places=_ROWS,
     ),
     Action(
         id="row.clear_marks",
         keys=("ctrl+backslash",),
         label="unmark",
         help="clear all marks",
-        places=_on(LISTS),
+        places=_ROWS,
     ),
     Action(
         id="row.owner",
@@ -251,6 +270,15 @@ ACTIONS: tuple[Action, ...] = (
         harm=1,
         places=_ORDERS,
         rank=25,
+    ),
+    Action(
+        id="orders.move",
+        keys=("m",),
+        label="move",
+        help="send the order to another node",
+        harm=2,
+        places=_ORDERS,
+        rank=8,
     ),
     Action(
         id="orders.reset",
@@ -338,19 +366,37 @@ ACTIONS: tuple[Action, ...] = (
         keys=("n",),
         label="next trouble",
         help="the next row with trouble",
-        places=_on(LISTS),
+        places=_ROWS,
     ),
     Action(
         id="graph.last_trouble",
         keys=("N",),
         label="previous trouble",
         help="the previous row with trouble",
-        places=_on(LISTS),
+        places=_ROWS,
     ),
     Action(
         id="graph.map", keys=("v",), label="map", help="rail or map", places=_on("graph"), rank=12
     ),
     # Logs.
+    Action(
+        id="log.stamps",
+        keys=("t",),
+        label="time",
+        help="hide or show time stamps",
+        places=_on("log"),
+        rank=18,
+    ),
+    Action(id="log.tail", keys=("0",), label="tail", help="the end, and follow", places=_on("log")),
+    Action(id="log.head", keys=("1",), label="head", help="the beginning", places=_on("log")),
+    Action(
+        id="log.previous",
+        keys=("p",),
+        label="run before",
+        help="log of the run of the same job before this one",
+        places=_on("log"),
+        rank=10,
+    ),
     Action(
         id="log.follow",
         keys=("s",),

@@ -26,10 +26,11 @@ class Settings:
     theme: str = DEFAULT_THEME
     start_screen: str = "pulses"
     read_only: bool = False
+    production: bool = False
+    """Ask before everything that changes something."""
     glyphs: str = "auto"
     """`unicode`, `ascii`, or as the terminal can."""
     mouse: bool = True
-    bell: bool = False
     person: str = ""
     no_colour: bool = False
     ascii_only: bool = False
@@ -38,7 +39,7 @@ class Settings:
     """All actions with the keys in force; empty: the defaults."""
 
 
-_IN_FILE = frozenset({"theme", "start_screen", "read_only", "glyphs", "mouse", "bell"})
+_IN_FILE = frozenset({"theme", "start_screen", "read_only", "production", "glyphs", "mouse"})
 
 
 def config_folder() -> Path:

@@ -1,5 +1,6 @@
 """What keys make the cockpit ask of the engine, and what it asks the person first."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -210,6 +211,53 @@ async def test_start_by_command_with_parameters_and_time(desk: Any) -> None:
         assert isinstance(request, AddOrder)
         assert request.order.params == {"region": "EU"}
         assert request.at == AfterDelay(delay=seconds(60))
+
+
+async def test_an_order_is_moved_to_a_node_by_name(desk: Any) -> None:
+    async with desk("orders") as d:
+        await d.shows("idle")
+        await d.keys("m", *"nowhere", "enter")
+        await d.shows("has no node 'nowhere'")
+        await d.keys("m", *"sync", "enter")
+        await _open_question(d)
+        await d.keys("y")
+        assert await d.asked(1) == [ModifyOrder(order=MAIN, state=NodeState("sync"))]
+
+
+async def test_on_a_production_engine_everything_is_asked_for(desk: Any) -> None:
+    async with desk("orders", production=True) as d:
+        await d.shows("idle")
+        await d.keys("s")
+        await _open_question(d)
+        await d.shows("Suspend end_of_day?")
+        assert d.engine.asked == []
+
+
+@pytest.mark.parametrize("suffix", ["csv", "json", "txt"])
+async def test_what_is_shown_is_saved_by_the_files_name(
+    desk: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with desk() as d:
+        await d.shows("archive")
+        await d.keys("ctrl+s", "ctrl+u", *"rows", "full_stop", *suffix, "enter")
+        await d.shows("saved 2 rows")
+    text = (tmp_path / f"rows.{suffix}").read_text()
+    assert "archive" in text
+    assert "CHAIN" in text
+
+
+async def test_the_whole_log_is_saved(
+    desk: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with desk("log 1") as d:
+        task = d.story.begin()
+        d.engine.write(task, "x" * 200_000 + "\n", complete=True)
+        await d.shows("complete")
+        await d.keys("ctrl+s", "enter")
+        await d.shows("saved 200,0")
+    assert len((tmp_path / "log.txt").read_text()) > 200_000
 
 
 async def _open_question(d: Any) -> None:

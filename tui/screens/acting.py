@@ -60,6 +60,14 @@ class Acting:
     def move(self, keys: Sequence[OrderKey], state: NodeState) -> None:
         """Send orders to another node of their chain."""
         orders = self._orders(keys)
+        known = self._shell.scene().state
+        for order in orders:
+            if known.node(order.key.chain, state) is None:
+                nodes = " ".join(known.node_index.get(order.key.chain, {}))
+                self._shell.say(
+                    f"the chain of {order.key.id} has no node {state!r}; it has {nodes}", bad=True
+                )
+                return
         asked = [intents.move_order(order.key, state) for order in orders]
         self._guarded(f"Move to {state}", orders, asked, harm=2)
 
@@ -78,7 +86,7 @@ class Acting:
         if not asked:
             return
         count = len(asked)
-        if harm == 1 and count == 1:
+        if harm == 1 and count == 1 and not self._shell.is_production:
             self._shell.ask(asked)
             return
         subject = clean(orders[0].key.id) if count == 1 else f"{count} orders"

@@ -39,6 +39,8 @@ class Shell(Protocol):
 
     palette: Palette
     client: EngineClient
+    is_production: bool
+    """Everything that changes something is asked for."""
     shows_header: bool
     shows_crumbs: bool
     shows_strip: bool
@@ -374,11 +376,10 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
         """Take what was typed."""
         event.stop()
         self._close_entry()
-        if event.purpose == "command":
-            if event.text:
-                self.shell.command(event.text)
-        else:
+        if event.purpose == "filter":
             self.filter_done(event.text)
+        elif event.text:
+            self.entry_done(event.purpose, event.text)
 
     def on_entry_left(self, event: Entry.Left) -> None:
         """Close the line."""
@@ -393,6 +394,23 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
         event.stop()
         if event.purpose == "filter":
             self.filter_typed(event.text)
+
+    def entry_done(self, purpose: str, text: str) -> None:
+        """Take what was typed for another purpose than a filter."""
+        match purpose:
+            case "command":
+                self.shell.command(text)
+            case "save":
+                self.save(text)
+            case _:
+                pass
+
+    def do_save(self) -> None:
+        """Ask for a file's name."""
+        self.open_entry("save", "save as: ", f"{self.place.noun}.txt")
+
+    def save(self, name: str) -> None:
+        """Save what is shown under this name."""
 
     def filter_typed(self, text: str) -> None:
         """Narrow to what matches so far."""

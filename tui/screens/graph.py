@@ -1,6 +1,7 @@
 """The live graph of one chain, with the chain's orders below it."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import cast
 
 from textual.containers import Container
@@ -15,6 +16,7 @@ from tui.screens.lists import last_task_of, show_log_of, tasks_of
 from tui.screens.reading import Reading, read_log
 from tui.screens.starting import start_at_once, start_with_form
 from tui.views import orders
+from tui.views.export import exported
 from tui.views.flow import Flow
 from tui.views.frame import rule_line
 from tui.views.graph import GraphRows, flow_for, node_label, orders_at
@@ -37,7 +39,6 @@ class GraphScreen(CockpitScreen):
     """Nodes as rows beside their rail; below, the orders as a tree."""
 
     noun = "graph"
-    is_list = True
 
     DEFAULT_CSS = """
     GraphScreen #nodes { height: auto; }
@@ -310,6 +311,17 @@ class GraphScreen(CockpitScreen):
         self.nodes.measure()
         self.nodes.refresh()
 
+    def save(self, name: str) -> None:
+        """Save the orders of the chain."""
+        path = Path(name).expanduser()
+        rows = self.orders.rows
+        try:
+            path.write_text(exported(self.orders.columns, rows, path.suffix), "utf-8")
+        except OSError as error:
+            self.shell.say(f"{path}: {error.strerror or error}", bad=True)
+        else:
+            self.shell.say(f"saved {len(rows)} rows in {path.absolute()}")
+
     def do_next_trouble(self) -> None:
         """Go to the next row with trouble."""
         if not self.active.find(lambda row: row.trouble, 1):
@@ -370,6 +382,17 @@ class GraphScreen(CockpitScreen):
     def do_run_now(self) -> None:
         """Run now."""
         self.acting.run_now(self.subjects())
+
+    def do_move(self) -> None:
+        """Ask for the node."""
+        self.open_entry("move", "move to node: ")
+
+    def entry_done(self, purpose: str, text: str) -> None:
+        """Take the node."""
+        if purpose == "move":
+            self.acting.move(self.subjects(), NodeState(text))
+        else:
+            super().entry_done(purpose, text)
 
     def do_reset(self) -> None:
         """Reset."""

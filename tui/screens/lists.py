@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import cast
 
-from engine.kernel.ids import AgentUri, ChainKey, OrderKey, TaskId
+from engine.kernel.ids import AgentUri, ChainKey, NodeState, OrderKey, TaskId
 from tui.commands import Place
 from tui.screens.acting import Acting
 from tui.screens.base import Shell
@@ -105,6 +105,17 @@ class OrdersScreen(TableScreen):
     def do_run_now(self) -> None:
         """Run now."""
         self.acting.run_now(self.subjects())
+
+    def do_move(self) -> None:
+        """Ask for the node."""
+        self.open_entry("move", "move to node: ")
+
+    def entry_done(self, purpose: str, text: str) -> None:
+        """Take the node."""
+        if purpose == "move":
+            self.acting.move(self.subjects(), NodeState(text))
+        else:
+            super().entry_done(purpose, text)
 
     def do_reset(self) -> None:
         """Reset."""

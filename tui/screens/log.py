@@ -1,16 +1,19 @@
 """The output of a task: its tail at first, then what arrives."""
 
+import asyncio
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 from textual.widget import Widget
 
 from engine.kernel.ids import TaskId
 from engine.kernel.instants import to_datetime
+from tui.client import EngineAway, NotAdmitted
 from tui.commands import Place
 from tui.screens.acting import Acting
 from tui.screens.base import CockpitScreen, Look, Shell
-from tui.screens.reading import Reading, read_log
+from tui.screens.reading import PIECE_BYTES, Reading, read_log
 from tui.views.scene import Scene
 from tui.views.tasks import ended_task, task_detail
 from tui.views.text import Line, Span, clean, line
@@ -184,6 +187,57 @@ class LogScreen(CockpitScreen):
         """Put a line with the time in."""
         scene = self.shell.scene()
         self.log_view.mark(f"mark {to_datetime(scene.now, scene.zone):%H:%M:%S}")
+
+    def do_stamps(self) -> None:
+        """Hide or show the time stamps."""
+        self.log_view.toggle_stamps()
+
+    def do_tail(self) -> None:
+        """Go to the end and follow."""
+        self.log_view.set_follow(follow=True)
+
+    def do_head(self) -> None:
+        """Go to the beginning."""
+        self.log_view.action_edge(-1)
+
+    def do_previous(self) -> None:
+        """Show the run before of the same job."""
+        scene = self.shell.scene()
+        task = self.task_id
+        known = scene.state.tasks.get(task) if task is not None else None
+        ended = ended_task(scene, task)
+        job = known.job if known is not None else ended.job if ended is not None else None
+        before = [
+            other.task
+            for other in scene.mirror.ended_tasks
+            if other.job == job and task is not None and other.task < task
+        ]
+        if before:
+            self.shell.go(Place(noun="log", argument=str(max(before))))
+        else:
+            self.shell.say("no run of this job before this one is known")
+
+    def save(self, name: str) -> None:
+        """Save the whole log, also what is not shown here."""
+        if self.task_id is not None:
+            work = self._save(self.task_id, Path(name).expanduser().absolute())
+            self.run_worker(work, group="save", exit_on_error=False)
+
+    async def _save(self, task: TaskId, path: Path) -> None:
+        offset, size = 0, 0
+        try:
+            with await asyncio.to_thread(path.open, "w", encoding="utf-8") as file:
+                while True:
+                    part = await self.shell.client.task_log(task, offset, PIECE_BYTES)
+                    if part is None or not part.text:
+                        break
+                    await asyncio.to_thread(file.write, part.text)
+                    size += len(part.text)
+                    offset = part.next_offset
+        except (OSError, EngineAway, NotAdmitted) as error:
+            self.shell.say(f"{path}: {error}", bad=True)
+        else:
+            self.shell.say(f"saved {size:,} characters in {path}")
 
     def do_next_match(self) -> None:
         """Go to the next match."""

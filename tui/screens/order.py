@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from textual.widget import Widget
 
-from engine.kernel.ids import OrderKey
+from engine.kernel.ids import NodeState, OrderKey
 from tui.mirror import Changes
 from tui.screens.acting import Acting
 from tui.screens.base import CockpitScreen, Shell
@@ -95,6 +95,17 @@ class OrderScreen(CockpitScreen):
     def do_run_now(self) -> None:
         """Run now."""
         self.acting.run_now(self._keys())
+
+    def do_move(self) -> None:
+        """Ask for the node."""
+        self.open_entry("move", "move to node: ")
+
+    def entry_done(self, purpose: str, text: str) -> None:
+        """Take the node."""
+        if purpose == "move":
+            self.acting.move(self._keys(), NodeState(text))
+        else:
+            super().entry_done(purpose, text)
 
     def do_reset(self) -> None:
         """Reset."""

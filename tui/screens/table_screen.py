@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
 
 from textual.widget import Widget
 
 from tui.commands import Place
 from tui.mirror import Changes
 from tui.screens.base import CockpitScreen, Look, Shell
+from tui.views.export import exported
 from tui.views.filtering import FilterProblem, compile_filter
 from tui.views.rows import Listing, Predicate, Row, RowKey, Sorting
 from tui.views.scene import Scene
@@ -83,11 +86,13 @@ class TableScreen(CockpitScreen):
 
     def draw_body(self, scene: Scene, changes: Changes) -> None:
         """Make the rows that changed, filter, sort, show."""
-        if changes:
-            touched = self.view.touched(changes)
-            self.listing.forget(touched)
-        elif not self.view.ticks:
+        if not changes and not self.view.comes_and_goes:
+            # Only the clock went on: what is in sight shows it.
+            if self.view.ticks:
+                self.table.fresh = partial(self._fresh, scene)
+                self.table.refresh_in_sight()
             return
+        self.listing.forget(self.view.touched(changes))
         self.listing.columns = self.view.columns
 
         def make(key: RowKey) -> Row | None:
@@ -104,8 +109,11 @@ class TableScreen(CockpitScreen):
         table.sorting = self.sorting
         known = scene.mirror.is_filled
         table.empty_text = self.view.empty_text if known else "nothing is known yet"
-        table.fresh = (lambda row: self.listing.fresh(row, make)) if self.view.ticks else None
+        table.fresh = partial(self._fresh, scene) if self.view.ticks else None
         table.show(self.view.columns, rows)
+
+    def _fresh(self, scene: Scene, row: Row) -> Row:
+        return self.listing.fresh(row, lambda key: self.view.row(scene, key))
 
     def strip(self, scene: Scene) -> list[Line]:
         """Return the detail of the row under the cursor."""
@@ -252,6 +260,16 @@ class TableScreen(CockpitScreen):
             cells = (row.text_of(index).strip() for index in range(len(row.cells)))
             text = re.sub(r"\s{3,}", "  ", "  ".join(cells))
             self.shell.copy(text.strip(), "the row")
+
+    def save(self, name: str) -> None:
+        """Save the rows that are shown."""
+        path = Path(name).expanduser()
+        try:
+            path.write_text(exported(self.view.columns, self.table.rows, path.suffix), "utf-8")
+        except OSError as error:
+            self.shell.say(f"{path}: {error.strerror or error}", bad=True)
+        else:
+            self.shell.say(f"saved {len(self.table.rows)} rows in {path.absolute()}")
 
     def do_next_trouble(self) -> None:
         """Go to the next row with trouble."""

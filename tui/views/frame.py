@@ -23,9 +23,13 @@ _KEY_NAMES = {
 }
 
 
+ORDER_COUNTS = "order counts"
+"""Name under which the counts are handed over, see `Scene.once`."""
+
+
 def order_counts(scene: Scene) -> Counter[Standing]:
     """Return how many of all orders stand how."""
-    return scene.once("order counts", _count)
+    return scene.once(ORDER_COUNTS, _count)
 
 
 def _count(scene: Scene) -> Counter[Standing]:

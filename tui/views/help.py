@@ -8,13 +8,13 @@ from tui.views.glyphs import Glyphs
 from tui.views.standing import Standing, look_of
 from tui.views.text import Line, Span, fit, line
 
-_HARM = {
+HARM = {
     0: "",
     1: "starts or holds; the same key undoes it",
     2: "changes the course; asks first",
     3: "destroys; asks first, with a list",
 }
-_WORDS = {
+STANDING_WORDS = {
     Standing.FAIL: "ended badly and needs a person",
     Standing.BLACK: "blacklisted: its file is still there",
     Standing.LATE: "unknown since contact with its agent was lost",
@@ -49,7 +49,9 @@ def help_lines(
     for standing in Standing:
         look = look_of(standing, glyphs)
         word = fit(standing.value, 9)
-        lines.append(line(Span(f"   {look.glyph} {word}", look.role), f" {_WORDS[standing]}"))
+        lines.append(
+            line(Span(f"   {look.glyph} {word}", look.role), f" {STANDING_WORDS[standing]}")
+        )
     lines += [(), line(Span(" commands (type : first)", "head")), ()]
     lines += [
         line("   ", Span(fit(f":{name}", 22), "key"), f"{words}", Span(f"  {aliases}", "dim"))
@@ -60,7 +62,7 @@ def help_lines(
 
 def _action(action: Action) -> Line:
     spans = _keys(action.keys, action.help)
-    note = _HARM[action.harm]
+    note = HARM[action.harm]
     return (*spans, Span(f"  ({note})", "dim")) if note else spans
 
 

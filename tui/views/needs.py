@@ -255,5 +255,6 @@ VIEW = TableView(
     detail=_detail,
     touched=everything,
     ticks=True,
+    comes_and_goes=True,
     empty_text="nothing needs a person",
 )

@@ -84,5 +84,6 @@ VIEW = TableView(
     detail=_detail,
     touched=lambda changes: None if changes.everything else [*changes.orders, *changes.jobs],
     ticks=True,
+    comes_and_goes=True,
     empty_text="nothing starts by itself",
 )

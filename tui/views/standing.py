@@ -1,14 +1,18 @@
 """Where an order or a task stands, in one word, one sign and one role."""
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from engine.kernel.instants import IMMEDIATELY, NEVER, Instant
+from engine.kernel.ids import OrderKey
+from engine.kernel.instants import IMMEDIATELY, NEVER, Duration, Instant
 from engine.kernel.reports import AgentStatus
 from engine.kernel.state import Order, State, Task, TaskStatus
 from tui.views.glyphs import Glyphs
 from tui.views.text import Span
 
+RECOUNT_EVERY = Duration(5_000)
 OUT_OF_TOUCH = frozenset({AgentStatus.DELAYED, AgentStatus.LOST})
 
 
@@ -88,6 +92,37 @@ def standing_of_order(state: State, order: Order, now: Instant) -> Standing:
             return Standing.SETBACK
         return Standing.IDLE if order.start_at >= NEVER else Standing.PLANNED
     return Standing.WAITS
+
+
+class Tally:
+    """How many orders stand how, counted anew only for those that changed.
+
+    Time alone changes standings too (a start time is reached); a full count now and then takes that
+    in.
+    """
+
+    def __init__(self) -> None:
+        self.counts: Counter[Standing] = Counter()
+        self._known: dict[OrderKey, Standing] = {}
+        self._counted_at = Instant(0)
+
+    def update(self, state: State, now: Instant, changed: Iterable[OrderKey] | None) -> None:
+        """Take changed orders in; None: all may have changed."""
+        if changed is None or now - self._counted_at >= RECOUNT_EVERY:
+            self._counted_at = now
+            self._known = {
+                key: standing_of_order(state, order, now) for key, order in state.orders.items()
+            }
+            self.counts = Counter(self._known.values())
+            return
+        for key in changed:
+            former = self._known.pop(key, None)
+            if former is not None:
+                self.counts[former] -= 1
+            order = state.orders.get(key)
+            if order is not None:
+                standing = self._known[key] = standing_of_order(state, order, now)
+                self.counts[standing] += 1
 
 
 def standing_of_task(state: State, task: Task) -> Standing:

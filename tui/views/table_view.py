@@ -30,6 +30,8 @@ class TableView:
     touched: Touched
     ticks: bool = False
     """Whether rows change with the time alone."""
+    comes_and_goes: bool = False
+    """Whether rows appear and vanish with the time alone."""
     empty_text: str = "nothing here"
     """What the screen says instead of rows."""
 

@@ -21,6 +21,7 @@ LINES_MAX = 200_000
 _CUT = 4_096
 """Characters of a line that are looked at for drawing."""
 _BAD = re.compile(r"\b(?:error|fatal|exception|failed|traceback)\b|^\[stderr", re.IGNORECASE)
+_STAMP = re.compile(r"^(?:\d{4}-\d\d-\d\d[T ])?\d\d:\d\d:\d\d(?:[.,]\d+)?Z? ")
 _WARN = re.compile(r"\bwarn(?:ing)?\b", re.IGNORECASE)
 
 
@@ -44,6 +45,7 @@ class LogView(Widget, can_focus=True):
         self.dropped = 0
         self.follow = True
         self.wrap = False
+        self.hides_stamps = False
         self.unseen = 0
         """Lines that arrived while standing still."""
         self._pattern: re.Pattern[str] | None = None
@@ -131,6 +133,11 @@ class LogView(Widget, can_focus=True):
                 return True
         return False
 
+    def toggle_stamps(self) -> None:
+        """Hide the time stamps at the beginning of lines, or show them."""
+        self.hides_stamps = not self.hides_stamps
+        self._rebuild()
+
     def _passes(self, text: str) -> bool:
         return self._pattern is None or not self._only_matches or bool(self._pattern.search(text))
 
@@ -145,6 +152,8 @@ class LogView(Widget, can_focus=True):
         self.post_message(self.Looked())
 
     def _wrapped(self, text: str) -> list[str]:
+        if self.hides_stamps:
+            text = _STAMP.sub("", text)
         width = self.size.width
         if not self.wrap or width < 10 or width_of(text) <= width:
             return [text]

@@ -99,6 +99,10 @@ class Table(Widget, can_focus=True):
         self._restore(anchor)
         self._refresh_changed()
 
+    def refresh_in_sight(self) -> None:
+        """Make the rows in sight anew and repaint those that changed."""
+        self._refresh_changed()
+
     def measure(self) -> None:
         """Fit the columns to what is in them now; they may shrink."""
         self._natural = []

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tui import app
 from tui.commands import CommandProblem, Doing, Place, link_of, parse
 from tui.keys import (
     ACTIONS,
@@ -17,6 +18,8 @@ from tui.keys import (
     read_keys,
     rebound,
 )
+from tui.reference import reference
+from tui.screens.base import CockpitScreen
 from tui.settings import Settings, SettingsProblem, can_draw_unicode, load_settings, parse_settings
 from tui.theme_files import (
     DEFAULT_ROLES,
@@ -266,3 +269,20 @@ def test_a_link_opens_the_place_it_was_made_from() -> None:
 def test_a_bad_command_is_refused(text: str, said: str) -> None:
     with pytest.raises(CommandProblem, match=said):
         parse(text)
+
+
+def test_the_reference_is_made_from_the_tables_of_the_program() -> None:
+    """Made anew by `python -m tui --reference > docs/cockpit.md`."""
+    file = Path(__file__).parents[3] / "docs" / "cockpit.md"
+    assert file.read_text(encoding="utf-8") == reference()
+
+
+def test_every_action_has_a_method_on_the_screens_of_its_places() -> None:
+    classes = {
+        made.noun: made
+        for made in vars(app).values()
+        if isinstance(made, type) and issubclass(made, CockpitScreen) and made.noun
+    }
+    for noun, made in classes.items():
+        for action in actions_for(noun, is_list=made.is_list):
+            assert hasattr(made, f"do_{action.method}"), (noun, action.id)

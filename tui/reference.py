@@ -1,0 +1,79 @@
+"""The reference of the cockpit as a document, made from the tables that the program uses."""
+
+from collections.abc import Iterable
+
+from tui.commands import NOUNS, VERBS
+from tui.keys import ACTIONS, EVERYWHERE, LISTS, MOVES, Action
+from tui.views.frame import key_name
+from tui.views.glyphs import ASCII, UNICODE
+from tui.views.help import HARM, STANDING_WORDS
+from tui.views.standing import Standing, look_of
+
+_HEAD = """# The cockpit: screens, keys, commands
+
+This page is made from the program by `python -m tui --reference`; a test compares it.
+
+Keys can be changed in `keys.toml` in the configuration folder, by the identifier in the last
+column: `"orders.suspend" = "s,f6"`. Settings are in `cockpit.toml` beside it: `theme`,
+`start_screen`, `read_only`, `production` (ask before every change), `glyphs` (`auto`, `unicode`,
+`ascii`), `mouse`. Themes: see `themes/README.md`.
+"""
+
+
+def reference() -> str:
+    """Return the document."""
+    parts = [_HEAD, "## Screens\n", *_screens(), "\n## Keys\n", *_keys()]
+    parts += ["\n## Commands\n", *_verbs(), "\n## Signs\n", *_signs()]
+    return "\n".join(parts) + "\n"
+
+
+def _screens() -> Iterable[str]:
+    yield "| command | short | shows |"
+    yield "|---|---|---|"
+    for noun in NOUNS:
+        name = f":{noun.name} {noun.argument}".strip()
+        yield f"| `{name}` | {_code(noun.aliases)} | {noun.help} |"
+
+
+def _keys() -> Iterable[str]:
+    yield "Moving, in every list and page:\n"
+    yield "| key | does | identifier |"
+    yield "|---|---|---|"
+    for move_id, keys, _, words in MOVES:
+        yield f"| {_code(map(key_name, keys))} | {words} | `{move_id}` |"
+    places = {place: None for action in ACTIONS for place in action.places}
+    for place in (EVERYWHERE, LISTS, *(p for p in places if p not in {EVERYWHERE, LISTS})):
+        title = {EVERYWHERE: "everywhere", LISTS: "in all lists"}.get(place, f"`{place}`")
+        yield f"\n### {title}\n"
+        yield "| key | does | harm | identifier |"
+        yield "|---|---|---|---|"
+        for action in ACTIONS:
+            if place in action.places:
+                yield _row(action)
+
+
+def _row(action: Action) -> str:
+    keys = _code(map(key_name, action.keys))
+    help_text = action.help.replace("|", "\\|")
+    return f"| {keys} | {help_text} | {action.harm or ''} | `{action.id}` |"
+
+
+def _verbs() -> Iterable[str]:
+    yield "| command | short | does |"
+    yield "|---|---|---|"
+    for verb in VERBS:
+        name = f":{verb.name} {verb.argument}".strip()
+        yield f"| `{name}` | {_code(verb.aliases)} | {verb.help} |"
+    yield "\nHarm: " + "; ".join(f"{level} {words}" for level, words in HARM.items() if words) + "."
+
+
+def _signs() -> Iterable[str]:
+    yield "| sign | ASCII | word | means |"
+    yield "|---|---|---|---|"
+    for standing in Standing:
+        signs = (look_of(standing, UNICODE).glyph, look_of(standing, ASCII).glyph)
+        yield f"| `{signs[0]}` | `{signs[1]}` | {standing.value} | {STANDING_WORDS[standing]} |"
+
+
+def _code(words: Iterable[str]) -> str:
+    return " ".join(f"`{word}`" if word != "`" else "`` ` ``" for word in words)
