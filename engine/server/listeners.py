@@ -27,9 +27,11 @@ class TlsFiles:
     """Certificate chain and private key, both PEM."""
 
     certificate: Path
+    """Certificate chain of the listener, PEM."""
     key: Path | None = None
-    """None: in the same file as the certificate."""
+    """Private key, PEM; None: in the same file as the certificate."""
     key_password: str | None = field(default=None, repr=False)
+    """Opens the private key."""
 
 
 def is_loopback(host: str) -> bool:

@@ -70,7 +70,9 @@ class EngineSettings:
     time_zone: str | None = None
     """Zone of local times; None: `TZ` of the environment, or the system's zone."""
     log_level: str = "info"
+    """The least urgent messages of the engine log: debug, info, warning or error."""
     log_format: str = "text"
+    """Form of the engine log: text, or json with one object a line."""
     live_scan_interval: Duration = _LIVE_SCAN_INTERVAL
     """How often the live folder is looked at when no change is announced."""
     directory_watch_interval: Duration = _DIRECTORY_WATCH_INTERVAL
