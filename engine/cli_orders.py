@@ -149,6 +149,28 @@ def show(
 
 
 @app.command()
+def why(
+    chain: ChainArgument,
+    order: OrderArgument,
+    as_json: JsonOption = False,
+    engine: EngineOption = None,
+    data: DataOption = None,
+    token_file: TokenFileOption = None,
+    ca_file: CaOption = None,
+) -> None:
+    """Say what an order waits for, and who has it."""
+    with connect(engine, data, token_file, ca_file) as client:
+        answer = client.get("/api/why", chain=chain, order=order)
+    if as_json:
+        typer.echo(json.dumps(answer, indent=2))
+        return
+    for reason in answer["reasons"]:
+        typer.echo(f"waits for {reason['sentence']}")
+    if not answer["reasons"]:
+        typer.echo("waits for nothing: it is being worked on")
+
+
+@app.command()
 def suspend(
     chain: ChainArgument,
     order: OrderArgument,

@@ -18,6 +18,7 @@ from engine.server import (
     live_endpoint,
     metrics,
     web_service,
+    why_endpoint,
     xml_endpoint,
 )
 from engine.server.context import ServerContext
@@ -59,6 +60,7 @@ def _routes() -> list[Route]:
         Route("/api/agents", api.agents),
         Route("/api/history/tasks", api.task_history),
         Route("/api/history/orders", api.order_history),
+        Route("/api/why", why_endpoint.why),
         Route("/api/command", api.command, methods=["POST"]),
         Route("/api/check-folders", api.check_folders, methods=["POST"]),
         Route("/api/terminate", api.terminate, methods=["POST"]),
