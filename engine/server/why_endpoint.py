@@ -1,8 +1,8 @@
 """`GET /api/why`: what an order, a task or a job waits for, and who has it.
 
 `?chain=PATH&order=ID`, `?task=N` or `?job=PATH` answers `{"subject": …, "reasons": [{"kind",
-"subject", "until", "used", "limit", "holders": [{"task", "chain", "order"}], "text", "sentence"}]}`;
-no reasons mean that nothing is waited for.
+"subject", "until", "used", "limit", "holders": [{"task", "chain", "order"}], "text",
+"sentence"}]}`; no reasons mean that nothing is waited for.
 """
 
 from starlette.requests import Request
