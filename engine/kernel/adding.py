@@ -35,7 +35,7 @@ def add_order(
     if definition.end_state is not None and not chain.definition.is_nested:
         if state.node(chain.key, definition.end_state) is None:
             return problems.unknown_state(chain.definition.path, definition.end_state)
-    existing = _same_id(state, definition.key)
+    existing = order_of_same_id(state, definition.key)
     if existing is not None and not request.replace:
         return problems.order_exists(chain.definition.path, definition.key.id)
     entry = start_node(state, chain.key, definition.state, definition.end_state)
@@ -57,7 +57,7 @@ def add_order(
     return definition.key.id
 
 
-def _same_id(state: State, key: OrderKey) -> Order | None:
+def order_of_same_id(state: State, key: OrderKey) -> Order | None:
     """Return the order that has this id in the chain or in its id space (1.10)."""
     if not state.chains[key.chain].definition.is_nested and key.chain not in state.supers_of_chain:
         return state.orders.get(key)

@@ -50,6 +50,15 @@ def order_exists(chain: str, order_id: str) -> Problem:
     )
 
 
+def order_ids_collide(chain: str, order_id: str) -> Problem:
+    """Chains that are joined by a super chain hold two orders of one id."""
+    return Problem(
+        code="SCHEDULER-426",
+        text=f"The job chain {chain!r} has an order {order_id!r} of its own already",
+        subject=order_id,
+    )
+
+
 def order_in_task(order_id: str, change: str) -> Problem:
     """The order is being processed; this change has to wait for the end of the step."""
     return Problem(

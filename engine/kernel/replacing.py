@@ -5,13 +5,13 @@ Requests do it at once when they can; `progress.definitions` does it when what w
 
 from collections.abc import Iterator
 
-from engine.kernel.definitions import Chain
+from engine.kernel.definitions import Chain, NestedNode
 from engine.kernel.events import Event
 from engine.kernel.events.definitions import ChainDefined, ChainRemoved, JobRemoved
 from engine.kernel.events.orders import OrderRemoved
 from engine.kernel.events.tasks import TaskRemovedFromQueue
 from engine.kernel.ids import ChainKey, JobKey
-from engine.kernel.state import State
+from engine.kernel.state import Order, State
 
 
 def remove_job(state: State, key: JobKey) -> Iterator[Event]:
@@ -31,13 +31,34 @@ def define_chain(state: State, chain: Chain) -> Iterator[Event]:
     yield ChainDefined(chain=chain)
     if known is None or (known.definition.orders_recoverable and chain.orders_recoverable):
         return
-    for key in list(state.orders_of_chain.get(chain.key, ())):
-        if not state.orders[key].is_permanent:
-            yield OrderRemoved(order=key)
+    for order in _orders_of(state, chain.key):
+        if not order.is_permanent:
+            yield OrderRemoved(order=order.key)
 
 
 def remove_chain(state: State, key: ChainKey) -> Iterator[Event]:
     """Remove a chain none of whose orders is in a task, with its orders; their files stay."""
-    for order in list(state.orders_of_chain.get(key, ())):
-        yield OrderRemoved(order=order)
+    for order in _orders_of(state, key):
+        yield OrderRemoved(order=order.key)
     yield ChainRemoved(chain=key)
+
+
+def is_busy(state: State, key: ChainKey) -> bool:
+    """Whether an order of the chain is in a task; those of a super chain are in its inner ones."""
+    if state.busy_in_chain.get(key):
+        return True
+    known = state.chains.get(key)
+    if known is None or not known.definition.is_nested:
+        return False
+    return any(order.task is not None for order in _orders_of(state, key))
+
+
+def _orders_of(state: State, key: ChainKey) -> list[Order]:
+    found = [state.orders[order] for order in state.orders_of_chain.get(key, ())]
+    for node in state.chains[key].definition.nodes:
+        if isinstance(node, NestedNode):
+            for inner in state.orders_of_chain.get(node.chain, ()):
+                order = state.orders[inner]
+                if order.outer is not None and order.outer.chain == key and order not in found:
+                    found.append(order)
+    return found

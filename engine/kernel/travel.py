@@ -114,6 +114,8 @@ def enter_nested(
     """
     seen: set[NodeState] = set()
     outer_state = wanted
+    if super_chain not in state.chains:
+        return problems.unknown_object("job chain", super_chain)
     while outer_state not in seen:
         seen.add(outer_state)
         node = resolve(state, super_chain, outer_state, end_state)
@@ -273,6 +275,8 @@ def end_chain(
     entry = None
     if following is not None:
         entry = enter_nested(state, order.outer.chain, following, order.end_state)
+    if isinstance(entry, Entry):
+        entry = _unless_taken(state, order, entry)
     if isinstance(entry, Problem):
         yield OrderSuspended(order=key, reason=str(entry))
         yield OrderNodeChanged(order=key, state=end, former=order.state, start_at=IMMEDIATELY)
@@ -280,6 +284,19 @@ def end_chain(
         yield from finish(state, key, end, at)
     else:
         yield from _change_chain(state, key, entry, end, IMMEDIATELY, at)
+
+
+def _unless_taken(state: State, order: Order, entry: Entry) -> Entry | Problem:
+    """Return a problem if the inner chain has another order of this id.
+
+    The chains have got orders of one id before the super chain joined them (SCHEDULER-426).
+    """
+    if entry.inner_chain is None or entry.inner_chain == order.key.chain:
+        return entry
+    if OrderKey(entry.inner_chain, order.key.id) not in state.orders:
+        return entry
+    path = state.chains[entry.inner_chain].definition.path
+    return problems.order_ids_collide(path, order.key.id)
 
 
 def _change_chain(
@@ -336,6 +353,8 @@ def return_to_start(
     new_initial: NodeState | None = None
     if order.outer is not None:
         entry = enter_nested(state, order.outer.chain, order.outer.initial_state, None)
+        if isinstance(entry, Entry):
+            entry = _unless_taken(state, order, entry)
         if isinstance(entry, Entry) and entry.inner_chain not in {None, key.chain}:
             yield from _change_chain(state, key, entry, order.state, start_at, at)
             assert entry.inner_chain is not None

@@ -7,45 +7,27 @@ that a task runs which was not demanded, since a driver never starts one.
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from engine.codec.snapshot import snapshot_bytes, state_from_snapshot
 from engine.kernel import commands as c
-from engine.kernel.capacity import at_order_limit
-from engine.kernel.definitions import (
-    AgentReference,
-    Chain,
-    CodeRange,
-    Definition,
-    EndNode,
-    ErrorDelay,
-    Job,
-    JobNode,
-    Lock,
-    LockUse,
-    NativeScript,
-    Node,
-    OnError,
-    OnReturnCodes,
-    OrderDefinition,
-    ProcessClass,
-    Script,
-    Select,
-    SetbackDelay,
-    ShellScript,
-    Source,
-    Text,
+from engine.kernel.calendar import RunTime
+from engine.kernel.capacity import (
+    ORIGINAL_LOCK_QUEUES,
+    is_in_period,
+    missing_requisites,
+    next_order,
 )
+from engine.kernel.definitions import Definition, EndNode, Job, JobNode, OrderDefinition
+from engine.kernel.demands import demand_of
+from engine.kernel.effects import ReadNodeSettings
 from engine.kernel.events import Event
-from engine.kernel.events.orders import OrderAdded, OrderRemoved
+from engine.kernel.events.orders import OrderAdded, OrderChainChanged, OrderRemoved
 from engine.kernel.events.tasks import TaskAssigned, TaskStarted
 from engine.kernel.evolve import evolve
 from engine.kernel.ids import (
-    AgentUri,
-    ClassPath,
     Epoch,
     ExecutionKey,
-    LockPath,
     NodeState,
     OrderId,
     OrderKey,
@@ -53,7 +35,7 @@ from engine.kernel.ids import (
     chain_key,
     job_key,
 )
-from engine.kernel.instants import FOREVER, Duration, Instant, seconds
+from engine.kernel.instants import FOREVER, Instant, seconds
 from engine.kernel.invariants import check
 from engine.kernel.reports import (
     AgentContact,
@@ -61,19 +43,19 @@ from engine.kernel.reports import (
     EndReason,
     LaunchFailure,
     NativeEnded,
+    NodeSettingsRead,
     Report,
     TaskExited,
     TaskLaunched,
     TaskLost,
     TaskNotLaunched,
 )
-from engine.kernel.state import Order, State, TaskStatus
+from engine.kernel.state import Order, State, Task, TaskStatus
 from engine.kernel.step import Done, step
+from engine.kernel.travel import KEEP_CONTENT
+from tests.support.chaos_definitions import AGENTS, CHAINS, JOBS, SCHEDULE, SHELL, ChaosDefinitions
 
 START = Instant(1_700_000_000_000)
-AGENTS = [AgentUri(f"http://agent-{name}:1") for name in "abc"]
-JOBS = 5
-CHAINS = 3
 STEPS = 80
 
 
@@ -99,6 +81,11 @@ class Book:
                 )
                 assert key not in self.present, f"the order {key} was added twice"
                 self.present.add(key)
+            case OrderChainChanged():
+                self.present.discard(event.order)
+                moved = OrderKey(event.chain, event.order.id)
+                assert moved not in self.present, f"the order {moved} was there already"
+                self.present.add(moved)
             case OrderRemoved():
                 assert event.order in self.present, f"the order {event.order} went twice"
                 self.present.discard(event.order)
@@ -117,9 +104,12 @@ class KernelChaos:
         self.book = Book()
         self.epoch = 0
         self.reported: list[Report] = []
-        self.limits_change = False
+        self.definitions = ChaosDefinitions(self.random)
+        self.locks = self.definitions.locks()
+        self.classes = self.definitions.classes()
         self.begin()
-        self.give(c.ApplyDefinitions(defined=tuple(self._definitions()), complete=True))
+        first = [*self.definitions.all(), *self.locks, *self.classes]
+        self.give(c.ApplyDefinitions(defined=tuple(first), complete=True))
 
     # --- inputs ------------------------------------------------------------------------------
 
@@ -161,20 +151,42 @@ class KernelChaos:
         self.give(c.PauseEngine(paused=False))
         for agent in AGENTS:
             self.give(AgentContact(agent=agent, status=AgentStatus.COUPLED, run_id="rest"))
+        self._mend_definitions()
         for chain in list(self.state.chains.values()):
             self.give(c.ModifyChain(chain=chain.key, stopped=False))
             for node in chain.definition.nodes:
                 if not isinstance(node, EndNode):
                     process = c.NodeAction.PROCESS
                     self.give(c.ModifyNode(chain=chain.key, state=node.state, action=process))
-        missing = Job(path=f"/Job-{JOBS}", script=ShellScript(parts=(Text(text="true"),)))
-        self.give(c.ApplyDefinitions(defined=(missing,)))
         for key in list(self.state.orders):
             order = self.state.orders.get(key)
             if order is not None:
-                self.give(c.ModifyOrder(order=key, suspended=False))
+                self.give(c.ModifyOrder(order=key, suspended=False, run_time=RunTime()))
                 if self.state.node(key.chain, order.state) is None and order.task is None:
                     self.give(c.ModifyOrder(order=key, state=NodeState("100")))
+        self._let_everything_end()
+        # A task that fails whenever it runs is tried again for ever, with a pause in between.
+        left = [task for task in self.state.tasks.values() if self._could_run(task)]
+        assert not left, f"tasks never end: {left[:2]}"
+        stuck = [order.key for order in self.state.orders.values() if self._could_move(order)]
+        assert not stuck, f"orders could move and do not: {stuck[:2]}"
+
+    def _mend_definitions(self) -> None:
+        """Bring back what is missing, and end what starts by itself for ever."""
+        missing = Job(path=f"/Job-{JOBS}", script=SHELL)
+        self.give(
+            c.ApplyDefinitions(
+                defined=(*self.locks, *self.classes, self.definitions.schedule(), missing)
+            )
+        )
+        for file in list(self.state.order_files.values()):
+            self.give(c.ApplyDefinitions(defined=(replace(file, run_time=RunTime()),)))
+        for job in list(self.state.jobs.values()):
+            definition = job.replacement or job.definition
+            tame = replace(definition, run_time=None, temporary=False, monitors=())
+            self.give(c.ApplyDefinitions(defined=(tame,)))
+
+    def _let_everything_end(self) -> None:
         for _ in range(3000):
             for job in list(self.state.jobs.values()):
                 if job.stopped:
@@ -188,117 +200,20 @@ class KernelChaos:
                 break
             self.now = max(self.now, due)
             self.give(c.Tick())
-        # A task that fails whenever it runs is tried again for ever, with a pause in between.
-        left = [task for task in self.state.tasks.values() if task.start_at <= self.now]
-        assert not left, f"tasks never end: {left[:2]}"
-        stuck = [order.key for order in self.state.orders.values() if self._could_move(order)]
-        assert not stuck, f"orders could move and do not: {stuck[:2]}"
+
+    def _could_run(self, task: Task) -> bool:
+        job = self.state.jobs[task.job]
+        return task.start_at <= self.now and job.definition.tasks > 0
 
     def _could_move(self, order: Order) -> bool:
-        chain = self.state.chains[order.key.chain]
-        is_shut_out = not order.touched and at_order_limit(self.state, chain)
+        """Whether the job of an order's node would take it: then the job has overlooked it."""
         node = self.state.node(order.key.chain, order.state)
         job = self.state.jobs.get(node.job) if isinstance(node, JobNode) else None
-        pauses = job is not None and (job.delayed_until or self.now) > self.now
-        is_due = order.waits_in_queue and order.start_at <= self.now
-        return is_due and not is_shut_out and not pauses
-
-    # --- the world ---------------------------------------------------------------------------
-
-    def _definitions(self) -> list[Definition]:
-        rnd = self.random
-        classes: list[Definition] = [
-            ProcessClass(
-                path=ClassPath("/agents"),
-                max_processes=rnd.randint(1, 4),
-                agents=tuple(AgentReference(uri=uri) for uri in AGENTS),
-                select=rnd.choice(list(Select)),
-                timeout=rnd.choice([None, seconds(40)]),
-            ),
-            ProcessClass(path=ClassPath("/few"), max_processes=1),
-        ]
-        locks: list[Definition] = [
-            Lock(path=LockPath("/one")),
-            Lock(path=LockPath("/shared"), max_non_exclusive=2),
-        ]
-        jobs = [self._job(number) for number in range(JOBS)]
-        chains = [self._chain(number) for number in range(CHAINS)]
-        orders = [
-            OrderDefinition(
-                key=OrderKey(chain_key(f"chain-{number}"), OrderId("permanent")),
-                source=Source(file=f"chain-{number},permanent.order.xml", modified_at=Instant(0)),
-            )
-            for number in range(CHAINS)
-        ]
-        return [*classes, *locks, *jobs, *chains, *orders]
-
-    def _job(self, number: int) -> Job:
-        rnd = self.random
-        script: Script = ShellScript(parts=(Text(text="true"),))
-        if rnd.random() < 0.1:
-            script = NativeScript(kind="sync", java_class="sync")
-        uses = [
-            LockUse(lock=LockPath(path), exclusive=rnd.random() < 0.5)
-            for path in ("/one", "/shared")
-            if rnd.random() < 0.25
-        ]
-        return Job(
-            path=f"/Job-{number}",
-            script=script,
-            is_order_job=rnd.random() < 0.7,
-            tasks=rnd.randint(1, 3),
-            stop_on_error=rnd.random() < 0.3,
-            locks=tuple(uses),
-            process_class=rnd.choice([None, ClassPath("/agents"), ClassPath("/few")]),
-            setback_max=rnd.randint(0, 3),
-            setback_delays=(SetbackDelay(count=1, delay=seconds(rnd.randint(0, 30))),),
-            error_delays=(
-                (ErrorDelay(count=2, delay=rnd.choice([None, seconds(20)])),)
-                if rnd.random() < 0.2
-                else ()
-            ),
-            timeout=rnd.choice([None, None, seconds(5)]),
-            ignore_signals=rnd.choice([(), ("all",), ("SIGTERM",)]),
-        )
-
-    def _chain(self, number: int) -> Chain:
-        rnd = self.random
-        count = rnd.randint(1, 4)
-        states = [NodeState(str(100 * (place + 1))) for place in range(count)]
-        ends = [NodeState("end"), NodeState("error")]
-        nodes: list[Node] = []
-        for place, state in enumerate(states):
-            following = states[place + 1] if place + 1 < count else ends[0]
-            job = f"job-{rnd.randrange(JOBS + 1)}"  # one of them does not exist
-            nodes.append(
-                JobNode(
-                    state=state,
-                    job=job_key(job),
-                    job_path=f"/{job}",
-                    next_state=following,
-                    error_state=rnd.choice([None, ends[1], ends[1], following]),
-                    on_error=rnd.choice([None, None, *OnError]),
-                    suspend=rnd.random() < 0.1,
-                    delay=Duration(seconds(rnd.choice([0, 0, 0, 7]))),
-                    on_return_codes=(
-                        (
-                            OnReturnCodes(
-                                codes=(CodeRange(first=3, last=5),), to_state=rnd.choice(states)
-                            ),
-                        )
-                        if rnd.random() < 0.2
-                        else ()
-                    ),
-                )
-            )
-        nodes += [EndNode(state=state) for state in ends]
-        return Chain(
-            path=f"/Chain-{number}",
-            nodes=tuple(nodes),
-            max_orders=rnd.choice([None, None, 1, 2]),
-            process_class=rnd.choice([None, ClassPath("/agents"), ClassPath("/missing")]),
-            orders_recoverable=rnd.random() < 0.9,
-        )
+        if job is None or job.definition.tasks == 0 or not is_in_period(job, self.now):
+            return False
+        if any(True for _ in missing_requisites(self.state, job)):
+            return False
+        return next_order(self.state, job.key, self.now) == order.key
 
     # --- moves -------------------------------------------------------------------------------
 
@@ -317,6 +232,9 @@ class KernelChaos:
             self._agent_news,
             self._repeat_report,
             self._reload,
+            self._reload,
+            self._remove_object,
+            self._configure_engine,
             self._pause,
             self.restart,
         ]
@@ -328,7 +246,7 @@ class KernelChaos:
         return OrderKey(chain_key("chain-0"), OrderId("nobody"))
 
     def _any_chain(self) -> str:
-        return f"chain-{self.random.randrange(CHAINS + 1)}"
+        return self.random.choice([*(f"chain-{number}" for number in range(CHAINS + 1)), "super"])
 
     def _add(self) -> None:
         rnd = self.random
@@ -336,8 +254,11 @@ class KernelChaos:
         definition = OrderDefinition(
             key=OrderKey(chain, OrderId(rnd.choice(["", "a", "b", "c", "d"]))),
             priority=rnd.randint(-2, 2),
-            state=rnd.choice([None, None, NodeState("200"), NodeState("end")]),
-            end_state=rnd.choice([None, None, NodeState("100"), NodeState("200")]),
+            state=rnd.choice([None, None, NodeState("200"), NodeState("end"), NodeState("in-1")]),
+            end_state=rnd.choice(
+                [None, None, NodeState("100"), NodeState("200"), NodeState("in-0")]
+            ),
+            run_time=self.definitions.run_time() if rnd.random() < 0.2 else None,
             suspended=rnd.random() < 0.1,
             params={"required_orders": str(rnd.randint(1, 2))},
         )
@@ -350,9 +271,23 @@ class KernelChaos:
             return
         task = self.random.choice(tasks)
         assert task.key is not None
-        report = self._report_for(task.key, task.status)
+        report = self._settings_of(task) or self._report_for(task.key, task.status)
         self.reported.append(report)
         self.give(report)
+
+    def _settings_of(self, task: Task) -> Report | None:
+        """What the service answers before a step of a job with the configuration monitor."""
+        demand = demand_of(self.state, task)
+        if not isinstance(demand, ReadNodeSettings):
+            return None
+        return NodeSettingsRead(
+            key=demand.key,
+            order_params={**demand.order_params, "own": "1", "wide": "2"},
+            task_params=demand.task_params,
+            xml_payload="<settings/>",
+            taken_back=("own",),
+            problem=self.random.choice(["", "", "", "not well-formed"]),
+        )
 
     def _report_for(self, key: ExecutionKey, status: TaskStatus) -> Report:
         rnd = self.random
@@ -374,6 +309,7 @@ class KernelChaos:
             ended_at=self.now,
             first_line="hello",
             returned={"x": str(rnd.randint(0, 9))},
+            monitored_result=rnd.choice([None, None, None, True, False]),
             error_line=rnd.choice([None, None, "oops"]),
         )
 
@@ -386,6 +322,10 @@ class KernelChaos:
     def _succeed(self, task_id: TaskId) -> None:
         task = self.state.tasks[task_id]
         assert task.key is not None
+        settings = self._settings_of(task)
+        if settings is not None:
+            self.give(settings)
+            return
         self.give(
             TaskExited(
                 key=task.key,
@@ -414,6 +354,8 @@ class KernelChaos:
                 c.ModifyOrder(order=key, end_setback=True),
                 c.ModifyOrder(order=key, params={"y": "1"}, priority=3, title="new"),
                 c.ModifyOrder(order=key, end_state=NodeState("end")),
+                c.ModifyOrder(order=key, run_time=self.definitions.run_time()),
+                c.ModifyOrder(order=key, reset=True, suspended=True),
             ]
         )
         self.give(request)
@@ -423,8 +365,9 @@ class KernelChaos:
 
     def _job_command(self) -> None:
         job = job_key(f"job-{self.random.randrange(JOBS + 1)}")
-        actions = [action for action in c.JobAction if action is not c.JobAction.REMOVE]
-        self.give(c.ModifyJob(job=job, action=self.random.choice(actions)))
+        run_time = self.definitions.run_time() if self.random.random() < 0.1 else None
+        action = self.random.choice(list(c.JobAction))
+        self.give(c.ModifyJob(job=job, action=action, run_time=run_time))
 
     def _start_job(self) -> None:
         rnd = self.random
@@ -464,23 +407,42 @@ class KernelChaos:
         self.give(c.PauseEngine(paused=self.random.random() < 0.3))
 
     def _reload(self) -> None:
+        """Files come or change: a removed one may come back."""
+        rnd, make = self.random, self.definitions
+        number = rnd.randrange(CHAINS + 1)
+        makers: list[Callable[[], Definition]] = [
+            lambda: make.job(rnd.randrange(JOBS)),
+            lambda: make.super_chain() if number == CHAINS else make.chain(number),
+            lambda: make.order_file(number, rnd.randint(1, 3)),
+            lambda: rnd.choice([*self.locks, *self.classes]),
+            make.schedule,
+        ]
+        self.give(c.ApplyDefinitions(defined=(rnd.choice(makers)(),)))
+
+    def _remove_object(self) -> None:
+        rnd, kinds = self.random, c.ObjectKind
+        number = rnd.randrange(CHAINS)
+        kind, path = rnd.choice(
+            [
+                (kinds.ORDER, f"/chain-{number},permanent"),
+                (kinds.ORDER, rnd.choice(["/super,permanent", "/super,whole"])),
+                (kinds.JOB, f"/job-{rnd.randrange(JOBS)}"),
+                (kinds.CHAIN, rnd.choice([f"/chain-{number}", "/super"])),
+                (kinds.LOCK, rnd.choice(["/one", "/third"])),
+                (kinds.PROCESS_CLASS, rnd.choice(["/few", "/agents"])),
+                (kinds.SCHEDULE, SCHEDULE),
+                (kinds.MONITOR, "/configure"),
+            ]
+        )
+        self.give(c.ApplyDefinitions(removed=(c.ObjectRef(kind=kind, path=path),)))
+
+    def _configure_engine(self) -> None:
         rnd = self.random
-        kind = rnd.randrange(3)
-        if kind == 0:
-            number = rnd.randrange(JOBS)
-            known = self.state.jobs.get(job_key(f"job-{number}"))
-            if known is None or known.replacement is None:
-                job = self._job(number)
-                if known is not None and job.tasks < known.definition.tasks:
-                    return
-                self.give(c.ApplyDefinitions(defined=(job,)))
-        elif kind == 1:
-            self.give(c.ApplyDefinitions(defined=(self._chain(rnd.randrange(CHAINS)),)))
-        else:
-            path = f"/chain-{rnd.randrange(CHAINS)},permanent"
-            self.give(
-                c.ApplyDefinitions(removed=(c.ObjectRef(kind=c.ObjectKind.ORDER, path=path),))
-            )
+        params = {
+            KEEP_CONTENT: rnd.choice(["true", "false"]),
+            ORIGINAL_LOCK_QUEUES: rnd.choice(["yes", "no"]),
+        }
+        self.give(c.ApplyDefinitions(main=replace(self.state.main, params=params)))
 
 
 def run_seed(seed: int) -> None:

@@ -16,7 +16,7 @@ from engine.kernel.events.orders import OrderNodeChanged
 from engine.kernel.ids import ChainKey, NodeState
 from engine.kernel.instants import Instant
 from engine.kernel.problems import Problem
-from engine.kernel.replacing import remove_chain
+from engine.kernel.replacing import is_busy, remove_chain
 from engine.kernel.state import State
 from engine.kernel.travel import go_to, resolve, start_node
 
@@ -87,7 +87,7 @@ def decide_remove_chain(state: State, request: RemoveChain, at: Instant) -> Deci
     chain = state.chains.get(request.chain)
     if chain is None:
         return problems.unknown_object("job chain", request.chain)
-    if state.busy_in_chain.get(chain.key):
+    if is_busy(state, chain.key):
         yield ChainRemovalHeld(chain=chain.key)
     else:
         yield from remove_chain(state, chain.key)

@@ -57,7 +57,7 @@ from engine.kernel.ids import (
     job_key,
 )
 from engine.kernel.instants import Instant
-from engine.kernel.replacing import define_chain, remove_chain, remove_job
+from engine.kernel.replacing import define_chain, is_busy, remove_chain, remove_job
 from engine.kernel.state import SINK_JOB, State
 
 
@@ -132,7 +132,7 @@ def _define_chain(state: State, chain: Chain) -> Iterator[Event]:
         yield ChainDefined(chain=chain)
     elif known.definition == chain and known.replacement is None and not known.removal_held:
         return
-    elif state.busy_in_chain.get(chain.key):
+    elif is_busy(state, chain.key):
         yield ChainReplacementHeld(chain=chain)
     else:
         yield from define_chain(state, chain)
@@ -259,7 +259,7 @@ def _remove_chain(state: State, path: str) -> Iterator[Event]:
     key = chain_key(path)
     if key not in state.chains:
         return
-    if state.busy_in_chain.get(key):
+    if is_busy(state, key):
         yield ChainRemovalHeld(chain=key)
         return
     yield from remove_chain(state, key)

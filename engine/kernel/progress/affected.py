@@ -116,6 +116,9 @@ def affected_by(state: State, event: Event) -> Iterator[Subject]:
         case o.OrderStepEnded():
             yield from _node_job(state, event.order.chain, event.state)
             yield ChainSubject(event.order.chain)
+            outer = state.orders[event.order].outer
+            if outer is not None:
+                yield ChainSubject(outer.chain)
         case o.OrderFinished() | o.OrderBlacklisted() | o.OrderRemoved():
             yield from _limited_chain(state, event.order.chain)
             yield ChainSubject(event.order.chain)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from engine.kernel.adding import order_of_same_id
 from engine.kernel.events import Event
 from engine.kernel.events.definitions import (
     JobDefined,
@@ -13,7 +14,7 @@ from engine.kernel.ids import ChainKey, ClassPath, JobKey, LockPath, OrderKey
 from engine.kernel.instants import Instant
 from engine.kernel.plans import planned_start
 from engine.kernel.problems import Problem
-from engine.kernel.replacing import define_chain, remove_chain, remove_job
+from engine.kernel.replacing import define_chain, is_busy, remove_chain, remove_job
 from engine.kernel.state import Order, State
 from engine.kernel.travel import place, start_node
 
@@ -32,7 +33,7 @@ def settle_job(state: State, key: JobKey) -> Iterator[Event]:
 def settle_chain(state: State, key: ChainKey) -> Iterator[Event]:
     """Replace or remove a chain once none of its orders is in a task."""
     chain = state.chains.get(key)
-    if chain is None or state.busy_in_chain.get(key):
+    if chain is None or is_busy(state, key):
         return
     if chain.replacement is not None:
         yield from define_chain(state, chain.replacement)
@@ -86,7 +87,7 @@ def settle_order_file(state: State, key: OrderKey, at: Instant) -> Iterator[Even
         suspended = order.suspended
         yield OrderRemoved(order=order.key)
     entry = start_node(state, key.chain, definition.state, definition.end_state)
-    if isinstance(entry, Problem):
+    if isinstance(entry, Problem) or order_of_same_id(state, key) is not None:
         return
     start_at = planned_start(state, definition.run_time, at)
     yield from place(state, definition, entry, start_at, at)
