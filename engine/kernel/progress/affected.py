@@ -115,10 +115,7 @@ def affected_by(state: State, event: Event) -> Iterator[Subject]:
             yield from _node_job(state, event.order.chain, order.state)
         case o.OrderStepEnded():
             yield from _node_job(state, event.order.chain, event.state)
-            yield ChainSubject(event.order.chain)
-            outer = state.orders[event.order].outer
-            if outer is not None:
-                yield ChainSubject(outer.chain)
+            yield from _chains_of(state, event.order)
         case o.OrderFinished() | o.OrderBlacklisted() | o.OrderRemoved():
             yield from _limited_chain(state, event.order.chain)
             yield ChainSubject(event.order.chain)
@@ -230,6 +227,13 @@ def _file_key(state: State, key: OrderKey) -> OrderKey:
     """Return the key of the order's file, which names the super chain where there is one."""
     order = state.orders.get(key)
     return key if order is None else order.definition.key
+
+
+def _chains_of(state: State, key: OrderKey) -> Iterator[Subject]:
+    yield ChainSubject(key.chain)
+    outer = state.orders[key].outer
+    if outer is not None:
+        yield ChainSubject(outer.chain)
 
 
 def _node_job(state: State, chain: ChainKey, node_state: NodeState) -> Iterator[Subject]:
