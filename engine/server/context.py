@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry
 from starlette.exceptions import HTTPException
@@ -16,6 +16,9 @@ from engine.server.engine_port import EnginePort
 from engine.server.serve import SCOPE_ROLE_MAX, SCOPE_TRUST
 from engine.server.web_events import WebEvents
 from engine.server.xml_execution import XmlCommands
+
+if TYPE_CHECKING:
+    from engine.server.processes_endpoint import ProcessPort
 
 WRONG_TOKEN_DELAY_S: Final = 0.5
 """A wrong token is answered late, as the original did."""
@@ -41,6 +44,8 @@ class ServerContext:
     """Requests by outcome, for `/metrics`."""
     driver_metrics: CollectorRegistry | None = None
     """Counters and histograms of the drivers."""
+    processes: "ProcessPort | None" = None
+    """The remote-process service."""
     commands: XmlCommands = field(init=False)
     web_events: WebEvents = field(init=False)
 
