@@ -1,6 +1,8 @@
 """On which agent a task runs: fixed priority or round robin, failed ones left out (agents.md 4)."""
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from engine.kernel.definitions import AgentReference, NativeScript, ProcessClass, Select
 from engine.kernel.events import Event
@@ -11,9 +13,12 @@ from engine.kernel.params import value_of
 from engine.kernel.reports import AgentStatus
 from engine.kernel.state import ClassState, State, Task, TaskStatus
 
+ORDER_AGENT_PARAM = "scheduler.remote_scheduler"
+"""Parameter of an order: the agent for its shell jobs, empty for the engine's own host (6.6)."""
 RETRY_DELAY_PARAM = "scheduler.remote_scheduler.connect_retry_delay"
 RETRY_DELAY = seconds(30)
 RETRY_DELAY_MIN = seconds(1)
+_ADDRESS = re.compile(r"(https?://)?([^\s/:@?#\[\]]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}")
 
 
 def retry_delay(state: State) -> Duration:
@@ -29,8 +34,11 @@ def assign(state: State, task_id: TaskId, at: Instant) -> Iterator[Event]:
     task = state.tasks[task_id]
     process_class = state.process_classes.get(task.process_class)
     native = isinstance(state.jobs[task.job].definition.script, NativeScript)
+    wanted = _wanted_by_order(state, task)
     if process_class is None:
         yield _failed(task, at, f"There is no process class {task.process_class!r}")
+    elif wanted is not None and not native:
+        yield from _assign_as_wanted(state, task, process_class, wanted, at)
     elif native or not process_class.definition.agents:
         if task.await_until is not None and not native:
             yield _failed(task, at, f"The process class {task.process_class!r} has no agents left")
@@ -38,6 +46,42 @@ def assign(state: State, task_id: TaskId, at: Instant) -> Iterator[Event]:
             yield _assigned(state, task, LOCAL, process_class.cursor, at)
     else:
         yield from _choose(state, task, process_class, at)
+
+
+def _wanted_by_order(state: State, task: Task) -> str | None:
+    """Return the address that the order gives for its shell jobs (6.6), None when it gives none."""
+    if task.order is None:
+        return None
+    return value_of(state.orders[task.order].params, ORDER_AGENT_PARAM)
+
+
+def _assign_as_wanted(
+    state: State, task: Task, process_class: ClassState, wanted: str, at: Instant
+) -> Iterator[Event]:
+    """Run the task where its order says; its process class gives the limit only (js973)."""
+    if not wanted.strip():
+        yield _assigned(state, task, LOCAL, process_class.cursor, at)
+        return
+    agent = agent_address(wanted)
+    if agent is None:
+        text = f"{ORDER_AGENT_PARAM}={wanted!r} is no address such as http://HOST:PORT"
+        yield _failed(task, at, text, "SCHEDULER-218")
+        return
+    definition = replace(process_class.definition, agents=(AgentReference(uri=agent),))
+    alone = replace(process_class, definition=definition, cursor=0)
+    for event in _choose(state, task, alone, at):
+        if isinstance(event, TaskAssigned):
+            yield replace(event, cursor=process_class.cursor)
+        else:
+            yield event
+
+
+def agent_address(text: str) -> AgentUri | None:
+    """Return the agent of an address, `host:port` or `http://host:port`; None for anything else."""
+    address = text.strip().rstrip("/")
+    if not _ADDRESS.fullmatch(address):
+        return None
+    return AgentUri(address if "://" in address else f"http://{address}")
 
 
 def _choose(state: State, task: Task, process_class: ClassState, at: Instant) -> Iterator[Event]:
@@ -106,12 +150,12 @@ def _assigned(state: State, task: Task, agent: AgentUri, cursor: int, at: Instan
     return TaskAssigned(task=task.id, agent=agent, key=key, at=at, cursor=cursor)
 
 
-def _failed(task: Task, at: Instant, text: str) -> TaskEnded:
+def _failed(task: Task, at: Instant, text: str, code: str = "") -> TaskEnded:
     return TaskEnded(
         task=task.id,
         at=at,
         exit_code=1,
-        error_code="SCHEDULER-489" if "489" in text else "SCHEDULER-161",
+        error_code=code or ("SCHEDULER-489" if "489" in text else "SCHEDULER-161"),
         error_text=text,
         ran=False,
         succeeded=False,
