@@ -9,11 +9,13 @@ import threading
 import time
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from tui.app import SCREENS, Cockpit
 from tui.client import HttpEngine
 from tui.commands import CommandProblem, Place, parse
+from tui.journal_file import JournalFile
 from tui.keys import KeysProblem
 from tui.settings import Settings, SettingsProblem, config_folder, load_settings
 from tui.theme_files import ThemeProblem
@@ -30,19 +32,22 @@ def run_cockpit(
     command: str = "",
     read_only: bool | None = None,
     theme: str | None = None,
+    journal: str | None = None,
     **given: Any,
 ) -> int:
     """Run the cockpit on this terminal until the person leaves; return the exit status.
 
     `address` is the path of a Unix socket or an `http(s)://` address, `command` a deep link such
-    as `:orders chain=inv*`. What is None comes from the person's settings.
+    as `:orders chain=inv*`, `journal` a saved journal to be shown instead. What is None
+    comes from the person's settings.
     """
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         return _refuse("the cockpit needs a terminal; see `pointsman --help` for commands")
     try:
         settings = load_settings(config_folder(), read_only=read_only, theme=theme, **given)
         first = _first_place(command, settings)
-        app = Cockpit(HttpEngine(address, token), settings, first=first)
+        client = JournalFile(Path(journal)) if journal else HttpEngine(address, token)
+        app = Cockpit(client, settings, first=first)
     except (SettingsProblem, KeysProblem, ThemeProblem, CommandProblem) as problem:
         return _refuse(str(problem))
     _watch_terminal()
@@ -99,12 +104,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `python -m tui ADDRESS [:COMMAND]`."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words:
-        return _refuse("usage: python -m tui SOCKET-OR-URL [:COMMAND]")
+        return _refuse("usage: python -m tui SOCKET-OR-URL|--journal FILE [:COMMAND]")
     if words == ["--reference"]:
         from tui.reference import reference  # noqa: PLC0415  # only for this
 
         sys.stdout.write(reference())
         return 0
+    if words[0] == "--journal" and len(words) > 1:
+        return run_cockpit("", journal=words[1], command=" ".join(words[2:]), read_only=True)
     return run_cockpit(
         words[0], token=os.environ.get("POINTSMAN_TOKEN"), command=" ".join(words[1:])
     )

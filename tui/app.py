@@ -17,7 +17,7 @@ from engine.kernel.ids import ChainKey, NodeState, OrderKey, TaskId, chain_key
 from engine.kernel.instants import Duration, Instant
 from engine.kernel.problems import Problem
 from tui import intents
-from tui.client import EngineAway, EngineClient, NotAdmitted
+from tui.client import EngineAway, EngineClient, NotAdmitted, SnapshotNeeded
 from tui.commands import (
     NOUNS,
     CommandProblem,
@@ -30,7 +30,8 @@ from tui.commands import (
 from tui.follower import Follower, system_now
 from tui.intents import Intent
 from tui.keys import ACTIONS, Action
-from tui.mirror import Link, LinkStatus, Mirror
+from tui.mirror import Changes, Link, LinkStatus, Mirror
+from tui.past import Past, all_facts
 from tui.screens.base import CockpitScreen, Look, Shell
 from tui.screens.graph import GraphScreen
 from tui.screens.help import HelpPage
@@ -65,7 +66,7 @@ from tui.views.order import find_order
 from tui.views.rows import RowKey
 from tui.views.scene import Scene
 from tui.views.standing import Tally
-from tui.views.starting import parse_start
+from tui.views.starting import parse_past, parse_start
 from tui.views.text import Line, clean
 from tui.widgets.form import Entered, StartForm
 from tui.widgets.palette import AsciiFilter, Palette, glyphs_of, textual_theme
@@ -139,6 +140,7 @@ class Cockpit(App[int], inherit_bindings=False):
         self._asked: dict[object, str] = {}
         self._drawn_second = 0
         self._tally = Tally()
+        self._past_shown: Past | None = None
         self._notice: tuple[str, bool, float] = ("", False, 0.0)
         self._theme_file = theme
         self._theme_stamp = theme_stamp(theme.name, settings.themes_folder)
@@ -189,13 +191,14 @@ class Cockpit(App[int], inherit_bindings=False):
 
     def scene(self) -> Scene:
         """Return what there is to see now."""
+        past = self._past_shown
         return Scene(
-            mirror=self.mirror,
-            now=self.follower.now(),
+            mirror=self.mirror if past is None else past.mirror,
+            now=self.follower.now() if past is None else past.now,
             glyphs=self._glyphs,
             asked=self._asked,
-            allowed=not self.settings.read_only,
-            memo={ORDER_COUNTS: self._tally.counts},
+            allowed=not self.settings.read_only and past is None,
+            memo={ORDER_COUNTS: self._tally.counts} if past is None else {},
         )
 
     def _draw(self) -> None:
@@ -212,7 +215,7 @@ class Cockpit(App[int], inherit_bindings=False):
         if self.mirror.is_filled:
             self.mirror.take_sample(now)
         current = self._current()
-        if current is not None:
+        if current is not None and self._past_shown is None:
             current.draw(changes)
 
     def _current(self) -> CockpitScreen | None:
@@ -272,6 +275,9 @@ class Cockpit(App[int], inherit_bindings=False):
 
     def ask(self, asked: Sequence[Intent]) -> None:
         """Send requests, one after the other; tell in one line what became of them."""
+        if self._past_shown is not None:
+            self.say("this is the past: nothing was sent; :now comes back", bad=True)
+            return
         if self.settings.read_only:
             self.say("read-only: nothing was sent", bad=True)
             return
@@ -360,7 +366,7 @@ class Cockpit(App[int], inherit_bindings=False):
 
     def _frame(self) -> None:
         current = self._current()
-        if current is not None and current.is_mounted:
+        if current is not None and current.is_ready:
             current.draw_frame(self.scene())
 
     def copy(self, text: str, what: str) -> None:
@@ -382,6 +388,45 @@ class Cockpit(App[int], inherit_bindings=False):
     def resynchronise(self) -> None:
         """Take a fresh snapshot."""
         self.follower.resynchronise()
+
+    # --- looking back ------------------------------------------------------------------------
+
+    def look_back(self, text: str) -> None:
+        """Show everything as it was at a time of today or of another day. Raises ValueError."""
+        moment = parse_past(text, self.follower.now())
+        self.run_worker(self._look_back(moment), exclusive=True, group="past", exit_on_error=False)
+
+    async def _look_back(self, moment: Instant | None) -> None:
+        past = self._past_shown
+        if past is None:
+            try:
+                past = Past(await all_facts(self.client, self.mirror.number))
+            except (EngineAway, NotAdmitted) as away:
+                self.say(str(away), bad=True)
+                return
+            except SnapshotNeeded:
+                self.say("the beginning of the journal is no longer there", bad=True)
+                return
+        if moment is None:
+            past.go_to_end()
+        else:
+            past.go_to(moment)
+        self._show_past(past)
+
+    def step_past(self, events: int) -> None:
+        """Look so many events on, or back; from the present: to the last event."""
+        if self._past_shown is None:
+            work = self._look_back(None)
+            self.run_worker(work, exclusive=True, group="past", exit_on_error=False)
+            return
+        self._past_shown.step(events)
+        self._show_past(self._past_shown)
+
+    def _show_past(self, past: Past | None) -> None:
+        self._past_shown = past
+        current = self._current()
+        if current is not None:
+            current.draw(Changes(everything=True))
 
     # --- commands ----------------------------------------------------------------------------
 
@@ -405,6 +450,10 @@ class Cockpit(App[int], inherit_bindings=False):
                 current = self._current()
                 if current is not None:
                     current.do_help()
+            case "at":
+                self.look_back(" ".join(words))
+            case "now":
+                self._show_past(None)
             case "theme":
                 self.use_theme(words[0] if words else "")
             case "start":
@@ -578,7 +627,7 @@ class Cockpit(App[int], inherit_bindings=False):
         self.ansi_color = True if theme.ansi else None
         self.theme = theme.name
         for made in self._made.values():
-            if made.is_mounted:
+            if made.is_ready:
                 made.repaint()
 
 

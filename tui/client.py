@@ -6,7 +6,7 @@ kernel values. Importing this module is cheap: httpx and the codecs are loaded w
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -96,7 +96,7 @@ class EngineClient(Protocol):
         """Return the engine's time and the last sign of life of each agent."""
         ...
 
-    def notices(self, after: EventNumber) -> AsyncIterator[Fact | AgentPulse]:
+    def notices(self, after: EventNumber) -> AsyncGenerator[Fact | AgentPulse, None]:
         """Follow events and pulses. Raises EngineAway, SnapshotNeeded, NotAdmitted."""
         ...
 
@@ -184,14 +184,14 @@ class HttpEngine:
         now = _instant(data.get("time")) or Instant(0)
         return now, [_pulse_of_row(row) for row in data["agents"] if "heartbeat_period_ms" in row]
 
-    async def notices(self, after: EventNumber) -> AsyncIterator[Fact | AgentPulse]:
+    async def notices(self, after: EventNumber) -> AsyncGenerator[Fact | AgentPulse, None]:
         """Follow events and pulses. Raises EngineAway, SnapshotNeeded, NotAdmitted."""
         import httpx  # noqa: PLC0415
         import httpx_sse  # noqa: PLC0415
 
         client = await self._http()
         timeout = httpx.Timeout(SILENCE_S, connect=CONNECT_S)
-        decode = _Decoder()
+        decode = FactDecoder()
         try:
             async with httpx_sse.aconnect_sse(
                 client, "GET", "/api/events", params={"after": after}, timeout=timeout
@@ -270,7 +270,7 @@ class HttpEngine:
 # --- parsing -------------------------------------------------------------------------------------
 
 
-class _Decoder:
+class FactDecoder:
     """Turns frames of the stream into facts and pulses."""
 
     def __init__(self) -> None:
@@ -284,8 +284,10 @@ class _Decoder:
         """Return what a frame says; None for a kind that we do not know."""
         if name == "pulse":
             return self._pulses.from_json(data.encode())
-        if name != "fact":
-            return None
+        return self.fact(data) if name == "fact" else None
+
+    def fact(self, data: str) -> Fact:
+        """Return an event of the journal."""
         row = json.loads(data)
         body = json.dumps(row["body"]).encode()
         return Fact(

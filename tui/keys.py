@@ -113,6 +113,13 @@ ACTIONS: tuple[Action, ...] = (
         places=_on("pulses"),
         rank=18,
     ),
+    Action(
+        id="past.before",
+        keys=(",",),
+        label="event before",
+        help="looking back: one event back; from the present: to the last event",
+    ),
+    Action(id="past.after", keys=(";",), label="event after", help="looking back: one event on"),
     # How things are shown.
     Action(
         id="show.problems",

@@ -106,6 +106,8 @@ class LinkStatus(Enum):
     CONNECTING = "connecting"
     LIVE = "live"
     AWAY = "away"
+    PAST = "past"
+    """Not the present: a moment of the journal."""
     REFUSED = "refused"
     """The engine answers but does not let us in."""
 

@@ -5,7 +5,7 @@ What a request does is decided by the test (`on_ask`), never guessed here.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 from engine.codec.snapshot import snapshot_bytes, state_from_snapshot
 from engine.kernel.commands import Request
@@ -120,7 +120,7 @@ class RecordedEngine:
         self._check()
         return self.time, list(self.known_pulses.values())
 
-    async def notices(self, after: EventNumber) -> AsyncIterator[Fact | AgentPulse]:
+    async def notices(self, after: EventNumber) -> AsyncGenerator[Fact | AgentPulse, None]:
         """Follow the story."""
         self._check()
         stream: asyncio.Queue[Fact | AgentPulse | None] = asyncio.Queue()

@@ -1,13 +1,20 @@
 """Keys in, text out: screens, going between them, filters."""
 # ruff: noqa: RUF001  # the signs of the screen
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.end_of_day import CHAIN, MAIN
-from tui.app import SCREENS
+from engine.codec.journal import JOURNAL
+from tests.support.desk import Desk
+from tests.support.end_of_day import CHAIN, MAIN, EndOfDay
+from tests.support.recorded_engine import RecordedEngine
+from tui.app import SCREENS, Cockpit
+from tui.commands import Place
+from tui.journal_file import JournalFile
+from tui.settings import load_settings
 from tui.theme_files import theme_names
 
 pytestmark = pytest.mark.anyio
@@ -47,7 +54,7 @@ async def test_children_stand_below_their_parent_in_the_list_of_orders(desk: Any
 
 async def test_a_waiting_order_says_what_it_waits_for(desk: Any) -> None:
     async with desk("orders") as d:
-        await d.shows("a start time or a start by hand")
+        await d.shows("a start by hand")
 
 
 async def test_the_agents_gauge_turns_before_twelve_seconds_of_silence(desk: Any) -> None:
@@ -223,3 +230,52 @@ async def test_the_theme_is_read_again_when_its_file_changes(desk: Any, tmp_path
         file.write_text('name = "own"\n[roles]\nfial = "bold"\n')
         await d.shows("did you mean 'fail'")
         assert d.app.palette.theme.roles["fail"] == "underline"
+
+
+async def test_looking_back_shows_the_screens_of_then_and_sends_nothing(desk: Any) -> None:
+    async with desk("orders") as d:
+        d.engine.wait(60)
+        d.story.begin()
+        d.engine.wait(60)
+        d.story.end()
+        await d.shows("waits")
+        await d.command("at 12:01:30")
+        await d.shows("PAST 12:01:00", "runs")
+        await d.keys("s")
+        await d.shows("read-only")
+        await d.keys(";", ";", ";", ";")
+        await d.shows("PAST 12:02:00", "waits")
+        await d.keys(",", ",", ",", ",")
+        await d.shows("PAST 12:01:00", "runs")
+        await d.command("now")
+        await d.shows("● live", "waits")
+        assert d.engine.asked == []
+
+
+async def test_a_saved_journal_is_shown_without_an_engine(tmp_path: Path) -> None:
+    engine = RecordedEngine()
+    EndOfDay(engine).define()
+    file = tmp_path / "incident.jsonl"
+    with file.open("w") as out:
+        for fact in engine._facts:
+            kind, body = JOURNAL.encode(fact.event)
+            row = {"number": fact.number, "at": fact.at, "kind": kind, "body": json.loads(body)}
+            out.write(json.dumps(row) + "\n")
+    app = Cockpit(
+        JournalFile(file), load_settings(tmp_path, {"USER": "ops1"}), first=Place(noun="chains")
+    )
+    async with app.run_test(size=(80, 24)) as pilot:
+        d = Desk(app=app, pilot=pilot, engine=engine, story=EndOfDay(engine))
+        await d.shows("live", "end_of_day", "archive")
+        await d.keys("t")
+        await d.shows("this is a saved journal")
+
+
+async def test_a_broken_journal_is_named_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "incident.jsonl"
+    file.write_text('{"number": 1}\n')
+    app = Cockpit(JournalFile(file), load_settings(tmp_path, {"USER": "ops1"}))
+    async with app.run_test(size=(100, 24)) as pilot:
+        engine = RecordedEngine()
+        d = Desk(app=app, pilot=pilot, engine=engine, story=EndOfDay(engine))
+        await d.shows("cannot be reached")

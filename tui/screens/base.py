@@ -106,6 +106,10 @@ class Shell(Protocol):
         """Take a fresh snapshot."""
         ...
 
+    def step_past(self, events: int) -> None:
+        """Look so many events on, or back."""
+        ...
+
     def leave(self) -> None:
         """End the program."""
         ...
@@ -149,6 +153,9 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
         self.actions = actions_for(self.noun, is_list=self.is_list, actions=shell.actions)
         self._bindings = _bindings(self.actions)
 
+    is_ready = False
+    """Whether everything is built, so that there is something to draw on."""
+
     # --- build -------------------------------------------------------------------------------
 
     def compose(self) -> ComposeResult:
@@ -173,6 +180,7 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
 
     def on_mount(self) -> None:
         """Take the keys and draw."""
+        self.is_ready = True
         self._settle()
         self.draw(Changes(everything=True))
 
@@ -207,7 +215,7 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
         """Show this place; `look` says how it was looked at before."""
         self.place = place
         _ = look
-        if self.is_mounted:
+        if self.is_ready:
             self.draw(Changes(everything=True))
 
     def look(self) -> Look:
@@ -216,7 +224,7 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
 
     def draw(self, changes: Changes) -> None:
         """Bring everything up to date."""
-        if not self.is_mounted:
+        if not self.is_ready:
             return
         scene = self.shell.scene()
         self.draw_body(scene, changes)
@@ -341,6 +349,14 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
     def do_panel_back(self) -> None:
         """Give the keys to the panel before."""
         self.focus_previous()
+
+    def do_before(self) -> None:
+        """Look one event back."""
+        self.shell.step_past(-1)
+
+    def do_after(self) -> None:
+        """Look one event on."""
+        self.shell.step_past(1)
 
     def do_header(self) -> None:
         """Hide or show the first line."""

@@ -96,7 +96,7 @@ class GraphScreen(CockpitScreen):
     @property
     def main(self) -> Widget | None:
         """The graph takes the keys first."""
-        if not self.is_mounted:
+        if not self.is_ready:
             return None
         return self.map if self.shows_map else self.nodes
 
@@ -116,17 +116,17 @@ class GraphScreen(CockpitScreen):
         """Show a chain."""
         if place.argument != self.place.argument:
             self.order_listing.forget()
-            if self.is_mounted:
+            if self.is_ready:
                 self.orders.marks.clear()
                 self.set_focus(self.main)
         super().open_place(place, look)
-        if self.is_mounted:
+        if self.is_ready:
             self.nodes.select(look.key if look is not None else None)
             self.orders.measure()
 
     def look(self) -> Look:
         """Return where the cursor stands."""
-        return Look(place=self.place, key=self.nodes.cursor_key if self.is_mounted else None)
+        return Look(place=self.place, key=self.nodes.cursor_key if self.is_ready else None)
 
     def crumbs(self, scene: Scene) -> list[str]:
         """Return the chain."""
@@ -270,7 +270,7 @@ class GraphScreen(CockpitScreen):
 
     def on_descendant_focus(self) -> None:
         """Show the detail of the panel that has the keys."""
-        if self.is_mounted and self.size.width:
+        if self.is_ready and self.size.width:
             self.draw_frame(self.shell.scene())
 
     # --- going about -------------------------------------------------------------------------

@@ -45,7 +45,7 @@ class LogScreen(CockpitScreen):
     @property
     def main(self) -> Widget | None:
         """The log takes the keys."""
-        return self.log_view if self.is_mounted else None
+        return self.log_view if self.is_ready else None
 
     @property
     def task_id(self) -> TaskId | None:
@@ -57,7 +57,7 @@ class LogScreen(CockpitScreen):
         """Show another task's log."""
         changed = place.argument != self.place.argument
         super().open_place(place, look)
-        if changed and self.is_mounted:
+        if changed and self.is_ready:
             self.log_view.clear()
             self.log_view.set_follow(follow=True)
             self._start()
@@ -131,7 +131,7 @@ class LogScreen(CockpitScreen):
     def on_log_view_looked(self, event: LogView.Looked) -> None:
         """Bring the lines around up to date."""
         event.stop()
-        if self.is_mounted:
+        if self.is_ready:
             self.draw_frame(self.shell.scene())
 
     # --- keys --------------------------------------------------------------------------------

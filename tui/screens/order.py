@@ -39,7 +39,7 @@ class OrderScreen(CockpitScreen):
     @property
     def main(self) -> Widget | None:
         """The page takes the keys."""
-        return self.page if self.is_mounted else None
+        return self.page if self.is_ready else None
 
     @property
     def key(self) -> OrderKey | None:

@@ -75,7 +75,7 @@ class PulsesScreen(CockpitScreen):
     @property
     def main(self) -> Widget | None:
         """What needs a person takes the keys first."""
-        return self.query_one("#needs", Table) if self.is_mounted else None
+        return self.query_one("#needs", Table) if self.is_ready else None
 
     @property
     def active(self) -> Table | None:
@@ -126,7 +126,7 @@ class PulsesScreen(CockpitScreen):
 
     def on_descendant_focus(self) -> None:
         """Show the detail of the panel that has the keys."""
-        if self.is_mounted and self.size.width:
+        if self.is_ready and self.size.width:
             self.draw_frame(self.shell.scene())
 
     def on_table_entered(self, event: Table.Entered) -> None:

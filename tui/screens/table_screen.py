@@ -48,7 +48,7 @@ class TableScreen(CockpitScreen):
     @property
     def main(self) -> Widget | None:
         """The table takes the keys."""
-        return self.table if self.is_mounted else None
+        return self.table if self.is_ready else None
 
     # --- place -------------------------------------------------------------------------------
 
@@ -60,19 +60,19 @@ class TableScreen(CockpitScreen):
         self.sorting = look.sorting if look is not None else Sorting()
         self.troubles_only = look is not None and look.troubles_only
         self.set_filter(place.filter_text)
-        if self.is_mounted:
+        if self.is_ready:
             if changed:
                 self.table.marks.clear()
             self.table.select(look.key if look is not None else None)
         super().open_place(place, look)
-        if self.is_mounted:
+        if self.is_ready:
             self.table.measure()
 
     def look(self) -> Look:
         """Return how the table is looked at."""
         return Look(
             place=self.link_place(),
-            key=self.table.cursor_key if self.is_mounted else None,
+            key=self.table.cursor_key if self.is_ready else None,
             sorting=self.sorting,
             troubles_only=self.troubles_only,
         )

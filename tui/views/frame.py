@@ -9,6 +9,7 @@ from tui.keys import Action
 from tui.mirror import LinkStatus
 from tui.views.agents import agent_uris, status_of
 from tui.views.durations import age_text, clock_text
+from tui.views.events import subject_of, words_of
 from tui.views.glyphs import Glyphs
 from tui.views.scene import Scene
 from tui.views.standing import Standing, standing_of_order
@@ -53,6 +54,8 @@ def header_line(scene: Scene, counts: Counter[Standing], width: int, *, who: str
             left.append(Span(f"{glyphs.asked} connecting", "late"))
         case LinkStatus.AWAY:
             left.append(Span(f" {glyphs.lost} ENGINE AWAY {_whole(away)} ", "alarm"))
+        case LinkStatus.PAST:
+            left.append(Span(f" PAST {clock:%H:%M:%S} ", "alarm"))
         case LinkStatus.REFUSED:
             left.append(Span(f" {glyphs.fail} NOT ADMITTED ", "alarm"))
     if scene.state.control.paused:
@@ -116,6 +119,10 @@ def away_line(scene: Scene, width: int) -> Line | None:
     match link.status:
         case LinkStatus.LIVE:
             return None
+        case LinkStatus.PAST:
+            last = scene.mirror.facts[-1] if scene.mirror.facts else None
+            event = f": {words_of(last)} {clean(subject_of(last))}" if last is not None else ""
+            said = f"as it was{event}   <,> <;> step   :now comes back"
         case LinkStatus.CONNECTING:
             said = "connecting to the engine"
         case LinkStatus.AWAY if scene.mirror.is_filled:

@@ -3,12 +3,13 @@
 from engine.kernel.events import orders as order_events
 from engine.kernel.events import tasks as task_events
 from engine.kernel.ids import OrderKey, order_key
+from engine.kernel.state import Order
 from tui.mirror import Fact
 from tui.views.durations import clock_text, duration_text, moment_text
 from tui.views.scene import Scene
 from tui.views.standing import glyph_span, role_of, standing_of_order
 from tui.views.text import Line, Span, clean, fit, line
-from tui.views.waits import agent_name, order_waits_for
+from tui.views.waits import agent_name, all_reasons, order_waits_for
 
 _TRAIL_MAX = 200
 
@@ -45,7 +46,7 @@ def order_lines(scene: Scene, key: OrderKey) -> list[Line]:
                 glyph_span(standing, scene.glyphs),
                 Span(f" {standing.value}", role_of(standing)),
             ),
-            _fact("waits for", waits or "nothing: it is being worked on"),
+            *_reasons(scene, order, waits),
             _fact("chain", f"{scene.chain_name(key.chain)}  {key.chain}"),
             _fact(
                 "node",
@@ -95,6 +96,15 @@ def order_lines(scene: Scene, key: OrderKey) -> list[Line]:
     lines += [(), line(Span(" what happened", "head"))]
     trail = trail_of(scene, key)
     lines += trail or [line(Span("   nothing since the cockpit opened", "dim"))]
+    return lines
+
+
+def _reasons(scene: Scene, order: Order, waits: str) -> list[Line]:
+    """Return all that holds the order up; the first reason is the one that counts now."""
+    if order.task is not None or not waits:
+        return [_fact("waits for", waits or "nothing: it is being worked on")]
+    lines = [_fact("waits for", waits)]
+    lines += [_fact("", Span(said, "dim")) for said in all_reasons(scene, order)]
     return lines
 
 

@@ -13,6 +13,8 @@ from tui.views.glyphs import Glyphs
 from tui.views.text import Span
 
 RECOUNT_EVERY = Duration(5_000)
+SYNC_TEXT = "required: "
+"""How a sync node's text begins (engine.kernel.reasons)."""
 OUT_OF_TOUCH = frozenset({AgentStatus.DELAYED, AgentStatus.LOST})
 
 
@@ -84,6 +86,9 @@ def standing_of_order(state: State, order: Order, now: Instant) -> Standing:
         found = standing_of_task(state, task)
         return Standing.RUNS if found in {Standing.DONE, Standing.FAIL} else found
     if order.suspended:
+        if order.state_text.startswith(SYNC_TEXT) and not order.last_error:
+            # Held by a sync node: it waits for other orders, not for a person.
+            return Standing.WAITS
         return Standing.FAIL if order.last_error else Standing.SUSPENDED
     if order.state == "" and order.last_error:
         return Standing.FAIL

@@ -144,3 +144,24 @@ def parse_start(text: str, now: Instant) -> StartAt:
             f"{text!r} is no time; write now, now+60, 14:30 or 2026-01-31 14:30"
         ) from None
     return AtInstant(at=from_datetime(moment))
+
+
+def parse_past(text: str, now: Instant) -> Instant:
+    """Return when `14:00` (the last time it was that late) or `2026-01-31 02:00` was, in UTC.
+
+    Raises ValueError with the accepted forms.
+    """
+    word = text.strip()
+    try:
+        if len(word) <= 8:
+            clock = time.fromisoformat(word if len(word.partition(":")[0]) == 2 else f"0{word}")
+            moment = datetime.combine(to_datetime(now).date(), clock, UTC)
+            if from_datetime(moment) > now:
+                moment -= timedelta(days=1)
+        else:
+            moment = datetime.fromisoformat(word)
+            if moment.tzinfo is None:
+                moment = moment.replace(tzinfo=UTC)
+    except ValueError:
+        raise ValueError(f"{text!r} is no time; write 14:00 or 2026-01-31 14:00") from None
+    return from_datetime(moment)

@@ -1,57 +1,140 @@
-"""What a waiting order or task waits for. "Waiting" alone is a defect."""
+"""What a waiting order or task waits for, in few words. "Waiting" alone is a defect.
 
-from engine.kernel.commands import NodeAction
-from engine.kernel.definitions import EndNode, JobNode
-from engine.kernel.ids import DEFAULT_CLASS, ClassPath, JobKey, LockPath, TaskId, name_of
-from engine.kernel.instants import IMMEDIATELY, NEVER
+The reasons are the kernel's (`engine.kernel.reasons`); here they become short enough for a column.
+"""
+
+from engine.kernel.ids import DEFAULT_CLASS, ClassPath, LockPath, TaskId, name_of
+from engine.kernel.instants import NEVER, Instant
+from engine.kernel.reasons import (
+    Reason,
+    ReasonKind,
+    job_reasons,
+    order_reasons,
+    sentence,
+    task_reasons,
+)
 from engine.kernel.state import JobState, Order, Task, TaskStatus
 from tui.views.durations import clock_text, duration_text
 from tui.views.scene import Scene
-from tui.views.standing import OUT_OF_TOUCH
 from tui.views.text import clean
+
+_WORDS = {
+    ReasonKind.FILE_REMOVAL: "its file to be removed",
+    ReasonKind.START_BY_HAND: "a start by hand",
+    ReasonKind.SCHEDULE: "schedule {name}, which is missing",
+    ReasonKind.ENGINE_PAUSED: "the engine, which is paused",
+    ReasonKind.CHAIN_MISSING: "its chain, which is missing",
+    ReasonKind.CHAIN_STOPPED: "the chain, which is stopped",
+    ReasonKind.CHAIN_CHANGES: "the chain, which is about to change",
+    ReasonKind.CHAIN_FULL: "the chain: {count} orders",
+    ReasonKind.NODE_STOPPED: "the node, which is stopped",
+    ReasonKind.NODE_MISSING: "the node, which is missing",
+    ReasonKind.JOB_MISSING: "job {name}, which is missing",
+    ReasonKind.JOB_STOPPED: "job {name}, which is stopped",
+    ReasonKind.JOB_INCOMPLETE: "{name}, which the job needs, missing",
+    ReasonKind.JOB_CHANGES: "job {name}, which is about to change",
+    ReasonKind.JOB_PAUSES: "job {name}, pausing until {until}",
+    ReasonKind.JOB_CLOSED: "job {name}, its period {until}",
+    ReasonKind.JOB_BUSY: "job {name} {count}{holders}",
+    ReasonKind.LOCK: "lock {name}{holders}",
+    ReasonKind.PROCESS_CLASS: "class {name} {count}",
+    ReasonKind.AGENT: "an agent of class {name}, again {until}",
+    ReasonKind.START: "the start on {agent}",
+    ReasonKind.CONNECTION: "agent {agent}, {text}",
+    ReasonKind.TURN: "its turn after {name}",
+}
 
 
 def order_waits_for(scene: Scene, order: Order) -> str:
     """Return what an order waits for; empty when it is being worked on."""
-    if order.blacklisted:
-        return "its file to go"
     if order.task is not None:
         task = scene.state.tasks.get(order.task)
         return "" if task is None else task_waits_for(scene, task)
-    if order.suspended:
-        if order.last_error:
-            return f"a person: {clean(order.last_error)}"
-        return _suspended(scene, order)
-    if order.start_at > scene.now:
-        return _time(scene, order)
-    return _obstacle(scene, order)
+    reasons = order_reasons(scene.state, order.key, scene.now)
+    if not reasons:
+        return ""
+    first = reasons[0]
+    match first.kind:
+        case ReasonKind.RESUME:
+            return _resume(scene, order)
+        case ReasonKind.OTHERS:
+            return f"the others ({clean(first.text)})"
+        case ReasonKind.START_TIME:
+            return _time(scene, first.until)
+        case ReasonKind.SETBACK:
+            most = f"/{first.limit}" if first.limit else ""
+            return f"setback {order.setback_count}{most}, {_time(scene, first.until)}"
+        case _:
+            return short(scene, first)
 
 
 def task_waits_for(scene: Scene, task: Task) -> str:
     """Return what a task waits for; empty while it runs in touch."""
-    match task.status:
-        case TaskStatus.QUEUED:
-            if IMMEDIATELY < task.start_at < NEVER and task.start_at > scene.now:
-                return clock_text(task.start_at, scene.now, scene.zone)
-            job = scene.state.jobs.get(task.job)
-            return job_obstacle(scene, job) if job is not None else "its job, which is missing"
-        case TaskStatus.WAITING_FOR_AGENT:
-            until = task.await_until
-            again = (
-                f", again {clock_text(until, scene.now, scene.zone)}"
-                if until is not None and until < NEVER
-                else ""
-            )
-            return f"an agent{again}"
-        case TaskStatus.STARTING:
-            return f"the start on {agent_name(task.agent)}" if task.agent else "its start"
-        case TaskStatus.RUNNING:
-            agent = scene.state.agents.get(task.agent) if task.agent else None
-            if agent is not None and agent.status in OUT_OF_TOUCH:
-                return f"agent {agent_name(agent.uri)}, {agent.status.value}"
-            return ""
-        case TaskStatus.ENDED:
-            return "its clean-up"
+    if task.status is TaskStatus.ENDED:
+        return "its clean-up"
+    reasons = task_reasons(scene.state, task.id, scene.now)
+    if not reasons:
+        return ""
+    if reasons[0].kind is ReasonKind.START_TIME:
+        return _time(scene, reasons[0].until)
+    return short(scene, reasons[0])
+
+
+def job_obstacle(scene: Scene, job: JobState) -> str:
+    """Return what keeps a job from starting another task; empty when nothing does."""
+    reasons = job_reasons(scene.state, job.key, scene.now)
+    return short(scene, reasons[0]) if reasons else ""
+
+
+def all_reasons(scene: Scene, order: Order) -> list[str]:
+    """Return everything an order waits for, in whole sentences."""
+    return [clean(sentence(reason)) for reason in order_reasons(scene.state, order.key, scene.now)]
+
+
+def short(scene: Scene, reason: Reason) -> str:
+    """Return a reason in few words."""
+    words = _WORDS.get(reason.kind)
+    if words is None:
+        return clean(sentence(reason))
+    until = clock_text(reason.until, scene.now, scene.zone) if reason.until is not None else ""
+    count = f"{reason.used}/{reason.limit}" if reason.limit is not None else ""
+    name = clean(name_of(reason.subject)) if reason.subject else "(default)"
+    return words.format(
+        name=name,
+        agent=agent_name(reason.subject),
+        count=count,
+        until=until or "soon",
+        text=clean(reason.text),
+        holders=_holders(reason),
+    ).rstrip()
+
+
+def _holders(reason: Reason) -> str:
+    if not reason.holders:
+        return ""
+    first = reason.holders[0]
+    who = f"task {first.task}" if first.order is None else clean(first.order.id)
+    more = len(reason.holders) - 1
+    return f": {who}" + (f" and {more} more" if more else "")
+
+
+def _resume(scene: Scene, order: Order) -> str:
+    """Return why an order is suspended, since when and by whom, as far as it was heard."""
+    if order.last_error:
+        return f"a person: {clean(order.last_error)}"
+    known = scene.mirror.suspensions.get(order.key)
+    reason = known.reason if known is not None else ""
+    by = f" by {clean(known.by)}" if known is not None and known.by else ""
+    since = f" {duration_text(scene.now - known.at)}" if known is not None else ""
+    said = clean(reason if reason and reason != "by command" else order.state_text)
+    return f"s to resume, suspended{since}{by}{': ' if said else ''}{said}"
+
+
+def _time(scene: Scene, until: Instant | None) -> str:
+    if until is None or until >= NEVER:
+        return "a time that is not set"
+    left = duration_text(until - scene.now)
+    return f"{clock_text(until, scene.now, scene.zone)} (in {left})"
 
 
 def agent_name(uri: str | None) -> str:
@@ -59,86 +142,6 @@ def agent_name(uri: str | None) -> str:
     if not uri:
         return "local"
     return clean(uri.removeprefix("https://").removeprefix("http://").rstrip("/"))
-
-
-def _suspended(scene: Scene, order: Order) -> str:
-    """Return why an order is suspended, since when and by whom, as far as it was heard."""
-    known = scene.mirror.suspensions.get(order.key)
-    reason = known.reason if known is not None else ""
-    by = f" by {clean(known.by)}" if known is not None and known.by else ""
-    since = f" {duration_text(scene.now - known.at)}" if known is not None else ""
-    said = clean(reason if reason and reason != "by command" else order.state_text)
-    if said:
-        return f"{said}{since and f', held{since}'}"
-    return f"suspended{since}{by}, s resumes"
-
-
-def _time(scene: Scene, order: Order) -> str:
-    if order.start_at >= NEVER:
-        return "a start time or a start by hand" if not order.setback_count else "a person"
-    clock = clock_text(order.start_at, scene.now, scene.zone)
-    left = duration_text(order.start_at - scene.now)
-    if not order.setback_count:
-        return f"{clock} (in {left})"
-    node = scene.state.node(order.key.chain, order.state)
-    job = scene.state.jobs.get(node.job) if isinstance(node, JobNode) else None
-    most = job.definition.setback_max if job is not None else 0
-    count = f"{order.setback_count}/{most}" if most else f"{order.setback_count}"
-    return f"setback {count}, {clock} (in {left})"
-
-
-def _obstacle(scene: Scene, order: Order) -> str:
-    state = scene.state
-    if state.control.paused:
-        return "the engine, which is paused"
-    chain = state.chains.get(order.key.chain)
-    if chain is None:
-        return "its chain, which is missing"
-    if chain.stopped:
-        return "the chain, which is stopped"
-    if chain.action(order.state) is NodeAction.STOP:
-        return "the node, which is stopped"
-    limit = chain.definition.max_orders
-    started = state.started_in_chain.get(order.key.chain, 0)
-    if limit is not None and not order.touched and started >= limit:
-        return f"the chain: {started}/{limit} orders"
-    node = state.node(order.key.chain, order.state)
-    if isinstance(node, EndNode):
-        return "its end"
-    if not isinstance(node, JobNode):
-        return "the next step"
-    job = state.jobs.get(node.job)
-    if job is None:
-        return f"job {clean(name_of(node.job_path))}, which is missing"
-    return job_obstacle(scene, job)
-
-
-def job_obstacle(scene: Scene, job: JobState) -> str:
-    """Return what keeps a job from starting another task."""
-    if job.stopped or not job.enabled:
-        return f"job {_name(job)}, which is {'stopped' if job.enabled else 'disabled'}"
-    if job.delayed_until is not None and job.delayed_until > scene.now:
-        return f"job {_name(job)}, pausing until " + clock_text(
-            job.delayed_until, scene.now, scene.zone
-        )
-    if job.wait is not None and job.wait.locks:
-        return ", ".join(lock_text(scene, lock) for lock in job.wait.locks)
-    if job.wait is not None and job.wait.process_class is not None:
-        return class_text(scene, job.wait.process_class)
-    busy = len(scene.state.tasks_of_job.get(job.key, ()))
-    if busy >= job.definition.tasks:
-        return f"job {_name(job)}: {busy}/{job.definition.tasks} tasks{_holders(scene, job.key)}"
-    return f"job {_name(job)}"
-
-
-def _name(job: JobState) -> str:
-    return clean(name_of(job.definition.path))
-
-
-def _holders(scene: Scene, job: JobKey) -> str:
-    tasks = scene.state.tasks_of_job.get(job, {})
-    first = next(iter(tasks), None)
-    return "" if first is None else f", {holder_text(scene, first)}"
 
 
 def holder_text(scene: Scene, task_id: TaskId) -> str:
@@ -153,9 +156,9 @@ def lock_text(scene: Scene, lock: LockPath) -> str:
     """Return a lock with its holders."""
     holders = scene.state.lock_holders.get(lock, {})
     names = [holder_text(scene, task) for task in holders]
-    held = f": {names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}" if names else ""
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
     missing = "" if lock in scene.state.locks else ", which is missing"
-    return f"lock {clean(name_of(lock))}{held}{missing}"
+    return f"lock {clean(name_of(lock))}{f': {names[0]}{more}' if names else ''}{missing}"
 
 
 def class_text(scene: Scene, path: ClassPath) -> str:

@@ -1,0 +1,91 @@
+"""A saved journal in place of an engine: an incident can be handed over as a file.
+
+Each line is an event as the engine's stream and `pointsman tail --json` write it: an object with
+`number`, `at`, `kind`, `body` and `cause`.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+from engine.errors import CodecError
+from engine.kernel.commands import Request
+from engine.kernel.ids import EventNumber, TaskId
+from engine.kernel.instants import Instant
+from engine.kernel.problems import Problem
+from engine.kernel.state import State
+from tui.client import Accepted, EngineAway, FactDecoder, LogPart, Snapshot
+from tui.mirror import AgentPulse, Fact, FinishedRun, FinishedTask
+
+
+class JournalFile:
+    """An `EngineClient` that plays a file and refuses everything else."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._facts: list[Fact] | None = None
+
+    @property
+    def address(self) -> str:
+        """The file, for people."""
+        return str(self._path)
+
+    async def _read(self) -> list[Fact]:
+        if self._facts is None:
+            self._facts = await asyncio.to_thread(self._parse)
+        return self._facts
+
+    def _parse(self) -> list[Fact]:
+        decoder = FactDecoder()
+        found: list[Fact] = []
+        number = 0
+        try:
+            with self._path.open(encoding="utf-8") as lines:
+                for text in lines:
+                    number += 1
+                    if text.strip():
+                        found.append(decoder.fact(text))
+        except OSError as error:
+            raise EngineAway(f"{self._path}: {error.strerror or error}") from error
+        except (CodecError, KeyError, json.JSONDecodeError) as error:
+            raise EngineAway(f"{self._path}:{number}: {error}") from error
+        return found
+
+    async def snapshot(self) -> Snapshot:
+        """Return nothing: everything comes from the events."""
+        await self._read()
+        return Snapshot(state=State(), number=EventNumber(0))
+
+    async def pulses(self) -> tuple[Instant, list[AgentPulse]]:
+        """Return the time of the last event; there are no signs of life."""
+        facts = await self._read()
+        return (facts[-1].at if facts else Instant(0)), []
+
+    async def notices(self, after: EventNumber) -> AsyncGenerator[Fact | AgentPulse, None]:
+        """Play the events; then nothing happens any more."""
+        for fact in await self._read():
+            if fact.number > after:
+                yield fact
+        await asyncio.Event().wait()
+
+    async def ask(self, request: Request) -> Accepted | Problem:
+        """Refuse: nobody is there."""
+        _ = request
+        return Problem(code="POINTSMAN", text="this is a saved journal, not an engine")
+
+    async def task_log(self, task: TaskId, offset: int, limit: int) -> LogPart | None:
+        """Return nothing: logs are not in the journal."""
+        _ = (task, offset, limit)
+        return None
+
+    async def past_runs(self) -> list[FinishedRun]:
+        """Return nothing: they come from the events."""
+        return []
+
+    async def past_tasks(self) -> list[FinishedTask]:
+        """Return nothing: they come from the events."""
+        return []
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
