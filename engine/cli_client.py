@@ -98,7 +98,9 @@ def _only_local_socket() -> Path:
     from platformdirs import user_data_path  # noqa: PLC0415  # only when needed
 
     folder = user_data_path("pointsman") / "engines"
-    found = sorted(folder.glob("*/engine.sock"))
+    # By the rule of the paths: the socket of a folder with a long name lies elsewhere.
+    sockets = (EnginePaths(data.resolve()).socket for data in folder.glob("*"))
+    found = sorted(socket for socket in sockets if socket.exists())
     if len(found) == 1:
         return found[0]
     if not found:

@@ -131,7 +131,7 @@ def _min_tasks(reading: Reading, job: Element, script: Script) -> int:
             code="SCHEDULER-322",
             advice="Raise tasks or lower min_tasks",
         )
-    if count:
+    elif count:
         kind = "shell job" if isinstance(script, ShellScript) else "job whose tasks do one step"
         reading.findings.warning(
             job,
