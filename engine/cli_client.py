@@ -97,6 +97,8 @@ def _address(text: str, token: str | None, ca_file: Path | None) -> EngineAddres
 def _only_local_socket() -> Path:
     from platformdirs import user_data_path  # noqa: PLC0415  # only when needed
 
+    from engine.service.paths import EnginePaths  # noqa: PLC0415  # only when needed
+
     folder = user_data_path("pointsman") / "engines"
     # By the rule of the paths: the socket of a folder with a long name lies elsewhere.
     sockets = (EnginePaths(data.resolve()).socket for data in folder.glob("*"))
