@@ -24,6 +24,7 @@ from engine.kernel.definitions import OrderDefinition
 from engine.kernel.ids import SchedulePath
 from engine.kernel.instants import IMMEDIATELY, NEVER, Instant, later
 from engine.kernel.state import JobState, Order, State
+from engine.kernel.state import Schedule as StoredSchedule
 
 
 def zone_of(name: str) -> tzinfo:
@@ -33,32 +34,35 @@ def zone_of(name: str) -> tzinfo:
 
 def order_calendar(state: State, run_time: RunTime) -> Calendar | MissingSchedule:
     """Return an order's calendar."""
-    return _calendar(state, run_time, CalendarUser.ORDER)
+    return Calendars(state).of(run_time, CalendarUser.ORDER)
 
 
 def job_calendar(state: State, run_time: RunTime) -> Calendar | MissingSchedule:
     """Return a job's calendar."""
-    return _calendar(state, run_time, CalendarUser.JOB)
+    return Calendars(state).of(run_time, CalendarUser.JOB)
 
 
 class Calendars:
     """The calendars of many objects at one moment: users of a named schedule share one.
 
-    Only good as long as no definition changes, so it lives for one step or one answer.
+    Asks the state as it is, so it lives for one step or one answer; with `copied` it keeps what
+    it needs and goes on answering as of then.
     """
 
-    def __init__(self, state: State) -> None:
-        self._state = state
+    def __init__(self, state: State, *, copied: bool = False) -> None:
+        self._schedules = _Schedules(dict(state.schedules) if copied else state.schedules)
+        self._zone = zone_of(state.main.time_zone or state.control.time_zone)
+        self._holidays = state.main.holidays
         self._shared: dict[tuple[SchedulePath, str | None, CalendarUser], _Found] = {}
 
     def of(self, run_time: RunTime, user: CalendarUser) -> Calendar | MissingSchedule:
         """Return the calendar of a run time."""
         if run_time.schedule is None:
-            return _calendar(self._state, run_time, user)
+            return self._made(run_time, user)
         key = (run_time.schedule, run_time.time_zone, user)
         found = self._shared.get(key)
         if found is None:
-            found = self._shared[key] = _calendar(self._state, run_time, user)
+            found = self._shared[key] = self._made(run_time, user)
         return found
 
     def planned_start(self, run_time: RunTime | None, at: Instant) -> Instant:
@@ -68,15 +72,20 @@ class Calendars:
         calendar = self.of(run_time, CalendarUser.ORDER)
         return NEVER if isinstance(calendar, MissingSchedule) else first_order_start(calendar, at)
 
+    def _made(self, run_time: RunTime, user: CalendarUser) -> Calendar | MissingSchedule:
+        return calendar_of(
+            run_time, self._schedules, self._zone, self._holidays, zone_of=zone_of, user=user
+        )
+
 
 _Found = Calendar | MissingSchedule
 
 
 class _Schedules(Mapping[SchedulePath, Schedule]):
-    """The state's schedules as the calendar wants them, without copying them for each question."""
+    """The state's schedules as the calendar wants them, without a copy for each question."""
 
-    def __init__(self, state: State) -> None:
-        self._known = state.schedules
+    def __init__(self, known: Mapping[SchedulePath, StoredSchedule]) -> None:
+        self._known = known
 
     def __getitem__(self, path: SchedulePath) -> Schedule:
         return self._known[path].file.schedule
@@ -86,17 +95,6 @@ class _Schedules(Mapping[SchedulePath, Schedule]):
 
     def __len__(self) -> int:
         return len(self._known)
-
-
-def _calendar(state: State, run_time: RunTime, user: CalendarUser) -> Calendar | MissingSchedule:
-    return calendar_of(
-        run_time,
-        _Schedules(state),
-        zone_of(state.main.time_zone or state.control.time_zone),
-        state.main.holidays,
-        zone_of=zone_of,
-        user=user,
-    )
 
 
 # --- orders --------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from engine.codec.journal import StoredEvent
 from engine.codec.xml.reading import Context
 from engine.kernel.commands import ObjectRef, Request
 from engine.kernel.definitions import Include, Text
-from engine.kernel.ids import AgentUri, EventNumber, HistoryId, JobKey, TaskId
+from engine.kernel.ids import AgentUri, EventNumber, HistoryId, JobKey, OrderKey, TaskId
 from engine.kernel.instants import Duration, Instant
 from engine.kernel.problems import Problem
 from engine.kernel.reports import AgentStatus
@@ -175,6 +175,12 @@ class EnginePort(Protocol):
 
     async def order_history(self, query: HistoryQuery) -> Sequence["OrderHistoryEntry"]:
         """Return runs of orders, newest first."""
+        ...
+
+    async def usual_durations(
+        self, subjects: Sequence[OrderKey | JobKey]
+    ) -> Mapping[OrderKey | JobKey, Duration]:
+        """Return how long the last runs of orders, tasks of jobs, took in the median."""
         ...
 
     def read_script(self, parts: Sequence[Text | Include]) -> str:

@@ -18,7 +18,7 @@ from engine.kernel.definitions import Include, Text
 from engine.kernel.effects import KillMode
 from engine.kernel.events import Event
 from engine.kernel.events.tasks import TaskCreated
-from engine.kernel.ids import AgentUri, EventNumber, HistoryId, JobKey, TaskId
+from engine.kernel.ids import AgentUri, EventNumber, HistoryId, JobKey, OrderKey, TaskId
 from engine.kernel.instants import Duration, Instant
 from engine.kernel.limits import SNAPSHOT_EVERY_EVENTS
 from engine.kernel.problems import Problem
@@ -232,6 +232,12 @@ class Engine:
     async def order_history(self, query: HistoryQuery) -> Sequence[OrderHistoryEntry]:
         """Return runs of orders, newest first."""
         return await self._histories.orders(query)
+
+    async def usual_durations(
+        self, subjects: Sequence[OrderKey | JobKey]
+    ) -> Mapping[OrderKey | JobKey, Duration]:
+        """Return how long the last runs took in the median."""
+        return await self._histories.usual_durations(subjects)
 
     def read_script(self, parts: Sequence[Text | Include]) -> str:
         """Return a script's text with its includes read."""

@@ -6,7 +6,7 @@ begins from a state (that of a snapshot). The histories are filled behind the lo
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from engine.codec.journal import StoredEvent
@@ -25,7 +25,7 @@ from engine.kernel.ids import (
     OrderKey,
     TaskId,
 )
-from engine.kernel.instants import Instant
+from engine.kernel.instants import Duration, Instant
 from engine.kernel.limits import HISTORY_BACKLOG_MAX, HISTORY_BATCH_MAX
 from engine.kernel.params import NO_PARAMS, Params
 from engine.kernel.state import State
@@ -362,6 +362,12 @@ class Histories:
     async def orders(self, query: HistoryQuery) -> Sequence[OrderHistoryEntry]:
         """Return runs of orders, newest first."""
         return [_order(entry) for entry in await self._history.order_runs(_filter(query))]
+
+    async def usual_durations(
+        self, subjects: Sequence[OrderKey | JobKey]
+    ) -> Mapping[OrderKey | JobKey, Duration]:
+        """Return how long the last runs took in the median."""
+        return await self._history.usual_durations(subjects)
 
 
 def _filter(query: HistoryQuery) -> HistoryFilter:

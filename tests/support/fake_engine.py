@@ -14,7 +14,7 @@ from engine.codec.xml.reading import Context
 from engine.codec.xml.substitution import Variables
 from engine.kernel.commands import ApplyDefinitions, BeginEpoch, ObjectRef, Request
 from engine.kernel.definitions import Definition, Include, Text
-from engine.kernel.ids import AgentUri, Epoch, EventNumber, HistoryId, JobKey, TaskId
+from engine.kernel.ids import AgentUri, Epoch, EventNumber, HistoryId, JobKey, OrderKey, TaskId
 from engine.kernel.instants import Duration, Instant
 from engine.kernel.problems import Problem
 from engine.kernel.reports import EndReason, Report, TaskExited, TaskLaunched
@@ -65,6 +65,7 @@ class FakeEngine:
         self.logs: dict[int, str] = {}
         self.tasks_past: list[TaskHistoryEntry] = []
         self.orders_past: list[OrderHistoryEntry] = []
+        self.durations: dict[OrderKey | JobKey, Duration] = {}
         self.last_pulses: dict[AgentUri, AgentPulse] = {}
         self.variables: dict[str, str] = {}
         self.followed = asyncio.Event()
@@ -174,7 +175,7 @@ class FakeEngine:
     async def rotate_logs(self) -> None:
         self.rotated += 1
 
-    async def terminate(self, timeout: Duration | None, restart: bool) -> None:  # noqa: ASYNC109
+    async def terminate(self, timeout: Duration | None, restart: bool) -> None:
         self.terminated.append((timeout, restart))
 
     async def snapshot(self) -> tuple[EventNumber, bytes]:
@@ -242,6 +243,11 @@ class FakeEngine:
             and (not query.ids or entry.history in query.ids)
         ]
         return sorted(found, key=lambda entry: -entry.history)[: query.limit]
+
+    async def usual_durations(
+        self, subjects: Sequence[OrderKey | JobKey]
+    ) -> Mapping[OrderKey | JobKey, Duration]:
+        return {key: took for key, took in self.durations.items() if key in set(subjects)}
 
     def read_script(self, parts: Sequence[Text | Include]) -> str:
         return "".join(part.text for part in parts if isinstance(part, Text))

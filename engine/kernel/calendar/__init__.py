@@ -22,6 +22,8 @@ from engine.kernel.calendar.lint import Finding, FindingKind, findings, schedule
 from engine.kernel.calendar.next_start import (
     Start,
     first_order_start,
+    following_start,
+    known_start,
     next_job_start,
     next_order_start,
     starts_between,
@@ -67,7 +69,9 @@ __all__ = [
     "calendar_of",
     "findings",
     "first_order_start",
+    "following_start",
     "is_in_period",
+    "known_start",
     "next_job_start",
     "next_order_start",
     "next_period",

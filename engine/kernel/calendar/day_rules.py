@@ -89,6 +89,9 @@ class _Selection:
         self._ultimos = ultimos
 
     def month_bits(self, first_weekday: int, month_length: int) -> int:
+        whole_month = (1 << month_length) - 1
+        if len(self._weekdays) == WEEK:
+            return whole_month
         bits = self._monthdays
         for weekday in self._weekdays:
             bits |= _EVERY_SEVENTH << ((weekday - first_weekday) % WEEK)
@@ -103,7 +106,7 @@ class _Selection:
                 day = first + (month_length - 1 - first) // WEEK * WEEK + (which + 1) * WEEK
                 if day >= 0:
                     bits |= 1 << day
-        return bits & ((1 << month_length) - 1)
+        return bits & whole_month
 
 
 def default_periods(run_time: RunTime) -> tuple[Period, ...]:
@@ -131,7 +134,7 @@ def _by_day(rules: Iterable[DayPeriods], default: tuple[Period, ...]) -> dict[in
     for rule in rules:
         for day in dict.fromkeys(rule.days):
             named.setdefault(day, []).append(rule.periods)
-    return {day: day_set(lists, default) for day, lists in named.items()}
+    return _sets(named, default)
 
 
 def _by_month_weekday(
@@ -141,7 +144,21 @@ def _by_month_weekday(
     for rule in rules:
         for weekday in dict.fromkeys(rule.weekdays):
             named.setdefault((weekday, rule.which), []).append(rule.periods)
-    return {key: day_set(lists, default) for key, lists in named.items()}
+    return _sets(named, default)
+
+
+def _sets(
+    named: Mapping[_Key, list[tuple[Period, ...]]], default: tuple[Period, ...]
+) -> dict[_Key, DaySet]:
+    """Return the sets of the days; days with the same periods share one."""
+    shared: dict[tuple[tuple[Period, ...], ...], DaySet] = {}
+    found: dict[_Key, DaySet] = {}
+    for day, lists in named.items():
+        key = tuple(lists)
+        if key not in shared:
+            shared[key] = day_set(lists, default)
+        found[day] = shared[key]
+    return found
 
 
 def _having(choice: Choice, sets: Mapping[_Key, DaySet]) -> tuple[_Key, ...]:

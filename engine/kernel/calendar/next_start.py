@@ -82,6 +82,8 @@ def _next_order_start(
     found = search(calendar, Mode.ANY, since)
     if found is None:
         return None
+    if found.entry.is_point:
+        return _start(found, found.start)  # the first by begin: no other single start is earlier
     if found.entry.kind is StartKind.REPEAT and found.begin <= ended:
         candidate = _repeated_order_start(calendar, found, ended)
     else:
@@ -193,21 +195,34 @@ def starts_between(
 
     Runs are taken to last `duration` each: `repeat` counts from their end, and fixed starts during
     a run are lost. `first` is a start that is known already, for example of a waiting order;
-    without it the object is taken as loaded at `from_`, with `once` pending. One that the calendar
-    does not explain, such as an order's own `at`, counts as kind `AT`.
+    without it the object is taken as loaded at `from_`, with `once` pending.
     A `repeat` of one second means 86,400 starts a day: limit what you take.
     """
-    start = _first_start(calendar, from_ if first is None else first)
-    if first is not None and (start is None or start.at > first):
-        start = Start(at=first, kind=StartKind.AT)
+    start = _first_start(calendar, from_) if first is None else known_start(calendar, first)
     while start is not None and start.at < to:
         if start.at >= from_:
             yield start
-        end = Instant(start.at + duration)
-        if calendar.user is CalendarUser.ORDER:
-            start = _next_order_start(calendar, end, start.at)
-        else:
-            start = next_job_start(calendar, end, last_end=end, last_start=start.at)
+        start = following_start(calendar, Instant(start.at + duration), start.at)
+
+
+def known_start(calendar: Calendar, at: Instant) -> Start:
+    """Return a start that is planned already, with what the calendar says of it.
+
+    One that it does not explain, such as an order's own `at`, counts as kind `AT`.
+    """
+    found = (
+        _first_order_start(calendar, at)
+        if calendar.user is CalendarUser.ORDER
+        else next_job_start(calendar, at)
+    )
+    return found if found is not None and found.at == at else Start(at=at, kind=StartKind.AT)
+
+
+def following_start(calendar: Calendar, ended: Instant, last_start: Instant) -> Start | None:
+    """Return what comes after a run of an order, or after the last running task of a job."""
+    if calendar.user is CalendarUser.ORDER:
+        return _next_order_start(calendar, ended, last_start)
+    return next_job_start(calendar, ended, last_end=ended, last_start=last_start)
 
 
 def _first_start(calendar: Calendar, instant: Instant) -> Start | None:

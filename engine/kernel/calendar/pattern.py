@@ -78,12 +78,12 @@ class Pattern:
         self._wanted: dict[Mode, list[tuple[Choice, list[Choice]]]] = {}
         self._date_bits: dict[Choice, dict[int, int]] = {}
         self._ruled_bits: dict[tuple[Choice, int, int], int] = {}
-        self._year_bits: dict[tuple[int, Mode], int] = {}
-        self._recent: dict[tuple[int, Mode], tuple[Entry, ...]] = {}
+        self._year_bits: dict[int, int] = {}
+        self._recent: dict[int, tuple[Entry, ...]] = {}
 
     def entries(self, day: int, mode: Mode) -> tuple[Entry, ...]:
         """Return what a search in this mode sees on a day, by begin."""
-        key = (day, mode)
+        key = day * len(Mode) + mode
         found = self._recent.get(key)
         if found is None:
             if len(self._recent) >= _DAYS_KEPT_MAX:
@@ -163,7 +163,7 @@ class Pattern:
     # --- years as masks: bit 0 is the first of January -------------------------------------------
 
     def _bits(self, year: int, mode: Mode) -> int:
-        key = (year, mode)
+        key = year * len(Mode) + mode
         found = self._year_bits.get(key)
         if found is None:
             if len(self._year_bits) >= _YEARS_KEPT_MAX:

@@ -111,6 +111,14 @@ FROM order_runs
 SELECT history_id, step, task, state, started_at, ended_at, is_error, error_code, error_text
 FROM order_steps
 
+-- name: last_durations_of_order
+SELECT ended_at - started_at FROM order_runs INDEXED BY order_runs_of_order
+WHERE order_id = ? AND chain_key = ? AND ended_at IS NOT NULL ORDER BY history_id DESC LIMIT ?
+
+-- name: last_durations_of_job
+SELECT ended_at - started_at FROM tasks INDEXED BY tasks_of_job
+WHERE job_key = ? AND ended_at IS NOT NULL ORDER BY task DESC LIMIT ?
+
 -- name: forget_tasks_from
 DELETE FROM tasks WHERE number >= ?
 
