@@ -290,24 +290,22 @@ class _Line:
             return
         for action in actions:
             match action:
-                case SendSession():
-                    self._send(action.ticket, self._send_session(action))
-                case SendCommands():
-                    self._send(action.ticket, self._send_commands(action))
+                case SendSession() | SendCommands():
+                    task = self._group.create_task(self._carry_out(action))
+                    self._sending[action.ticket] = task
                 case Cancel():
-                    task = self._sending.pop(action.ticket, None)
-                    if task is not None:
-                        task.cancel()
+                    cancelled = self._sending.pop(action.ticket, None)
+                    if cancelled is not None:
+                        cancelled.cancel()
                 case Deliver():
                     self._deliveries.put_nowait(action)
 
-    def _send(self, ticket: Ticket, work: "Awaitable[list[LinkAction]]") -> None:
-        assert self._group is not None
-        self._sending[ticket] = self._group.create_task(self._carry_out(ticket, work))
-
-    async def _carry_out(self, ticket: Ticket, work: "Awaitable[list[LinkAction]]") -> None:
-        actions = await work
-        self._sending.pop(ticket, None)
+    async def _carry_out(self, action: SendSession | SendCommands) -> None:
+        if isinstance(action, SendSession):
+            actions = await self._send_session(action)
+        else:
+            actions = await self._send_commands(action)
+        self._sending.pop(action.ticket, None)
         self._do(actions)
         self._driver.pulse(self.look())
         self._wake.set()
