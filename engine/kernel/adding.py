@@ -28,7 +28,7 @@ def add_order(
     definition = _with_id(state, request.order)
     chain = state.chains.get(definition.key.chain)
     if chain is None:
-        return problems.unknown_object("job chain", definition.key.chain)
+        return problems.unknown_object("Job_chain", definition.key.chain)
     refusal = _check_sizes(definition)
     if refusal is not None:
         return refusal

@@ -127,6 +127,15 @@ def job_in_error(job: str) -> Problem:
     )
 
 
+def job_not_initialised(job: str) -> Problem:
+    """The file of the job could not be used, so there is only its name."""
+    return Problem(
+        code="SCHEDULER-396",
+        text=f"The job {job!r} is not initialised: its file has an error",
+        subject=job,
+    )
+
+
 def job_being_removed(job: str) -> Problem:
     """The job takes no new starts: it goes as soon as its tasks have ended."""
     return Problem(

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import TypeAlias, TypeVar, assert_never, cast
 
 from engine.kernel.calendar import RunTime
-from engine.kernel.commands import NodeAction, ObjectRef
+from engine.kernel.commands import NodeAction, ObjectKind, ObjectRef
 from engine.kernel.definitions import (
     Chain,
     EndNode,
@@ -718,6 +718,13 @@ class State:
     def running_tasks(self, job: JobKey) -> Iterator[Task]:
         """Iterate over the tasks of a job that hold a slot."""
         return (self.tasks[task] for task in self.tasks_of_job.get(job, ()))
+
+    def unreadable(self, kind: ObjectKind, key: str) -> ObjectRef | None:
+        """Return the name of a job or chain whose file is broken, in its own spelling."""
+        for broken in self.broken:
+            if broken.kind is kind and broken.path.casefold() == key:
+                return broken
+        return None
 
     def find_order(self, key: OrderKey) -> Order | None:
         """Return an order by its chain, or by the super chain that it belongs to (1.10)."""

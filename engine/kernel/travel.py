@@ -115,7 +115,7 @@ def enter_nested(
     seen: set[NodeState] = set()
     outer_state = wanted
     if super_chain not in state.chains:
-        return problems.unknown_object("job chain", super_chain)
+        return problems.unknown_object("Job_chain", super_chain)
     while outer_state not in seen:
         seen.add(outer_state)
         node = resolve(state, super_chain, outer_state, end_state)
@@ -125,7 +125,7 @@ def enter_nested(
             return None
         inner = state.chains.get(node.chain)
         if inner is None or not inner.definition.nodes:
-            return problems.unknown_object("job chain", node.chain_path)
+            return problems.unknown_object("Job_chain", node.chain_path)
         first = resolve(state, node.chain, inner.definition.nodes[0].state)
         if isinstance(first, Problem):
             return first

@@ -254,7 +254,8 @@ class XmlCommands:
         for job in jobs:
             if job.key in self._port.state.jobs:
                 return Problem(code="SCHEDULER-141", text=f"The job {job.path!r} already exists")
-        result = await self._applied(ApplyDefinitions(defined=jobs), by)
+        temporary = tuple(replace(job, temporary=not job.is_order_job) for job in jobs)
+        result = await self._applied(ApplyDefinitions(defined=temporary), by)
         for job in jobs:
             if isinstance(result, Problem):
                 return result

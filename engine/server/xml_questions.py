@@ -16,8 +16,9 @@ from engine.codec.xml.answers import (
     parse_what,
 )
 from engine.codec.xml.answers_calendar import calendar_element
-from engine.codec.xml.answers_chains import chain_element
+from engine.codec.xml.answers_chains import broken_chain_element, chain_element
 from engine.codec.xml.answers_jobs import (
+    broken_job_element,
     history_element,
     job_element,
     past_task_as_task,
@@ -35,6 +36,7 @@ from engine.codec.xml.answers_state import (
 from engine.codec.xml.answers_why import job_why_element
 from engine.codec.xml.facts import EngineFacts
 from engine.codec.xml.findings import Element
+from engine.kernel.commands import ObjectKind
 from engine.kernel.ids import OrderKey, TaskId
 from engine.kernel.params import value_of
 from engine.kernel.problems import Problem, unknown_object, unknown_order
@@ -190,6 +192,9 @@ class Questions:
         text = await self._log_of_last(past.get(query.job, ())) if "log" in what else None
         job = self._port.state.jobs.get(query.job)
         if job is None:
+            broken = self._port.state.unreadable(ObjectKind.JOB, query.job)
+            if broken is not None:
+                return broken_job_element(self._view(), broken.path)
             return unknown_object("Job", query.job)
         view = self._view(
             what,
@@ -267,6 +272,9 @@ class Questions:
         past = await self._past_orders([query.chain], limit) if limit else None
         chain = self._port.state.chains.get(query.chain)
         if chain is None:
+            broken = self._port.state.unreadable(ObjectKind.CHAIN, query.chain)
+            if broken is not None:
+                return broken_chain_element(self._view(), broken.path)
             return unknown_object("Job_chain", query.chain)
         view = self._view(what, max_orders=query.max_orders, past_orders=past)
         return chain_element(view, chain, with_jobs="job_chain_jobs" in what, with_orders=True)

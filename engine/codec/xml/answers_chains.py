@@ -38,6 +38,14 @@ from engine.kernel.pending import source_key
 from engine.kernel.state import ChainState
 
 
+def broken_chain_element(view: View, path: str) -> Element:
+    """Return `<job_chain>` of a file that never was readable: its name and the error only."""
+    part = file_based(view, None, ref(ObjectKind.CHAIN, path), state="undefined")
+    return element(
+        "job_chain", part, path=path, name=name_of(path), orders=0, state="under_construction"
+    )
+
+
 def chain_element(
     view: View, chain: ChainState, *, with_jobs: bool = False, with_orders: bool = False
 ) -> Element:

@@ -288,7 +288,7 @@ def task_element(view: View, task: Task) -> Element:
         steps=int(task.started_at is not None),
         log_file=view.facts.task_log_file(task.id),
         pid=task.pid,
-        force_start=yes_no(task.force),
+        force_start=yes_no(task.force and not task.in_period),
     )
     if task.order is not None:
         result.append(_order_of_task(state, task))
@@ -326,7 +326,7 @@ def queued_task_element(task: Task) -> Element:
         id=task.id,
         enqueued=moment(task.created_at),
         name=task.name,
-        force_start=yes_no(task.force),
+        force_start=yes_no(task.force and not task.in_period),
         start_at=moment(task.start_at),
     )
     if task.params:

@@ -13,7 +13,7 @@ from engine.codec.xml.answers import (
     moment,
     moment_in_seconds,
 )
-from engine.codec.xml.answers_chains import chain_element
+from engine.codec.xml.answers_chains import broken_chain_element, chain_element
 from engine.codec.xml.answers_jobs import broken_job_element, is_listed, job_element, job_state_name
 from engine.codec.xml.answers_objects import (
     lock_element,
@@ -24,7 +24,7 @@ from engine.codec.xml.answers_objects import (
 from engine.codec.xml.answers_orders import order_element
 from engine.codec.xml.findings import Element
 from engine.kernel.commands import ObjectKind
-from engine.kernel.ids import folder_of, job_key, name_of
+from engine.kernel.ids import chain_key, folder_of, job_key, name_of
 from engine.kernel.state import State, TaskStatus
 
 SUBSYSTEMS: Final = frozenset(
@@ -148,11 +148,17 @@ def _job_entries(view: View) -> list[Entry]:
 
 def _chain_entries(view: View) -> list[Entry]:
     make = partial(chain_element, view, with_jobs=view.wants("job_chain_jobs"), with_orders=True)
-    return [
+    found: list[Entry] = [
         (chain.definition.path, partial(make, chain))
         for chain in view.state.chains.values()
         if is_listed(chain.definition.visible)
     ]
+    found += [
+        (broken.path, partial(broken_chain_element, view, broken.path))
+        for broken in view.state.broken
+        if broken.kind is ObjectKind.CHAIN and chain_key(broken.path) not in view.state.chains
+    ]
+    return found
 
 
 def _class_entries(view: View) -> list[Entry]:

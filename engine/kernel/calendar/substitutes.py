@@ -52,7 +52,7 @@ def substitution_problem(
         return problem
     base = schedules.get(schedule.substitute)
     if base is None:
-        return unknown_object("schedule", schedule.substitute)
+        return unknown_object("Schedule", schedule.substitute)
     if base.substitute is not None:
         return Problem(
             code="SCHEDULER-463",

@@ -25,7 +25,7 @@ def decide_modify_chain(state: State, request: ModifyChain, at: Instant) -> Deci
     """Stop a chain or let it run again."""
     chain = state.chains.get(request.chain)
     if chain is None:
-        return problems.unknown_object("job chain", request.chain)
+        return problems.unknown_object("Job_chain", request.chain)
     if chain.stopped is not request.stopped:
         yield ChainStopSet(chain=chain.key, stopped=request.stopped)
     return Answer()
@@ -35,7 +35,7 @@ def decide_modify_node(state: State, request: ModifyNode, at: Instant) -> Decisi
     """Let a node process, stop or skip its orders; waiting ones move on at once (1.5)."""
     chain = state.chains.get(request.chain)
     if chain is None:
-        return problems.unknown_object("job chain", request.chain)
+        return problems.unknown_object("Job_chain", request.chain)
     node = state.node(chain.key, request.state)
     if node is None or isinstance(node, EndNode):
         return problems.unknown_state(chain.definition.path, request.state)
@@ -86,7 +86,7 @@ def decide_remove_chain(state: State, request: RemoveChain, at: Instant) -> Deci
     """Remove a chain with its orders as soon as none of them is in a task."""
     chain = state.chains.get(request.chain)
     if chain is None:
-        return problems.unknown_object("job chain", request.chain)
+        return problems.unknown_object("Job_chain", request.chain)
     if is_busy(state, chain.key):
         yield ChainRemovalHeld(chain=chain.key)
     else:

@@ -4,7 +4,14 @@ from collections.abc import Iterator
 
 from engine.kernel import problems
 from engine.kernel.adding import check_params
-from engine.kernel.commands import InPeriod, JobAction, KillTask, ModifyJob, StartJob
+from engine.kernel.commands import (
+    InPeriod,
+    JobAction,
+    KillTask,
+    ModifyJob,
+    ObjectKind,
+    StartJob,
+)
 from engine.kernel.decide.answer import Answer, Decision
 from engine.kernel.effects import KillMode
 from engine.kernel.events import Event
@@ -33,7 +40,10 @@ def decide_start_job(state: State, request: StartJob, at: Instant) -> Decision:
     """Queue a task; a forced start unstops the job at once (3.5)."""
     job = state.jobs.get(request.job)
     if job is None:
-        return problems.unknown_object("job", request.job)
+        broken = state.unreadable(ObjectKind.JOB, request.job)
+        if broken is not None:
+            return problems.job_not_initialised(broken.path)
+        return problems.unknown_object("Job", request.job)
     if job.removal_held:
         return problems.job_being_removed(job.definition.path)
     refusal = check_params(request.params)
@@ -68,7 +78,7 @@ def decide_modify_job(state: State, request: ModifyJob, at: Instant) -> Decision
     """Stop, unstop, wake … a job."""
     job = state.jobs.get(request.job)
     if job is None:
-        return problems.unknown_object("job", request.job)
+        return problems.unknown_object("Job", request.job)
     if request.run_time is not None:
         yield JobRunTimeReplaced(job=job.key, run_time=request.run_time)
     match request.action:
@@ -140,7 +150,7 @@ def _unknown_task(state: State, request: KillTask) -> Answer | Problem:
     if request.job is not None:
         if request.job in state.jobs:
             return Answer(subject=str(request.task))
-        return problems.unknown_object("job", request.job)
+        return problems.unknown_object("Job", request.job)
     if request.task <= state.control.last_task:
         return Answer(subject=str(request.task))
     return problems.unknown_task(request.task)

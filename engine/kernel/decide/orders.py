@@ -86,7 +86,7 @@ def _check_modification(state: State, request: ModifyOrder) -> Problem | None:
     order = state.orders.get(request.order)
     chain = state.chains.get(request.order.chain)
     if chain is None:
-        return problems.unknown_object("job chain", request.order.chain)
+        return problems.unknown_object("Job_chain", request.order.chain)
     path = chain.definition.path
     if order is None:
         return problems.unknown_order(path, request.order.id)
@@ -180,7 +180,7 @@ def decide_remove_order(state: State, request: RemoveOrder, at: Instant) -> Deci
     order = state.find_order(request.order)
     chain = state.chains.get(request.order.chain)
     if chain is None:
-        return problems.unknown_object("job chain", request.order.chain)
+        return problems.unknown_object("Job_chain", request.order.chain)
     if order is None:
         return problems.unknown_order(chain.definition.path, request.order.id)
     if order.is_permanent and order.definition.key in state.order_files:

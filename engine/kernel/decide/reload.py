@@ -83,10 +83,14 @@ def _note_broken(state: State, broken: BrokenFile) -> Iterator[Event]:
         yield FileBroken(object=broken.object, file=broken.file, findings=broken.findings)
 
 
+def _note_mended(state: State, reference: ObjectRef) -> Iterator[Event]:
+    """Forget the error of a file; a broken one is known by the spelling of its name."""
+    for known in [broken for broken in state.broken if folded(broken) == reference]:
+        yield FileMended(object=known)
+
+
 def _define(state: State, definition: Definition, *, fresh: bool) -> Iterator[Event]:
-    reference = reference_of(definition)
-    if reference in state.broken:
-        yield FileMended(object=reference)
+    yield from _note_mended(state, reference_of(definition))
     match definition:
         case Job():
             yield from _define_job(state, definition)
@@ -159,7 +163,7 @@ def _define_order(state: State, definition: OrderDefinition, *, fresh: bool) -> 
 def _not_named(state: State, request: ApplyDefinitions) -> list[ObjectRef]:
     """Return the objects that are known from files and that a complete look did not find."""
     named = {reference_of(definition) for definition in request.defined}
-    named |= {broken.object for broken in request.broken}
+    named |= {folded(broken.object) for broken in request.broken}
     known = [job.definition for job in state.jobs.values() if job.key != SINK_JOB]
     objects: list[Definition] = [
         *known,
@@ -219,8 +223,7 @@ def order_key_of(path: str) -> OrderKey:
 
 def _remove(state: State, named: ObjectRef) -> Iterator[Event]:
     reference = folded(named)
-    if reference in state.broken:
-        yield FileMended(object=reference)
+    yield from _note_mended(state, reference)
     match reference.kind:
         case ObjectKind.JOB:
             yield from _remove_job(state, reference.path)

@@ -142,6 +142,19 @@ def test_a_broken_file_shows_its_error() -> None:
     ]
 
 
+def test_a_broken_chain_stands_in_the_list_with_its_error() -> None:
+    world = World(chain("fine", node("1", "a")))
+    named = ObjectRef(kind=ObjectKind.CHAIN, path="/New")
+    world.does(
+        ApplyDefinitions(
+            broken=(BrokenFile(object=named, file="New.job_chain.xml", findings=("bad",)),)
+        )
+    )
+    shown = state_element(view(world, "job_chains"))
+    assert texts(shown, "job_chains/job_chain/@path") == ["/fine", "/New"]
+    assert texts(shown, "job_chains/job_chain[@path='/New']/file_based/@state") == ["undefined"]
+
+
 def test_process_classes_show_their_processes_and_agents() -> None:
     world = World(
         agents_class("remote", "http://a:1", "http://b:1"),

@@ -7,6 +7,7 @@ from engine.kernel.commands import (
     AddOrder,
     AfterDelay,
     ApplyDefinitions,
+    BrokenFile,
     JobAction,
     ModifyJob,
     ModifyOrder,
@@ -381,3 +382,36 @@ def test_a_chain_without_nodes_takes_no_orders() -> None:
 def test_modifying_an_unknown_order_is_refused() -> None:
     world = walk()
     assert world.refused(ModifyOrder(order=P, title="x")).code == "SCHEDULER-162"
+
+
+# --- broken files --------------------------------------------------------------------------------
+
+
+def broken_job(path: str) -> ApplyDefinitions:
+    named = ObjectRef(kind=ObjectKind.JOB, path=path)
+    return ApplyDefinitions(
+        broken=(BrokenFile(object=named, file=f"{path[1:]}.job.xml", findings=("bad",)),)
+    )
+
+
+def test_a_job_whose_file_is_broken_is_not_initialised_rather_than_unknown() -> None:
+    world = World()
+    world.does(broken_job("/Odd"))
+    assert world.refused(StartJob(job=job_key("/Odd"))).code == "SCHEDULER-396"
+    assert world.refused(StartJob(job=job_key("/none"))).code == "SCHEDULER-161"
+
+
+def test_the_error_of_a_file_goes_however_its_name_is_spelled() -> None:
+    world = World()
+    world.does(broken_job("/Odd"))
+    world.defines(shell_job("Odd"))
+    assert not world.state.broken
+    world.does(broken_job("/Odd"))
+    world.does(gone(ObjectKind.JOB, "/Odd"))
+    assert not world.state.broken
+
+
+def test_a_broken_file_is_no_removal_at_a_start_however_its_name_is_spelled() -> None:
+    world = World(shell_job("Odd"))
+    world.does(replace(broken_job("/Odd"), complete=True))
+    assert job_key("/Odd") in world.state.jobs

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.kernel.commands import ApplyDefinitions, BrokenFile, ObjectKind, ObjectRef
 from engine.kernel.ids import TaskId, order_key
 from engine.kernel.instants import seconds
 from engine.server.auth import TokenFiles, Trust
@@ -202,6 +203,7 @@ async def test_objects_are_defined_by_command() -> None:
     assert error.get("code") == "SCHEDULER-141"
     await http.xml(f'<add_jobs><job name="k">{script}</job></add_jobs>')
     assert [task.job for task in http.engine.state.tasks.values()] == ["/k"]
+    assert (await http.xml('<show_job job="k"/>')).xpath("string(job/@temporary)") == "yes"
 
 
 async def test_a_lock_goes_with_its_file_or_without_one() -> None:
@@ -284,3 +286,20 @@ async def test_the_log_of_a_task_is_where_the_answer_says(tmp_path: Path) -> Non
             assert await asyncio.to_thread(Path(shown).is_file)
     finally:
         await logs.close()
+
+
+async def test_an_object_whose_file_is_broken_is_shown_as_undefined() -> None:
+    http = HttpEngine()
+    kinds = {"job": ObjectKind.JOB, "job_chain": ObjectKind.CHAIN}
+    broken = [
+        BrokenFile(
+            object=ObjectRef(kind=kind, path="/Odd"), file=f"Odd.{tag}.xml", findings=("bad",)
+        )
+        for tag, kind in kinds.items()
+    ]
+    await http.engine.submit(ApplyDefinitions(broken=tuple(broken)), "test")
+    for tag in kinds:
+        answer = await http.xml(f'<show_{tag} {tag}="odd"/>')
+        assert answer.xpath(f"string({tag}/@name)") == "Odd"
+        assert answer.xpath(f"string({tag}/file_based/@state)") == "undefined"
+        assert answer.xpath(f"count({tag}/file_based/ERROR)") == 1
