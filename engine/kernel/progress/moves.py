@@ -49,6 +49,7 @@ from engine.kernel.travel import (
     set_back,
     stay,
 )
+from engine.kernel.watchdog import end_ssh_run
 
 STANDARD_ERROR = 1
 """The return code of a step that failed without one of its own (2.6)."""
@@ -81,6 +82,7 @@ def settle_ended(state: State, task_id: TaskId, at: Instant) -> Iterator[Event]:
     yield from choose(job.definition, state.tasks[task_id], outcome, order_params)
     if job.definition.temporary:
         yield JobRemovalHeld(job=job.key)
+    yield from end_ssh_run(state, task, at)
     yield TaskClosed(task=task.id, job=task.job)
 
 
@@ -108,7 +110,7 @@ def _settle_order(
         at=outcome.at,
         error_code=outcome.error_code,
         error_text=outcome.error_text,
-        last_error=outcome.error_text if code == STANDARD_ERROR and outcome.error_code else "",
+        last_error=_last_error(outcome, code),
     )
     if outcome.state_text or (outcome.ran and order.state_text):
         yield OrderStateTextSet(order=key, text=outcome.state_text)
@@ -122,10 +124,18 @@ def _settle_order(
             yield OrderSuspended(order=key, reason="its step failed and its job stopped")
         yield from stay(state, key, IMMEDIATELY, at)
     elif outcome.moved_to is not None:
-        yield from _moved(state, key, outcome, outcome.moved_to, at)
+        yield from _moved(state, key, outcome, outcome.moved_to, count, at)
     else:
-        yield from _leave(state, key, node, code, count, at)
+        succeeded = code == 0 or outcome.tolerated
+        yield from _leave(state, key, node, code, count, at, succeeded=succeeded)
     yield from carry_out_held(state, key, at)
+
+
+def _last_error(outcome: Outcome, code: int) -> str:
+    """Return what the next job can read of a failure; other return codes leave nothing (2.15)."""
+    if code != STANDARD_ERROR or not outcome.error_code:
+        return ""
+    return f"{outcome.error_code} {outcome.error_text}"
 
 
 def _add_orders(
@@ -151,19 +161,28 @@ def _add_orders(
 def _return_code(outcome: Outcome) -> int:
     """Return the step's return code: 0 for success, the exit code, or the standard error."""
     if outcome.succeeded:
-        return 0
+        return outcome.exit_code if outcome.tolerated else 0
     if outcome.exit_code != 0 and outcome.signal is None:
         return outcome.exit_code
     return STANDARD_ERROR
 
 
 def _moved(
-    state: State, key: OrderKey, outcome: Outcome, target: NodeState, at: Instant
+    state: State, key: OrderKey, outcome: Outcome, target: NodeState, count: int, at: Instant
 ) -> Iterator[Event]:
     """The job itself said where its order goes (2.7 C)."""
     order = state.orders[key]
     if target != order.state:
-        yield from go_to(state, key, target, at)
+        yield from go_to(state, key, target, at, succeeded=outcome.succeeded)
+        return
+    if outcome.waits_for is not None:
+        yield OrderNodeChanged(
+            order=key,
+            state=target,
+            former=target,
+            start_at=later(at, outcome.waits_for),
+            setback_count=count,
+        )
         return
     if outcome.suspends and not order.suspended:
         yield OrderSuspended(order=key, reason=outcome.state_text)
@@ -174,7 +193,14 @@ def _moved(
 
 
 def _leave(
-    state: State, key: OrderKey, node: Node | None, code: int, count: int, at: Instant
+    state: State,
+    key: OrderKey,
+    node: Node | None,
+    code: int,
+    count: int,
+    at: Instant,
+    *,
+    succeeded: bool,
 ) -> Iterator[Event]:
     """Apply the transition of a step (13.3)."""
     if isinstance(node, SinkNode):
@@ -187,7 +213,7 @@ def _leave(
         # The node went with a change of the chain; the order waits for somebody to send it on.
         yield OrderSuspended(order=key, reason="its node is no longer in the job chain")
         return
-    target = _target(node, code)
+    target = _target(node, code, succeeded=succeeded)
     if target is not None:
         yield from advance(state, key, target, node.error_state, at)
         return
@@ -208,12 +234,12 @@ def _leave(
     yield from advance(state, key, None, node.error_state, at)
 
 
-def _target(node: JobNode | NestedNode, code: int) -> NodeState | None:
+def _target(node: JobNode | NestedNode, code: int, *, succeeded: bool) -> NodeState | None:
     if isinstance(node, JobNode):
         for rule in node.on_return_codes:
             if rule.to_state is not None and any(code in codes for codes in rule.codes):
                 return rule.to_state
-    return node.next_state if code == 0 else None
+    return node.next_state if succeeded else None
 
 
 # --- the job -------------------------------------------------------------------------------------
