@@ -37,6 +37,7 @@ _RUN_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 10.0
 _LOG_TIMEOUT_S = 5.0
 _POLL_S = 0.05
+_ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 class DemoFailed(EngineError):
@@ -45,7 +46,12 @@ class DemoFailed(EngineError):
 
 def run_demo(*, headless: bool, cockpit: Callable[[Path], int]) -> int:
     """Run the demo; returns its exit status. Without `headless` the cockpit is opened."""
-    with _ending_on_signals(), _folder() as folder, _World(folder) as world:
+    with (
+        _ending_on_signals(),
+        _folder() as folder,
+        _World(folder) as world,
+        _undisturbed_end(),
+    ):
         if not headless:
             return cockpit(world.socket)
         return _run_once(world)
@@ -56,17 +62,27 @@ def run_demo(*, headless: bool, cockpit: Callable[[Path], int]) -> int:
 
 @contextlib.contextmanager
 def _ending_on_signals() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into an orderly end."""
+    """Turn SIGTERM, SIGHUP and SIGINT into an orderly end."""
 
     def end(number: int, _frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
-    former = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    former = {number: signal.signal(number, end) for number in _ENDING}
     try:
         yield
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _undisturbed_end() -> Iterator[None]:
+    """Let no second signal interrupt the cleaning up: a terminal that is closed sends several."""
+    try:
+        yield
+    finally:
+        for number in _ENDING:
+            signal.signal(number, signal.SIG_IGN)
 
 
 @contextlib.contextmanager

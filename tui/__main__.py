@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -50,9 +49,10 @@ def run_cockpit(
         app = Cockpit(client, settings, first=first)
     except (SettingsProblem, KeysProblem, ThemeProblem, CommandProblem) as problem:
         return _refuse(str(problem))
-    _watch_terminal()
+    has_left = _watch_terminal()
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_run(app, settings))
+    has_left.set()
     return app.return_code or 0
 
 
@@ -81,15 +81,16 @@ async def _run(app: Cockpit, settings: Settings) -> None:
     await app.run_async(mouse=settings.mouse)
 
 
-def _watch_terminal() -> None:
-    """End the process when its terminal is gone.
+def _watch_terminal() -> threading.Event:
+    """End the process when its terminal is gone; no longer once the event returned is set.
 
-    With SIGHUP ignored a dead terminal makes the loop spin; only a thread can end it then.
+    With SIGHUP ignored a dead terminal makes the loop spin; only a thread can end it then. What the
+    caller does after the cockpit has left, such as ending a demo, must not be cut short.
     """
+    has_left = threading.Event()
 
     def watch() -> None:
-        while True:
-            time.sleep(GONE_CHECK_S)
+        while not has_left.wait(GONE_CHECK_S):
             try:
                 is_there = os.isatty(0) and bool(os.ttyname(0))
             except OSError:
@@ -98,6 +99,7 @@ def _watch_terminal() -> None:
                 os._exit(EXIT_TERMINAL_GONE)
 
     threading.Thread(target=watch, name="terminal watch", daemon=True).start()
+    return has_left
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
