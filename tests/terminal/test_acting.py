@@ -69,6 +69,17 @@ async def test_the_form_refuses_what_it_cannot_understand_and_stays_open(desk: A
         assert d.engine.asked == []
 
 
+async def test_arrows_go_through_the_form_and_new_parameters_can_be_added(desk: Any) -> None:
+    async with desk("chain /nightly/archive") as d:
+        await d.shows("pack")
+        await d.keys("T")
+        await d.shows("name=value")
+        await d.keys(*"o7", *["down"] * 6, *"region", "equals_sign", *"EU", "enter")
+        (request,) = await d.asked(1)
+        assert request.order.key.id == "o7"
+        assert request.order.params == {"region": "EU"}
+
+
 async def test_s_suspends_and_the_same_key_resumes(desk: Any) -> None:
     async with desk("orders") as d:
         d.engine.on_ask = lambda request: [

@@ -36,8 +36,8 @@ class _Field(Input):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         # With priority: what is typed next must not reach the field that is being left.
-        Binding("down", "screen.focus_next", show=False, priority=True),
-        Binding("up", "screen.focus_previous", show=False, priority=True),
+        Binding("down", "app.focus_next", show=False, priority=True),
+        Binding("up", "app.focus_previous", show=False, priority=True),
     ]
 
 
@@ -139,8 +139,11 @@ class StartForm(ModalScreen[Entered | None], inherit_bindings=False):
             parameter.name: self.query_one(f"#param-{index}", Input).value
             for index, parameter in enumerate(self._plan.parameters)
         }
-        for index in range(self._added + 1):
-            name, sign, text = value(f"add-{index}").partition("=")
+        # The line that was added last may not be there yet.
+        for added in self.query(_Field):
+            if not (added.id or "").startswith("add-"):
+                continue
+            name, sign, text = added.value.strip().partition("=")
             if sign and name.strip():
                 params[name.strip()] = text
         return Entered(
