@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 
 from engine.codec.journal import EventCodec
-from engine.kernel.ids import EventNumber, HistoryId, NodeState, OrderId, TaskId
+from engine.kernel.ids import (
+    EventNumber,
+    HistoryId,
+    NodeState,
+    OrderId,
+    OrderKey,
+    TaskId,
+    chain_key,
+    job_key,
+)
 from engine.kernel.instants import Instant
 from engine.kernel.limits import HISTORY_BATCH_MAX, HISTORY_TEXT_CHARACTERS_MAX
 from engine.store.base import NewEvent, StoredEvent
@@ -293,3 +302,30 @@ async def test_rebuilding_corrects_what_the_journal_tells_and_keeps_what_is_olde
     await history.rebuild(store, project)
     assert await history.order_runs(ALL) == before
     assert await history.applied() == 10
+
+
+async def test_the_usual_duration_is_the_median_of_the_last_runs(history: History) -> None:
+    for number in range(1, 21):
+        # The older runs took an hour, the last nine 1 to 9 seconds.
+        took = 3_600_000 if number < 12 else (number - 11) * 1000
+        await history.apply(EventNumber(number), ended_run(number, took))
+    await history.apply(EventNumber(21), run(21, order_id="other")[:1])
+    known = OrderKey(chain_key("/daily"), OrderId("1"))
+    never = OrderKey(chain_key("/daily"), OrderId("other"))
+    found = await history.usual_durations([known, never, job_key("/load"), job_key("/none")])
+    assert found == {known: 5000, job_key("/load"): 5000}
+
+
+async def test_the_durations_of_many_are_looked_up_in_pieces(history: History) -> None:
+    await history.apply(EventNumber(1), ended_run(1, 1000))
+    keys = [OrderKey(chain_key("/daily"), OrderId(str(number))) for number in range(2000)]
+    assert await history.usual_durations(keys) == {keys[1]: 1000}
+
+
+def ended_run(number: int, took: int) -> list[HistoryRecord]:
+    end = Instant(number * 1000 + took)
+    return [
+        *run(number)[:2],
+        TaskEndedRecord(task=TaskId(number * 10), at=end, exit_code=0),
+        OrderRunEnded(history_id=HistoryId(number), state=NodeState("end"), at=end),
+    ]
