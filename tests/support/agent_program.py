@@ -61,10 +61,14 @@ async def until(condition: Callable[[], Any], what: str, patience_s: float = PAT
 class AgentProgram:
     """One agent with its data folder and port, over several lives."""
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
+    def __init__(
+        self, folder: Path, *, host: str = "127.0.0.1", prefix: Sequence[str] = (), **settings: Any
+    ) -> None:
+        """`prefix`: words before the command, to run it somewhere else."""
         self.data = folder
         self.port = free_port()
-        self.uri = AgentUri(f"http://127.0.0.1:{self.port}")
+        self.uri = AgentUri(f"http://{host}:{self.port}")
+        self._prefix = list(prefix)
         self.settings = {"trusts_loopback": True, **settings}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -75,7 +79,11 @@ class AgentProgram:
 
     def start_without_waiting(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM, self.data, str(self.port), repr(self.settings)]
+            [
+                *self._prefix,
+                *[sys.executable, "-c", _PROGRAM],
+                *[str(self.data), str(self.port), repr(self.settings)],
+            ]
         )
 
     async def start(self) -> None:
