@@ -23,6 +23,7 @@ from engine.kernel.events.orders import (
     OrderAdded,
     OrderBlacklisted,
     OrderChainChanged,
+    OrderFileGone,
     OrderFinished,
     OrderNodeChanged,
     OrderRemoved,
@@ -330,13 +331,15 @@ def finish(state: State, key: OrderKey, end: NodeState, at: Instant) -> Iterator
         or order.initial_state == order.end_state
     )
     yield OrderFinished(order=key, state=end, at=at)
+    if order.removal_held or order.replacement is not None:
+        yield from carry_out_held(state, key, at)
+        return
     if repeats:
-        key = yield from return_to_start(state, key, start_at, at)
+        yield from return_to_start(state, key, start_at, at)
     elif order.is_file_order or order.suspended:
         yield OrderBlacklisted(order=key)
     else:
         yield OrderRemoved(order=key)
-    yield from carry_out_held(state, key, at)
 
 
 def return_to_start(
@@ -395,6 +398,9 @@ def carry_out_held(state: State, key: OrderKey, at: Instant) -> Iterator[Event]:
     elif order.replacement is not None:
         definition = order.replacement
         start_at = order.replacement_start_at
+        if definition.source is None and order.definition.key in state.order_files:
+            # It replaces the file's order in memory, until the file is read again (2.3).
+            yield OrderFileGone(order=order.definition.key)
         yield OrderRemoved(order=key)
         entry = start_node(state, definition.key.chain, definition.state, definition.end_state)
         if not isinstance(entry, Problem):

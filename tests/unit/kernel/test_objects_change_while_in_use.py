@@ -415,3 +415,26 @@ def test_a_broken_file_is_no_removal_at_a_start_however_its_name_is_spelled() ->
     world = World(shell_job("Odd"))
     world.does(replace(broken_job("/Odd"), complete=True))
     assert job_key("/Odd") in world.state.jobs
+
+
+def test_an_order_that_ends_with_its_step_is_replaced_all_the_same() -> None:
+    world = walk()
+    key = world.adds("1")
+    world.ends()
+    world.does(AddOrder(order=OrderDefinition(key=key, title="new")))
+    assert world.order(key).title == ""
+    world.ends()
+    assert world.happened(OrderFinished)
+    assert world.order(key).title == "new"
+    assert world.order(key).state == "100"
+
+
+def test_a_permanent_order_that_ends_with_its_step_is_replaced_by_a_command() -> None:
+    world = walk(permanent(run_time=RunTime()))
+    world.modifies(P, at=AfterDelay())
+    world.ends()
+    world.does(AddOrder(order=OrderDefinition(key=P, title="new", suspended=True)))
+    world.ends()
+    assert world.order(P).title == "new"
+    assert world.order(P).suspended
+    assert not world.order(P).is_permanent
