@@ -13,7 +13,7 @@ from tui.views.text import Line, Span, clean, line
 COLUMNS = (
     Column(name="RESULT", width_min=8, width_max=8, priority=0),
     Column(name="ENDED", width_min=8, width_max=11, priority=0),
-    Column(name="ORDER", width_min=8, width_max=28, priority=0),
+    Column(name="ORDER", cut_middle=True, width_min=8, width_max=28, priority=0),
     Column(name="CHAIN", width_min=6, width_max=26, priority=1),
     Column(name="END", width_min=6, width_max=16, priority=2),
     Column(name="TOOK", width_min=5, right=True, priority=2),

@@ -16,7 +16,7 @@ from tui.views.waits import class_text, job_obstacle
 _CURVE = 12
 
 COLUMNS = (
-    Column(name="JOB", width_min=10, width_max=36, priority=0),
+    Column(name="JOB", cut_middle=True, width_min=10, width_max=36, priority=0),
     Column(name="STATUS", width_min=9, width_max=9, priority=0),
     Column(name="TASKS", width_min=5, right=True, priority=1),
     Column(name="ORDERS", width_min=6, right=True, priority=2),

@@ -8,7 +8,7 @@ from tui.mirror import Fact
 from tui.views.durations import clock_text, duration_text, moment_text
 from tui.views.scene import Scene
 from tui.views.standing import glyph_span, role_of, standing_of_order
-from tui.views.text import Line, Span, clean, fit, line
+from tui.views.text import Line, Span, clean, fit, fit_middle, line, width_of
 from tui.views.waits import agent_name, all_reasons, order_waits_for
 
 _TRAIL_MAX = 200
@@ -83,9 +83,11 @@ def order_lines(scene: Scene, key: OrderKey) -> list[Line]:
         origin = "a file of the live folder" if order.is_permanent else "a command"
         lines.append(_fact("comes from", f"{origin}, {moment_text(order.created_at, scene.zone)}"))
         lines += [(), line(Span(" parameters", "head"))]
-        lines += [_fact(clean(name), clean(value)) for name, value in order.params.items()] or [
-            line(Span("   none", "dim"))
-        ]
+        room = max([16, *(width_of(clean(name)) + 2 for name in order.params)])
+        lines += [
+            _fact(clean(name), clean(value), room=min(room, 40))
+            for name, value in order.params.items()
+        ] or [line(Span("   none", "dim"))]
     else:
         lines.append(
             line(
@@ -108,8 +110,8 @@ def _reasons(scene: Scene, order: Order, waits: str) -> list[Line]:
     return lines
 
 
-def _fact(name: str, *values: str | Span) -> Line:
-    return line("   ", Span(fit(name, 16), "dim"), *values)
+def _fact(name: str, *values: str | Span, room: int = 16) -> Line:
+    return line("   ", Span(fit(name, room), "dim"), *values)
 
 
 def _children(scene: Scene, key: OrderKey) -> list[Line]:
@@ -126,7 +128,7 @@ def _children(scene: Scene, key: OrderKey) -> list[Line]:
                 "   ",
                 glyph_span(standing, scene.glyphs),
                 Span(f" {fit(standing.value, 8)}", role_of(standing)),
-                f" {fit(clean(child.key.id), 20)} {fit(clean(child.state), 14)} ",
+                f" {fit_middle(clean(child.key.id), 26)} {fit(clean(child.state), 14)} ",
                 order_waits_for(scene, child),
             )
         )
@@ -140,7 +142,7 @@ def _children(scene: Scene, key: OrderKey) -> list[Line]:
                         f"{scene.glyphs.fail if run.failed else scene.glyphs.ok} {fit(word, 8)}",
                         "fail" if run.failed else "ok",
                     ),
-                    f" {fit(clean(run.order.id), 20)} {fit(clean(run.end_state), 14)} ",
+                    f" {fit_middle(clean(run.order.id), 26)} {fit(clean(run.end_state), 14)} ",
                     Span(clean(run.error_text), "fail"),
                 )
             )

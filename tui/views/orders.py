@@ -21,7 +21,7 @@ from tui.views.waits import agent_name, order_waits_for
 
 COLUMNS = (
     Column(name="STATUS", width_min=9, width_max=9, priority=0),
-    Column(name="ORDER", width_min=8, width_max=28, priority=0),
+    Column(name="ORDER", cut_middle=True, width_min=8, width_max=28, priority=0),
     Column(name="CHAIN", width_min=6, width_max=26, priority=2),
     Column(name="NODE", width_min=5, width_max=20, priority=1),
     Column(name="TASK", width_min=4, width_max=9, right=True, priority=4),

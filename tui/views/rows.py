@@ -29,6 +29,8 @@ class Column:
     """1 stays longest; 0 never leaves."""
     flexible: bool = False
     """Takes what is left over."""
+    cut_middle: bool = False
+    """Texts that do not fit lose their middle, not their end."""
     wide_only: bool = False
     """Shown with wide columns only, however much room there is."""
 

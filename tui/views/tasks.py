@@ -21,14 +21,13 @@ _BAR = 10
 COLUMNS = (
     Column(name="STATUS", width_min=9, width_max=9, priority=0),
     Column(name="TASK", width_min=5, width_max=9, right=True, priority=0),
-    Column(name="JOB", width_min=8, width_max=30, priority=1),
-    Column(name="ORDER", width_min=8, width_max=26, priority=2),
-    Column(name="ON", width_min=6, width_max=24, priority=3),
+    Column(name="JOB", cut_middle=True, width_min=8, width_max=30, priority=1),
+    Column(name="ORDER", cut_middle=True, width_min=8, width_max=26, priority=2),
     Column(name="STARTED", width_min=8, width_max=11, priority=4),
     Column(name="SO FAR", width_min=6, width_max=8, right=True, priority=2),
     Column(name="USUAL", width_min=5, width_max=8, right=True, priority=5),
     Column(name="", width_min=_BAR, width_max=_BAR, priority=7),
-    Column(name="WAITS FOR", width_min=10, width_max=80, priority=3, flexible=True),
+    Column(name="WAITS FOR, ON", width_min=20, width_max=80, priority=1, flexible=True),
 )
 
 
@@ -72,6 +71,8 @@ def task_row(scene: Scene, task: Task) -> Row:
     overdue = so_far is not None and usual is not None and so_far > 2 * max(usual, 1000)
     drawn = bar(so_far / usual, _BAR, scene.glyphs) if so_far is not None and usual else ""
     role = "late" if overdue else role_of(standing)
+    waits = task_waits_for(scene, task)
+    on = f"on {agent_name(task.agent)}" if task.agent is not None else ""
     killing = "being killed" if task.kill is not None and task.outcome is None else ""
     return Row(
         key=task.id,
@@ -80,14 +81,13 @@ def task_row(scene: Scene, task: Task) -> Row:
             Span(str(task.id)),
             Span(scene.job_name(task.job)),
             Span(clean(task.order.id) if task.order is not None else "-"),
-            Span(agent_name(task.agent) if task.agent is not None else "-"),
             Span(
                 clock_text(task.started_at, scene.now, scene.zone) if task.started_at else "-",
             ),
             Span(duration_text(so_far) if so_far is not None else "-", "late" if overdue else ""),
             Span(duration_text(usual) if usual is not None else "-", "dim"),
             Span(drawn, role),
-            Span(killing or task_waits_for(scene, task), "late" if killing else ""),
+            Span(killing or waits or on, "late" if killing else "" if waits else "run"),
         ),
         sort={
             "STATUS": float(list(Standing).index(standing)),
@@ -99,7 +99,7 @@ def task_row(scene: Scene, task: Task) -> Row:
         facts={
             "job": task.job,
             "status": standing.value,
-            "agent": task.agent or "local",
+            "on": agent_name(task.agent),
             "chain": task.order.chain if task.order is not None else "",
         },
         place=(0, -task.id),
@@ -111,7 +111,9 @@ def _ended_row(scene: Scene, task: FinishedTask) -> Row:
     standing = Standing.DONE if task.succeeded else Standing.FAIL
     took = task.at - task.started_at if task.started_at is not None else None
     usual = scene.mirror.usual(task.job)
-    said = clean(task.error_text) or f"ended {clock_text(task.at, scene.now, scene.zone)}"
+    on = f" on {agent_name(task.agent)}" if task.agent is not None else ""
+    ended = f"ended {clock_text(task.at, scene.now, scene.zone)}{on}"
+    said = clean(task.error_text) or ended
     return Row(
         key=task.task,
         cells=(
@@ -119,7 +121,6 @@ def _ended_row(scene: Scene, task: FinishedTask) -> Row:
             Span(str(task.task)),
             Span(scene.job_name(task.job)),
             Span(clean(task.order.id) if task.order is not None else "-"),
-            Span(agent_name(task.agent) if task.agent is not None else "-"),
             Span(clock_text(task.started_at, scene.now, scene.zone) if task.started_at else "-"),
             Span(duration_text(took) if took is not None else "-"),
             Span(duration_text(usual) if usual is not None else "-", "dim"),
@@ -135,7 +136,7 @@ def _ended_row(scene: Scene, task: FinishedTask) -> Row:
         facts={
             "job": task.job,
             "status": standing.value,
-            "agent": task.agent or "local",
+            "on": agent_name(task.agent),
             "chain": task.order.chain if task.order is not None else "",
             "code": str(task.exit_code),
         },

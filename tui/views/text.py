@@ -58,6 +58,15 @@ def fit(text: str, width: int, *, right: bool = False) -> str:
     return space + text if right else text + space
 
 
+def fit_middle(text: str, width: int) -> str:
+    """Return `text` in exactly `width` cells, cut in the middle: names differ at their ends."""
+    size = width_of(text)
+    if size <= width or width < 5 or not text.isascii():
+        return fit(text, width)
+    tail = (width - 1) * 2 // 3
+    return f"{text[: width - 1 - tail]}{ELLIPSIS}{text[-tail:]}"
+
+
 def fit_line(spans: Line, width: int) -> Line:
     """Return the spans in exactly `width` cells."""
     fitted: list[Span] = []

@@ -3,6 +3,8 @@
 The reasons are the kernel's (`engine.kernel.reasons`); here they become short enough for a column.
 """
 
+import re
+
 from engine.kernel.ids import DEFAULT_CLASS, ClassPath, LockPath, TaskId, name_of
 from engine.kernel.instants import NEVER, Instant
 from engine.kernel.reasons import (
@@ -18,6 +20,7 @@ from tui.views.durations import clock_text, duration_text
 from tui.views.scene import Scene
 from tui.views.text import clean
 
+_SYNC = re.compile(r"required: (\d+), waiting: (\d+)")
 _WORDS = {
     ReasonKind.FILE_REMOVAL: "its file to be removed",
     ReasonKind.START_BY_HAND: "a start by hand",
@@ -58,7 +61,7 @@ def order_waits_for(scene: Scene, order: Order) -> str:
         case ReasonKind.RESUME:
             return _resume(scene, order)
         case ReasonKind.OTHERS:
-            return f"the others ({clean(first.text)})"
+            return _others(first.text)
         case ReasonKind.START_TIME:
             return _time(scene, first.until)
         case ReasonKind.SETBACK:
@@ -128,6 +131,12 @@ def _resume(scene: Scene, order: Order) -> str:
     since = f" {duration_text(scene.now - known.at)}" if known is not None else ""
     said = clean(reason if reason and reason != "by command" else order.state_text)
     return f"s to resume, suspended{since}{by}{': ' if said else ''}{said}"
+
+
+def _others(text: str) -> str:
+    """Return how many of the orders that a sync node waits for have arrived."""
+    found = _SYNC.search(text)
+    return f"the others: {found[2]} of {found[1]} here" if found else f"the others ({clean(text)})"
 
 
 def _time(scene: Scene, until: Instant | None) -> str:

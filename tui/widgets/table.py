@@ -18,13 +18,16 @@ from textual.widget import Widget
 
 from tui.views.glyphs import Glyphs
 from tui.views.rows import Column, Row, RowKey, Sorting
-from tui.views.text import Span, fit, width_of
+from tui.views.text import Span, fit, fit_middle, width_of
 from tui.widgets.moves import move_bindings
 from tui.widgets.palette import Palette
 
 _GAP = 2
 _PREFIX = 3
 """Cursor sign, mark, space."""
+_NAME_LEAST = 16
+_KEY_LEAST = 22
+"""So much of a name is kept before less important columns leave; more of the key."""
 _SAMPLE = 2_000
 """Rows that are measured for the widths."""
 
@@ -325,7 +328,9 @@ class Table(Widget, can_focus=True):
         if column.flexible:
             return column.width_min
         enough = max(column.width_min, width_of(column.name))
-        return max(enough, min(self._natural[index], 18))
+        return max(
+            enough, min(self._natural[index], _NAME_LEAST if column.priority else _KEY_LEAST)
+        )
 
     def _signature(self, y: int) -> tuple[object, ...]:
         """Return what a line's drawing depends on."""
@@ -425,13 +430,15 @@ class Table(Widget, can_focus=True):
         right = self.columns[index].right
         if len(spans) == 1:
             style = plain if flat else plain + self._palette.style(spans[0].role)
-            segments.append(Segment(fit(spans[0].text, size, right=right), style))
+            cut = fit_middle if self.columns[index].cut_middle else fit
+            text = fit(spans[0].text, size, right=True) if right else cut(spans[0].text, size)
+            segments.append(Segment(text, style))
             return
         left = size
         for span in spans:
             text = span.text
             if width_of(text) > left:
-                text = fit(text, left)
+                text = (fit_middle if self.columns[index].cut_middle else fit)(text, left)
             if text:
                 style = plain if flat else plain + self._palette.style(span.role)
                 segments.append(Segment(text, style))
