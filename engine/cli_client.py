@@ -91,7 +91,7 @@ def _address(text: str, token: str | None, ca_file: Path | None) -> EngineAddres
         return EngineAddress(socket=EnginePaths(path).socket)
     if "/" not in text and ":" in text:
         return EngineAddress(url=f"http://{text}", token=token)
-    return EngineAddress(socket=path)
+    return EngineAddress(socket=path, token=token)
 
 
 def _only_local_socket() -> Path:

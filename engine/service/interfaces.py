@@ -12,6 +12,7 @@ from engine.server.app import application
 from engine.server.auth import Gate, TokenFiles, Trust
 from engine.server.context import ServerContext
 from engine.server.raw_xml import HostRule, HostRules, RawXmlServer
+from engine.server.processes_endpoint import ProcessPort
 from engine.server.serve import HttpServer, Listener, bind_tcp, bind_unix
 from engine.service.engine import Engine
 from engine.service.settings import EngineSettings
@@ -26,7 +27,11 @@ class Interfaces:
     """
 
     def __init__(
-        self, settings: EngineSettings, engine: Engine, scheduler_xml: SchedulerXml
+        self,
+        settings: EngineSettings,
+        engine: Engine,
+        scheduler_xml: SchedulerXml,
+        processes: ProcessPort | None = None,
     ) -> None:
         tokens = TokenFiles(_token_files(settings))
         context = ServerContext(
@@ -34,6 +39,7 @@ class Interfaces:
             gate=Gate(tokens, (socket.gethostname(),)),
             facts=_facts(settings, engine),
             request_bytes_max=settings.request_bytes_max,
+            processes=processes,
         )
         program = application(context)
         self._settings = settings
@@ -80,14 +86,17 @@ class Interfaces:
 
 
 def _token_files(settings: EngineSettings) -> list[Path]:
-    files = [settings.paths.tokens]
+    files = [settings.paths.tokens, settings.paths.door_tokens]
     if settings.token_file is not None:
         files.append(settings.token_file)
     return files
 
 
 def _listeners(settings: EngineSettings) -> tuple[Listener, ...]:
-    listeners = [Listener(socket=bind_unix(settings.paths.socket), trust=Trust.OWNER)]
+    listeners = [
+        Listener(socket=bind_unix(settings.paths.socket), trust=Trust.OWNER),
+        Listener(socket=bind_unix(settings.paths.door_socket), trust=Trust.NOBODY),
+    ]
     if settings.listen is not None:
         trust = Trust.LOOPBACK if settings.trust_loopback else Trust.NOBODY
         listeners.append(Listener(socket=bind_tcp(settings.listen), trust=trust, tls=settings.tls))

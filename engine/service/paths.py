@@ -44,6 +44,16 @@ class EnginePaths:
         return Path(f"/tmp/pointsman-{self._owner()}") / f"{name}.sock"  # noqa: S108  # made 0700
 
     @property
+    def door_socket(self) -> Path:
+        """Where the sessions of a door reach the engine: nobody is believed there without a token."""
+        return door_socket_beside(self.socket)
+
+    @property
+    def door_tokens(self) -> Path:
+        """Tokens of the sessions of a door on this data folder, written by the door."""
+        return self.data / "door" / "tokens"
+
+    @property
     def logs(self) -> Path:
         """Folder of the task logs."""
         return self.data / "logs"
@@ -73,3 +83,8 @@ class EnginePaths:
             return self.data.stat().st_uid
         except FileNotFoundError:
             return os.getuid()
+
+
+def door_socket_beside(engine_socket: Path) -> Path:
+    """Return the socket for the sessions of a door that lies beside the engine's own."""
+    return engine_socket.with_name(f"{engine_socket.stem}.door.sock")

@@ -1,0 +1,1 @@
+"""The door: an SSH server whose only service is the cockpit, a child process for each session."""
