@@ -12,7 +12,6 @@ from engine.server.app import application
 from engine.server.auth import Gate, TokenFiles, Trust
 from engine.server.context import ServerContext
 from engine.server.raw_xml import HostRule, HostRules, RawXmlServer
-from engine.server.processes_endpoint import ProcessPort
 from engine.server.serve import HttpServer, Listener, bind_tcp, bind_unix
 from engine.service.engine import Engine
 from engine.service.settings import EngineSettings
@@ -27,11 +26,7 @@ class Interfaces:
     """
 
     def __init__(
-        self,
-        settings: EngineSettings,
-        engine: Engine,
-        scheduler_xml: SchedulerXml,
-        processes: ProcessPort | None = None,
+        self, settings: EngineSettings, engine: Engine, scheduler_xml: SchedulerXml
     ) -> None:
         tokens = TokenFiles(_token_files(settings))
         context = ServerContext(
@@ -39,7 +34,6 @@ class Interfaces:
             gate=Gate(tokens, (socket.gethostname(),)),
             facts=_facts(settings, engine),
             request_bytes_max=settings.request_bytes_max,
-            processes=processes,
         )
         program = application(context)
         self._settings = settings

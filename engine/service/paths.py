@@ -45,7 +45,7 @@ class EnginePaths:
 
     @property
     def door_socket(self) -> Path:
-        """Where the sessions of a door reach the engine: nobody is believed there without a token."""
+        """Where the sessions of a door reach the engine: without a token nobody is believed."""
         return door_socket_beside(self.socket)
 
     @property
