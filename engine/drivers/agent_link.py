@@ -174,9 +174,10 @@ class AgentDriver:
         """Return how all sessions are just now."""
         return [line.look() for line in self._lines.values()]
 
-    def drop(self, agent: AgentUri) -> None:
+    def drop(self, line: "_Line") -> None:
         """Let go of a session that nobody needs any more."""
-        self._lines.pop(agent, None)
+        if self._lines.get(line.agent) is line:
+            del self._lines[line.agent]
 
     def _open(self, agent: AgentUri) -> "_Line":
         line = _Line(
@@ -198,7 +199,7 @@ class _Line:
 
     def __init__(self, driver: AgentDriver, agent: AgentUri, client: HttpClient) -> None:
         self._driver = driver
-        self._agent = agent
+        self.agent = agent
         self._client = client
         self._path = f"{agent_wire.SESSION_PATH}/{quote(driver.engine_id, safe='')}"
         self._link = Link(
@@ -220,7 +221,7 @@ class _Line:
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Begin to work."""
-        group.create_task(self._run(), name=f"agent {self._agent}")
+        group.create_task(self._run(), name=f"agent {self.agent}")
 
     def demand(
         self,
@@ -243,7 +244,7 @@ class _Line:
         view = self._link.view()
         age = None if view.heard_at is None else Duration(boot_time() - view.heard_at)
         return AgentPulse(
-            agent=self._agent,
+            agent=self.agent,
             status=view.status,
             heard_at=view.heard_at,
             age=age,
@@ -269,7 +270,7 @@ class _Line:
                     task.cancel()
         finally:
             self._group = None
-            self._driver.drop(self._agent)
+            self._driver.drop(self)
             await self._client.close()
 
     async def _tick_until_idle(self) -> None:
@@ -283,6 +284,8 @@ class _Line:
             else:
                 await asyncio.sleep(0)
             self._do(self._link.tick(boot_time()))
+        # Before anything is awaited: what is demanded from now on gets a line of its own.
+        self._driver.drop(self)
 
     def _do(self, actions: Sequence[LinkAction]) -> None:
         if self._group is None:
@@ -326,12 +329,12 @@ class _Line:
             refusal = _refusal(answer)
             if refusal is not None:
                 return self._link.session_refused(ticket, refusal, boot_time())
-            kind, text = FailureKind.REFUSED, refusal_text(self._agent, answer)
+            kind, text = FailureKind.REFUSED, refusal_text(self.agent, answer)
         except AgentUnreachable as error:
             kind, text = FailureKind.UNREACHABLE, str(error)
         except (AgentRefused, CodecError) as error:
             kind, text = FailureKind.REFUSED, str(error)
-        log.debug("Session with %s failed: %s", self._agent, text)
+        log.debug("Session with %s failed: %s", self.agent, text)
         return self._link.session_failed(ticket, kind, text, boot_time())
 
     async def _send_commands(self, action: SendCommands) -> list[LinkAction]:
@@ -348,12 +351,12 @@ class _Line:
             refusal = _refusal(answer)
             if refusal is not None:
                 return self._link.commands_refused(ticket, refusal, boot_time())
-            kind, text = FailureKind.REFUSED, refusal_text(self._agent, answer)
+            kind, text = FailureKind.REFUSED, refusal_text(self.agent, answer)
         except AgentUnreachable as error:
             kind, text = FailureKind.UNREACHABLE, str(error)
         except (AgentRefused, CodecError) as error:
             kind, text = FailureKind.REFUSED, str(error)
-        log.debug("Commands to %s failed: %s", self._agent, text)
+        log.debug("Commands to %s failed: %s", self.agent, text)
         return self._link.commands_failed(ticket, kind, text, boot_time())
 
     # --- deliveries ------------------------------------------------------------------------------

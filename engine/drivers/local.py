@@ -75,7 +75,6 @@ class LocalDriver:
         self._wanted: dict[ExecutionKey, RunProcess] = {}
         self._is_open = False
         self._was_told = False
-        self._forgotten: set[ExecutionKey] = set()
         self._host = TaskHost(
             folder,
             self,

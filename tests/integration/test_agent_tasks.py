@@ -194,6 +194,17 @@ async def test_a_hundred_tasks_run_side_by_side(agent: AgentProgram, engine: Eng
     await until(lambda: not agent.runs_left(), "the files are removed")
 
 
+async def test_a_session_that_nobody_needs_ends_and_the_next_task_opens_another(
+    agent: AgentProgram,
+) -> None:
+    async with engine_of() as engine:
+        for number in range(20):
+            key = engine.run(agent.uri, f"echo {number}", number=number)
+            assert (await engine.exited(key)).first_line == str(number)
+            if number % 3 == 0:
+                await until(lambda: not engine.driver.pulses(), "the session to end")  # type: ignore[union-attr]
+
+
 async def test_events_wait_for_the_journal(agent: AgentProgram, engine: Engine) -> None:
     key = engine.run(agent.uri, "sleep 0.3; echo done")
     await engine.launched(key)
