@@ -13,7 +13,7 @@ from engine.drivers.agent_files import AgentFiles
 from engine.errors import AgentRefused, AgentUnreachable
 from engine.kernel.effects import RunNative
 from engine.kernel.ids import AgentUri, ExecutionKey
-from engine.kernel.native import SINK_TARGET
+from engine.kernel.native import SINK_TARGET, SSH_KILL, SSH_READ_PID
 from engine.kernel.params import value_of
 from engine.kernel.reports import NativeEnded
 from engine.kernel.state import FILE_ORDER_PARAM
@@ -24,12 +24,24 @@ _AGENT_RETRY_S = 10.0
 
 Probe = Callable[[AgentUri], Awaitable[bool]]
 Report = Callable[[NativeEnded], Awaitable[None]]
+Cleanup = Callable[[RunNative], Awaitable[NativeEnded]]
+
+_CLEANUP_KINDS = frozenset({SSH_READ_PID, SSH_KILL})
 
 
 class NativeJobDriver:
     """Carries out the demands for native jobs."""
 
-    def __init__(self, probe: Probe, report: Report, jobs_max: int, files: AgentFiles) -> None:
+    def __init__(
+        self,
+        probe: Probe,
+        report: Report,
+        jobs_max: int,
+        files: AgentFiles,
+        cleanup: Cleanup | None = None,
+    ) -> None:
+        """`cleanup` carries out the jobs of cleanup chains and limits their number itself."""
+        self._cleanup = cleanup
         self._probe = probe
         self._files = files
         self._report = report
@@ -58,6 +70,10 @@ class NativeJobDriver:
         await asyncio.gather(*running, return_exceptions=True)
 
     async def _run(self, run: RunNative) -> None:
+        if run.kind in _CLEANUP_KINDS and self._cleanup is not None:
+            # Apart from the others: a host out of reach must hold up no split and no sink.
+            await self._report(await self._cleanup(run))
+            return
         async with self._slots:
             try:
                 ended = await self._carry_out(run)

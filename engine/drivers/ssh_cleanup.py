@@ -86,6 +86,10 @@ class CleanupAnswer:
     parameters: Mapping[str, str] = field(default_factory=dict)
     """For the order: its memory, and the pids for people to read."""
     verdict: Verdict
+    signal: str = ""
+    """What was sent to the verdict's members; empty: nothing."""
+    after: str = ""
+    """What was left after the signal: `alive` or `gone`."""
 
 
 class CleanupJobs:
@@ -129,7 +133,8 @@ class CleanupJobs:
                 seen = replace(seen, killed_at=seen.killed_at or now)
         if decision.deed is Deed.REMOVE_DIRECTORY and directory:
             await self._remove(watched, directory)
-        return self._answer(decision, seen, answer.verdict)
+        told = self._answer(decision, seen, answer.verdict)
+        return replace(told, signal=act if answer.signalled else "", after=answer.after)
 
     async def _verdict(self, watched: Watched) -> Verdict:
         return (await self._look(watched, "check"))[1].verdict

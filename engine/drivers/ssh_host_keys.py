@@ -70,6 +70,12 @@ class HostKeys:
             self._known, self._stamp = known, stamp
         return self._known
 
+    def have_changed(self) -> bool:
+        """Tell whether a file is another one than when the keys were last asked for."""
+        return self._stamp is not None and self._stamp != tuple(
+            _stamp(path) for path in self._files
+        )
+
     def is_listed(self, host: str, address: str, port: int) -> bool:
         """Tell whether any key of this host is recorded; then another one is a changed one."""
         found = self.known_now().match(host, address, port if port != DEFAULT_PORT else None)

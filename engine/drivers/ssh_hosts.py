@@ -17,7 +17,7 @@ from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from engine.drivers.ssh_host_keys import HostKeys
+from engine.drivers.ssh_host_keys import DEFAULT_PORT, HostKeys
 from engine.drivers.ssh_login import (
     HostUnreachable,
     KeyRing,
@@ -351,6 +351,8 @@ class HostLink:
 
     def _raise_known(self) -> None:
         """Raise what is known against the host, unless it is time to look again."""
+        if isinstance(self._failure, HostKeyUnknown) and self._hosts.keys.have_changed():
+            return  # somebody has accepted a key
         if self._failure is not None and time.monotonic() < self._retry_at:
             raise type(self._failure)(str(self._failure), host=self.target.host)
 
@@ -472,6 +474,12 @@ class SshHosts:
         if place not in self._turns:
             self._turns[place] = asyncio.Semaphore(self.settings.parallel_logins)
         return self._turns[place]
+
+    def forget_failures(self, host: str, port: int) -> None:
+        """Try a host again at once: somebody has repaired it, or accepted its key."""
+        for link in self._links.values():
+            if (link.target.host, link.target.port or DEFAULT_PORT) == (host, port):
+                link.forget_failure()
 
     async def run(self, *, period_s: float = 5) -> None:
         """Close idle connections from time to time, until cancelled."""

@@ -339,16 +339,19 @@ class Step:
         )
         result = step_result(remote, self._job.rules)
         returned = returned_values(end.returned)
+        said = None if self._job.rules.ignore_stderr else self._followed.first_line(Stream.STDERR)
         for text in (*result.problems, *returned.warnings):
             await self._world.output.note(self._run.task, text)
         return TaskExited(
             key=self._run.key,
             exit_code=end.status if signal else result.exit_code,
+            is_tolerated=not signal and result.succeeded and result.exit_code != 0,
+            problem="" if signal or result.succeeded else "; ".join(result.problems),
+            error_line=said if remote.wrote_stderr and not result.succeeded else None,
             signal=number,
             reason=EndReason.KILLED if signal else EndReason.EXITED,
             ended_at=self._world.now(),
             first_line=self._followed.first_line(Stream.STDOUT),
-            error_line=self._followed.first_line(Stream.STDERR) or None,
             returned={**returned.values, **result.parameters} if returned.error is None else None,
             returned_problem=returned.error,
         )

@@ -4,7 +4,7 @@ Drivers compare the demands with the world and act; every demand carries a key, 
 harmless, and after a restart of the engine nothing else has to be restored.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -24,6 +24,7 @@ from engine.kernel.effects import (
     ReadNodeSettings,
     RunNative,
     RunProcess,
+    WatchedRun,
 )
 from engine.kernel.ids import AgentUri, ExecutionKey, folder_of, name_of
 from engine.kernel.monitors import foreign_monitors, has_configuration_monitor, refusal_of
@@ -38,8 +39,15 @@ from engine.kernel.params import (
     value_of,
 )
 from engine.kernel.sessions.effects import Before, RunSsh
+from engine.kernel.sessions.resolution import resolved
 from engine.kernel.split_sync import successor_agents
 from engine.kernel.state import FILE_ORDER_PARAM, Order, State, Task, TaskStatus
+from engine.kernel.watchdog import (
+    CLEANUP_KINDS,
+    special_variables,
+    ssh_parameters,
+    watched_run,
+)
 
 SETTINGS_LOADED = "scheduler_order_configuration_loaded"
 """Parameter of an order whose `xml_payload` holds its node settings (9.2)."""
@@ -68,6 +76,8 @@ class SshRun:
 
     run: RunSsh
     parts: tuple[Text | Include, ...]
+    special: Mapping[str, str]
+    """What placeholders in the parameters may name beside parameters (ssh-and-jitl.md 1.2)."""
 
 
 Demand: TypeAlias = Run | RunNative | SshRun | ReadNodeSettings
@@ -93,6 +103,7 @@ def demand_of(state: State, task: Task) -> Demand | None:
                 task.params, {} if order is None else order.params, _sink_target(state, order)
             ),
             agents=() if order is None else _native_agents(state, order),
+            watched=_watched(state, task, order) if job.script.kind in CLEANUP_KINDS else None,
         )
     return _run_of(state, task, job)
 
@@ -128,6 +139,10 @@ def _sink_target(state: State, order: Order | None) -> Params:
     return NO_PARAMS
 
 
+def _watched(state: State, task: Task, order: Order | None) -> WatchedRun | None:
+    return watched_run(state, merge(task.params, NO_PARAMS if order is None else order.params))
+
+
 def _ssh_run(state: State, task: Task, job: Job, script: NativeScript) -> SshRun:
     assert task.key is not None
     order = None if task.order is None else state.orders[task.order]
@@ -137,8 +152,8 @@ def _ssh_run(state: State, task: Task, job: Job, script: NativeScript) -> SshRun
             key=task.key,
             task=task.id,
             job=job.path,
-            parameters=merge(task.params, NO_PARAMS if order is None else order.params),
-            environment=environment_of(state, task),
+            parameters=_ssh_parameters(state, task, task.key),
+            environment=environment_of(state, task, with_params=False),
             variable_prefix=parameter_prefix(state),
             state=None if order is None else order.state,
             before=Before.SURELY if started else Before.NEVER,
@@ -146,7 +161,17 @@ def _ssh_run(state: State, task: Task, job: Job, script: NativeScript) -> SshRun
             may_start=task.kill is None or started,
         ),
         parts=script.parts,
+        special=special_variables(state, task),
     )
+
+
+def _ssh_parameters(state: State, task: Task, key: ExecutionKey) -> dict[str, str]:
+    """Return what the job is told; where it runs stays as it was when it began."""
+    params = ssh_parameters(state, task)
+    begun = state.ssh_runs.get(task.id)
+    if begun is None or begun.key != key:
+        return params
+    return resolved((params, begun.parameters), job=state.jobs[task.job].definition.path, node=None)
 
 
 def run_demands(state: State) -> Iterator[Demand]:
@@ -235,8 +260,10 @@ def _reference(state: State, task: Task) -> AgentReference:
     return AgentReference(uri=task.agent)
 
 
-def environment_of(state: State, task: Task) -> dict[str, str]:
+def environment_of(state: State, task: Task, *, with_params: bool = True) -> dict[str, str]:
     """Return the environment that the engine adds to the process's own (8.2).
+
+    Without parameters for those whose driver passes them by other rules.
 
     The host that runs the process adds what only it knows (agents.md 5.2): its name, its port,
     the start's date, the file for return values.
@@ -245,7 +272,8 @@ def environment_of(state: State, task: Task) -> dict[str, str]:
     order = None if task.order is None else state.orders[task.order]
     prefix = parameter_prefix(state)
     environment: dict[str, str] = {**job.environment, **task.environment}
-    environment.update(as_environment(state.main.params, prefix))
+    if with_params:
+        environment.update(as_environment(state.main.params, prefix))
     environment.update(
         {
             "SCHEDULER_ID": state.main.scheduler_id or state.control.engine_id,
@@ -278,7 +306,8 @@ def environment_of(state: State, task: Task) -> dict[str, str]:
         if task.agent or job.monitors:
             # There the parameters of other nodes are passed too, under their full names (9.1).
             order_params = merge(order.params, order_params)
-    environment.update(as_environment(_upper(task.params, order_params), prefix))
+    if with_params:
+        environment.update(as_environment(_upper(task.params, order_params), prefix))
     return environment
 
 

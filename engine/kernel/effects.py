@@ -64,6 +64,23 @@ class RunProcess:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WatchedRun:
+    """A run over SSH that a cleanup order is about (ssh-and-jitl.md 2.4, 2.5)."""
+
+    key: ExecutionKey
+    task: TaskId
+    job: str
+    order: str
+    """`/chain,order`; empty for a task without an order."""
+    state: str
+    began_at: Instant
+    parameters: Mapping[str, str]
+    """Connection and session, under the documented names."""
+    is_open: bool
+    """This very step is still being processed; once False it stays so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunNative:
     """Have this native job running inside the engine; its kind selects the code."""
 
@@ -74,6 +91,8 @@ class RunNative:
     agents: tuple[AgentUri, ...] = ()
     """For a split: the agents of the next job's process class, to be asked if they are there.
     For a sink: the agent that has the file; none for the engine's own host."""
+    watched: WatchedRun | None = None
+    """For the jobs of a cleanup chain; None: no such run is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,6 +78,12 @@ STATE_TEXT_CHARACTERS_MAX = 100
 PARAMS_BYTES_MAX = 10_000_000
 """Size of one parameter set; a return values file may have as much (8.4)."""
 
+SSH_RUNS_MAX = 10_000
+"""Runs over SSH that are remembered, some 400 bytes each in a snapshot; open ones stay anyway."""
+
+SSH_RUNS_LOOKED_AT_MAX = 200
+"""Of them, so many of the oldest are looked at when a new one begins."""
+
 # --- the service ---------------------------------------------------------------------------------
 
 INBOX_LETTERS_MAX = 10_000

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from engine.kernel.ids import AgentUri, ChainKey, ExecutionKey, JobKey, OrderKey
-from engine.kernel.instants import Instant
+from engine.kernel.instants import Duration, Instant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +70,10 @@ class TaskExited:
     returned: Mapping[str, str] | None = None
     """Return values; None when the file could not be read (`returned_problem` says why)."""
     returned_problem: str | None = None
+    problem: str = ""
+    """Why the step counts as failed, for a person, when the exit code does not say it."""
+    is_tolerated: bool = False
+    """By the job's own rules the step succeeds with whatever exit code (ssh-and-jitl.md 1.7)."""
     monitored_result: bool | None = None
     """What the `after` functions of monitors made of the step; None: there are none."""
 
@@ -96,6 +100,10 @@ class NativeEnded:
     returned: Mapping[str, str] | None = None
     available: tuple[AgentUri, ...] = ()
     """For a split: the agents that answered and are not terminating, in the class's order."""
+    again_after: Duration | None = None
+    """The order waits at its node for so long and comes again; no setback is used up."""
+    is_final: bool = False
+    """With a failure: the order goes to its error state whatever its node says of errors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,6 +51,7 @@ from engine.kernel.params import NO_PARAMS, Params, value_of
 from engine.kernel.pending import PendingCommands, SourceState
 from engine.kernel.queues import PriorityQueue
 from engine.kernel.reports import AgentStatus
+from engine.kernel.ssh_runs import SshRunState
 
 FILE_ORDER_PARAM = "scheduler_file_path"
 """An order with this parameter is a file order, however it was created (2.1)."""
@@ -192,6 +193,8 @@ class Outcome:
     moved_to: NodeState | None = None
     suspends: bool = False
     sets_back_for: Duration | None = None
+    waits_for: Duration | None = None
+    tolerated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -468,6 +471,7 @@ class State:
         "broken": (Broken, "object"),
         "sources": (SourceState, "key"),
         "exit_commands": (PendingCommands, "task"),
+        "ssh_runs": (SshRunState, "task"),
     }
     """The dictionaries that are the truth: record class and the attribute that is the key.
     With `control` and `main` they make a snapshot."""
@@ -490,6 +494,7 @@ class State:
         self.broken: dict[ObjectRef, Broken] = {}
         self.sources: dict[str, SourceState] = {}
         self.exit_commands: dict[TaskId, PendingCommands] = {}
+        self.ssh_runs: dict[TaskId, SshRunState] = {}
         self._clear_indexes()
 
     # --- indexes -----------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from engine.codec.xml.facts import EngineFacts
 from engine.codec.xml.findings import Element
 from engine.codec.xml.queries import Permission
 from engine.codec.xml.reading import Context
+from engine.codec.xml.secrets import masked
 from engine.kernel.commands import (
     AddOrder,
     ApplyDefinitions,
@@ -144,7 +145,7 @@ class XmlCommands:
         if not _may(client, command):
             return not_permitted(command.name)
         if not _is_question(command):
-            text = command.xml[:LOGGED_XML_MAX]
+            text = masked(command.xml)[:LOGGED_XML_MAX]
             _log.info("SCHEDULER-965 XML command", extra={"by": client.name, "xml": text})
         try:
             return await self._done(command, client.name)

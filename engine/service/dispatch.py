@@ -6,6 +6,7 @@ telling them twice is harmless.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,8 +35,12 @@ from engine.kernel.events import definitions as d
 from engine.kernel.events import tasks as t
 from engine.kernel.ids import LOCAL, ExecutionKey, TaskId
 from engine.kernel.reports import LaunchFailure, NodeSettingsRead, Report, TaskNotLaunched
+from engine.kernel.params import NO_PARAMS
 from engine.kernel.sessions.effects import Before, RunSsh
+from engine.kernel.sessions.parameters import substitute
+from engine.kernel.sessions.resolution import substituted
 from engine.kernel.state import State
+from engine.store.secret_box import SealBroken
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +93,10 @@ class Surroundings:
     """The live folder, absolute."""
     environment: Mapping[str, str]
     """What every task is told of this engine."""
+    special: Mapping[str, str] = NO_PARAMS
+    """What placeholders in the parameters of SSH jobs may name beside what the state knows."""
+    opened: Callable[[Mapping[str, str]], dict[str, str]] = dict
+    """Opens sealed values; what it returns goes to drivers and nowhere else. Raises SealBroken."""
 
 
 class Dispatcher:
@@ -110,6 +119,8 @@ class Dispatcher:
         self._read_settings = surroundings.read_settings
         self._live = surroundings.live
         self._standard_environment = surroundings.environment
+        self._special = surroundings.special
+        self._opened = surroundings.opened
         self._report = report
         self._spawn = spawn
         self._processes: dict[TaskId, RunProcess] = {}
@@ -187,7 +198,7 @@ class Dispatcher:
         if not isinstance(demand, SshRun):
             self._sessions.pop(task_id, None)
         if isinstance(demand, RunNative):
-            self._natives[task_id] = demand
+            self._natives[task_id] = self._complete_native(demand)
         elif isinstance(demand, SshRun):
             session = self._complete_session(demand)
             if session is not None:
@@ -204,8 +215,21 @@ class Dispatcher:
         script = self._script(demand.run.key, demand.parts, demand.refusal)
         if script is None:
             return None
-        environment = self._environment(demand.run.spec.environment)
+        try:
+            environment = self._opened(self._environment(demand.run.spec.environment))
+        except SealBroken as error:
+            self._refuse(demand.run.key, str(error))
+            return None
         return with_script(demand.run, script, environment)
+
+    def _complete_native(self, demand: RunNative) -> RunNative:
+        """Open what the jobs of a cleanup chain log in with; other native jobs take no secrets."""
+        if demand.watched is None:
+            return demand
+        parameters = demand.watched.parameters
+        with contextlib.suppress(SealBroken):  # the job will say that it cannot log in
+            parameters = self._opened(parameters)
+        return replace(demand, watched=replace(demand.watched, parameters=parameters))
 
     def _complete_session(self, demand: SshRun) -> RunSsh | None:
         run = demand.run
@@ -216,7 +240,20 @@ class Dispatcher:
         if before is Before.NEVER and run.key in self._inherited:
             before = Before.PERHAPS
         environment = self._environment(run.environment)
-        return replace(run, script=script, environment=environment, before=before)
+        special = {**self._special, **demand.special}
+        try:
+            parameters = self._opened(substituted(run.parameters, special))
+            environment = self._opened(environment)
+        except SealBroken as error:
+            self._refuse(run.key, str(error))
+            return None
+        return replace(
+            run,
+            parameters=parameters,
+            script=substitute(script, {**special, **parameters}),
+            environment=environment,
+            before=before,
+        )
 
     def _script(
         self, key: ExecutionKey, parts: Sequence[Text | Include], refusal: str = ""
@@ -227,13 +264,16 @@ class Dispatcher:
             try:
                 script = "" if refusal else self._read_script(parts)
             except DefinitionError as error:
-                refusal = str(error)
+                refusal = error.text
             if refusal or script is None:
-                report = TaskNotLaunched(key=key, failure=LaunchFailure.REFUSED, text=refusal)
-                self._spawn(self._report(report))
+                self._refuse(key, refusal)
                 return None
             self._scripts[key] = script
         return script
+
+    def _refuse(self, key: ExecutionKey, text: str) -> None:
+        report = TaskNotLaunched(key=key, failure=LaunchFailure.REFUSED, text=text)
+        self._spawn(self._report(report))
 
     def _environment(self, told: Mapping[str, str]) -> dict[str, str]:
         environment = {**self._standard_environment, **told}

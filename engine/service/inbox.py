@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from engine.kernel.commands import Request
@@ -24,7 +25,13 @@ class Letter:
 class Inbox:
     """Letters in the order of their arrival; `put` waits while the inbox is full."""
 
-    def __init__(self, capacity: int = INBOX_LETTERS_MAX) -> None:
+    def __init__(
+        self,
+        capacity: int = INBOX_LETTERS_MAX,
+        incoming: Callable[[Request | Report], Request | Report] | None = None,
+    ) -> None:
+        """`incoming` is what each content goes through before it is queued."""
+        self._incoming = incoming
         self._letters: deque[Letter] = deque()
         self._arrived = asyncio.Event()
         self._room = asyncio.Semaphore(capacity)
@@ -46,6 +53,8 @@ class Inbox:
         if self._closed:
             self._room.release()
             return None
+        if self._incoming is not None:
+            content = self._incoming(content)
         answer: asyncio.Future[Answer | Problem] = asyncio.get_running_loop().create_future()
         self._letters.append(Letter(content=content, by=by, answer=answer))
         self._arrived.set()

@@ -11,6 +11,7 @@ from engine.codec.xml.main_configuration import SchedulerXml
 from engine.server.app import application
 from engine.server.auth import Gate, TokenFiles, Trust
 from engine.server.context import ServerContext
+from engine.server.processes_endpoint import ProcessPort
 from engine.server.raw_xml import HostRule, HostRules, RawXmlServer
 from engine.server.serve import HttpServer, Listener, bind_tcp, bind_unix
 from engine.service.engine import Engine
@@ -26,7 +27,11 @@ class Interfaces:
     """
 
     def __init__(
-        self, settings: EngineSettings, engine: Engine, scheduler_xml: SchedulerXml
+        self,
+        settings: EngineSettings,
+        engine: Engine,
+        scheduler_xml: SchedulerXml,
+        processes: ProcessPort | None = None,
     ) -> None:
         tokens = TokenFiles(_token_files(settings))
         context = ServerContext(
@@ -34,6 +39,7 @@ class Interfaces:
             gate=Gate(tokens, (socket.gethostname(),)),
             facts=_facts(settings, engine),
             request_bytes_max=settings.request_bytes_max,
+            processes=processes,
         )
         program = application(context)
         self._settings = settings

@@ -23,6 +23,7 @@ from engine.kernel.state import State
 from engine.kernel.step import step
 from engine.server.engine_port import Accepted, EngineStopping
 from engine.service.inbox import Inbox, Letter
+from engine.service.sealing import Incoming
 from engine.store.base import Store
 
 log = logging.getLogger(__name__)
@@ -45,11 +46,13 @@ class EngineLoop:
         store: Store,
         clock: Clock,
         committed: Committed,
+        incoming: Incoming | None = None,
     ) -> None:
+        """`incoming` seals secrets before anything is decided upon."""
         self.state = state
         self.number = number
         """The last durable event; `state` may be ahead of it while a commit is under way."""
-        self.inbox = Inbox()
+        self.inbox = Inbox(incoming=incoming)
         self._epoch = epoch
         self._store = store
         self._clock = clock

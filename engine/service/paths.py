@@ -74,6 +74,16 @@ class EnginePaths:
         return self.data / "known_hosts"
 
     @property
+    def secret_key(self) -> Path:
+        """What passwords in parameters are sealed with; without it they must be given anew."""
+        return self.data / "secret.key"
+
+    @property
+    def process_audit(self) -> Path:
+        """Who has signalled what on remote hosts, a JSON object a line; never rewritten."""
+        return self.data / "process_audit.jsonl"
+
+    @property
     def tokens(self) -> Path:
         """Access tokens as `ROLE sha256:HEX NAME` lines; `pointsman token` adds to it."""
         return self.data / "tokens"

@@ -20,6 +20,7 @@ from engine.errors import SettingsError
 from engine.kernel.instants import Duration, seconds
 from engine.server.listeners import TcpAddress, TlsFiles, parse_tcp_address
 from engine.service.paths import EnginePaths
+from engine.service.ssh_settings import SshSection, parse_files, parse_hosts, parse_seconds
 
 SETTINGS_FILE = "engine.toml"
 MAIN_FILE = "scheduler.xml"
@@ -36,6 +37,7 @@ _DAY_S = 86_400
 _JOURNAL_RETENTION = seconds(30 * _DAY_S)
 _HISTORY_RETENTION = seconds(366 * _DAY_S)
 _LOG_RETENTION = seconds(90 * _DAY_S)
+_SSH = SshSection()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +93,8 @@ class EngineSettings:
     """Task logs older than this are removed; None: never."""
     native_jobs_max: int = 16
     """Native jobs (split, sync, …) that run inside the engine at the same time."""
+    ssh: SshSection = _SSH
+    """The section `[ssh]`."""
 
     @property
     def paths(self) -> EnginePaths:
@@ -341,6 +345,17 @@ SETTINGS: Final[Mapping[str, _Setting]] = {
     "history_retention_days": _Setting(_days, "history_retention"),
     "log_retention_days": _Setting(_days, "log_retention"),
     "native_jobs_max": _Setting(_count(1, 1000), "native_jobs_max"),
+    "ssh_known_hosts": _Setting(parse_files, "ssh_known_hosts"),
+    "ssh_config_files": _Setting(parse_files, "ssh_config_files"),
+    "ssh_accept_new_host_keys": _Setting(_flag, "ssh_accept_new_host_keys"),
+    "ssh_allow_custom_commands": _Setting(_flag, "ssh_allow_custom_commands"),
+    "ssh_allow_foreign_kill": _Setting(_flag, "ssh_allow_foreign_kill"),
+    "ssh_connect_timeout_s": _Setting(parse_seconds(1), "ssh_connect_timeout_s"),
+    "ssh_login_timeout_s": _Setting(parse_seconds(1), "ssh_login_timeout_s"),
+    "ssh_answer_timeout_s": _Setting(parse_seconds(1), "ssh_answer_timeout_s"),
+    "ssh_keepalive_s": _Setting(parse_seconds(1), "ssh_keepalive_s"),
+    "ssh_refresh_s": _Setting(parse_seconds(0.5), "ssh_refresh_s"),
+    "ssh_hosts": _Setting(parse_hosts, "ssh_hosts"),
 }
 """Every key of `engine.toml` (`[tls] key` is `tls_key`), environment and command line."""
 
@@ -364,8 +379,17 @@ def _build(
     zone = environment.get("TZ", "").removeprefix(":")
     if zone and "time_zone" not in values and _is_zone(zone):
         values["time_zone"] = zone
+    about_ssh = {
+        name.removeprefix("ssh_"): values.pop(name) for name in list(values) if name[:4] == "ssh_"
+    }
     settings = EngineSettings(
-        config=config, live=live, main_file=main_file, data=data, tls=tls, **values
+        config=config,
+        live=live,
+        main_file=main_file,
+        data=data,
+        tls=tls,
+        ssh=SshSection(**about_ssh),
+        **values,
     )
     _check_addresses(settings, findings)
     _check_folders(settings, findings)

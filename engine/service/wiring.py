@@ -38,8 +38,9 @@ from engine.drivers.main_file import load_main_configuration
 from engine.drivers.native_jobs import NativeJobDriver
 from engine.drivers.node_settings import NodeSettingsReader
 from engine.drivers.ssh import SshDriver
+from engine.drivers.ssh_cleanup import CleanupJobs
+from engine.drivers.ssh_cleanup_tasks import CleanupTasks
 from engine.drivers.ssh_hosts import SshHosts
-from engine.drivers.ssh_login import SshSettings
 from engine.errors import EngineError, SettingsError
 from engine.kernel.commands import ApplyDefinitions, BeginEpoch, PauseEngine
 from engine.kernel.effects import KillMode
@@ -50,6 +51,7 @@ from engine.kernel.instants import Instant
 from engine.kernel.params import Params
 from engine.kernel.problems import Problem
 from engine.kernel.reports import NativeEnded, Report
+from engine.kernel.state import State
 from engine.server.engine_port import AgentPulse, EngineStopping
 from engine.server.xml_execution import Aborted, Client, XmlCommands
 from engine.service.dispatch import Dispatcher, Drivers, Surroundings
@@ -63,10 +65,14 @@ from engine.service.loop import EngineLoop
 from engine.service.narration import Narrator
 from engine.service.outputs import SshOutputs, TaskOutputs
 from engine.service.recovery import recover
+from engine.service.remote_hosts import HostReader, RemoteHosts
+from engine.service.sealing import Sealer
 from engine.service.settings import EngineSettings
 from engine.service.watching import StateKnowledge, Watching
+from engine.store.audit_file import AuditFile
 from engine.store.history import History
 from engine.store.lease import FolderLock
+from engine.store.secret_box import SecretBox
 from engine.store.sqlite import SqliteStore
 from engine.store.task_logs import TaskLogs
 
@@ -103,6 +109,7 @@ class _Parts:
     local: LocalDriver
     native: NativeJobDriver
     ssh: SshDriver
+    remote_hosts: RemoteHosts
     watching: Watching
     exit_commands: ExitCommands
     narrator: Narrator
@@ -154,7 +161,10 @@ async def _build(settings: EngineSettings, stack: AsyncExitStack) -> _Parts:
         for each in spread:
             each(events, rows)
 
-    loop = EngineLoop(recovered.state, recovered.number, epoch, store, clock, committed)
+    sealer = Sealer(SecretBox(paths.secret_key))
+    loop = EngineLoop(
+        recovered.state, recovered.number, epoch, store, clock, committed, sealer.incoming
+    )
     commands = replace(context, zone=ZoneInfo(zone), read_include=live.read_include)
     engine = Engine(loop, store, clock, logs, histories, narrator, live, commands)
     credentials = Credentials(token=settings.agent_token, tls=_agent_tls(settings))
@@ -182,7 +192,16 @@ async def _build(settings: EngineSettings, stack: AsyncExitStack) -> _Parts:
 
     agent_files = AgentFiles(credentials)
     stack.push_async_callback(agent_files.close)
-    native = NativeJobDriver(agents.probe, native_ended, settings.native_jobs_max, agent_files)
+    reader = HostReader(special=_special_variables(settings), opened=sealer.opened)
+    remote = _remote(settings, recovered.state, reader, logs)
+    stack.push_async_callback(remote.ssh_hosts.close)
+    native = NativeJobDriver(
+        agents.probe,
+        native_ended,
+        settings.native_jobs_max,
+        agent_files,
+        remote.cleanup.carry_out,
+    )
     stack.push_async_callback(native.close)
     background = _Background()
     stack.push_async_callback(background.close)
@@ -190,10 +209,8 @@ async def _build(settings: EngineSettings, stack: AsyncExitStack) -> _Parts:
     async def report(report: Report) -> None:
         await engine.report([report])
 
-    ssh_hosts = SshHosts(SshSettings(own_known_hosts=paths.known_hosts))
-    stack.push_async_callback(ssh_hosts.close)
     ssh = SshDriver(
-        ssh_hosts,
+        remote.ssh_hosts,
         report=engine.report,
         output=SshOutputs(outputs, logs, clock.now),
         now=clock.now,
@@ -207,6 +224,8 @@ async def _build(settings: EngineSettings, stack: AsyncExitStack) -> _Parts:
             read_settings=NodeSettingsReader(settings.live.absolute(), os.environ).read,
             live=settings.live.absolute(),
             environment=_standard_environment(settings),
+            special=reader.special,
+            opened=sealer.opened,
         ),
         report,
         background.spawn,
@@ -221,17 +240,13 @@ async def _build(settings: EngineSettings, stack: AsyncExitStack) -> _Parts:
     stack.push_async_callback(watching.close)
     exit_commands = ExitCommands(recovered.state, _exit_command(engine), engine.submit)
 
-    def forget_outputs(events: Sequence[Event], _rows: Sequence[StoredEvent]) -> None:
-        for event in events:
-            if isinstance(event, TaskClosed):
-                outputs.forget(event.task)
-
     spread += [
         engine.committed,
         lambda events, _rows: dispatcher.committed(events),
+        lambda events, _rows: remote.hosts.committed(events),
         lambda events, _rows: watching.committed(events),
         lambda events, _rows: exit_commands.committed(events),
-        forget_outputs,
+        lambda events, _rows: _forget_outputs(outputs, events),
     ]
     housekeeping = Housekeeping(
         store,
@@ -253,6 +268,7 @@ async def _build(settings: EngineSettings, stack: AsyncExitStack) -> _Parts:
         local=local,
         native=native,
         ssh=ssh,
+        remote_hosts=remote.hosts,
         watching=watching,
         exit_commands=exit_commands,
         narrator=narrator,
@@ -264,6 +280,39 @@ async def _build(settings: EngineSettings, stack: AsyncExitStack) -> _Parts:
         zone=zone,
         down_since=recovered.last_at,
     )
+
+
+def _forget_outputs(outputs: TaskOutputs, events: Sequence[Event]) -> None:
+    for event in events:
+        if isinstance(event, TaskClosed):
+            outputs.forget(event.task)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Remote:
+    """What deals with hosts over SSH, beside the tasks."""
+
+    ssh_hosts: SshHosts
+    hosts: RemoteHosts
+    cleanup: CleanupTasks
+
+
+def _remote(settings: EngineSettings, state: State, reader: HostReader, logs: TaskLogs) -> _Remote:
+    now = SystemClock().now
+    ssh_hosts = SshHosts(settings.ssh.for_driver(settings.paths.known_hosts))
+    hosts = RemoteHosts(
+        state,
+        ssh_hosts,
+        settings=settings.ssh,
+        reader=reader,
+        audit=AuditFile(settings.paths.process_audit),
+        logs=logs,
+        now=now,
+    )
+    allowed = settings.ssh.allow_custom_commands
+    jobs = CleanupJobs(ssh_hosts, now=now, allow_custom_commands=allowed)
+    cleanup = CleanupTasks(jobs, audit=hosts.keep, now=now)
+    return _Remote(ssh_hosts=ssh_hosts, hosts=hosts, cleanup=cleanup)
 
 
 def _agent_tls(settings: EngineSettings) -> ssl.SSLContext | None:
@@ -333,6 +382,18 @@ def _standard_environment(settings: EngineSettings) -> dict[str, str]:
     }
 
 
+def _special_variables(settings: EngineSettings) -> dict[str, str]:
+    """Return what placeholders of SSH jobs may name of this engine (ssh-and-jitl.md 1.2)."""
+    port = "" if settings.listen is None else str(settings.listen.port)
+    return {
+        "SCHEDULER_HOST": socket.gethostname().partition(".")[0],
+        "SCHEDULER_TCP_PORT": port,
+        "SCHEDULER_UDP_PORT": "",
+        "SCHEDULER_DIRECTORY": str(settings.data.absolute()),
+        "SCHEDULER_CONFIGURATION_DIRECTORY": str(settings.live.absolute()),
+    }
+
+
 def _pulse(pulse: LinkPulse, now: Instant) -> AgentPulse:
     """Return a driver's pulse with wall time in place of the boot-time clock."""
     return AgentPulse(
@@ -381,11 +442,12 @@ async def _serve(settings: EngineSettings, parts: _Parts) -> int:
         asyncio.create_task(parts.agents.run(), name="agents"),
         asyncio.create_task(parts.local.run(), name="local tasks"),
         asyncio.create_task(parts.ssh.run(), name="ssh tasks"),
+        asyncio.create_task(parts.remote_hosts.run(), name="remote processes"),
         asyncio.create_task(parts.narrator.run(), name="task logs"),
         asyncio.create_task(parts.histories.run(), name="histories"),
         asyncio.create_task(parts.housekeeping.run(), name="housekeeping"),
     ]
-    server = Interfaces(settings, engine, parts.scheduler_xml)
+    server = Interfaces(settings, engine, parts.scheduler_xml, parts.remote_hosts)
     try:
         await _while_alive(crew, _begin(parts, starts_paused=settings.starts_paused))
         await server.start()

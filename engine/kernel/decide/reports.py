@@ -4,9 +4,10 @@ Late, doubled and stray reports are answered without an event, so that repeating
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from engine.kernel.decide.answer import Answer, Decision
-from engine.kernel.definitions import NativeScript
+from engine.kernel.definitions import JobNode, NativeScript
 from engine.kernel.effects import KillMode
 from engine.kernel.events import Event
 from engine.kernel.events.control import AgentMarkCleared, AgentMarkedFailed, AgentStatusChanged
@@ -18,7 +19,7 @@ from engine.kernel.events.tasks import (
     TaskParamsChanged,
     TaskStarted,
 )
-from engine.kernel.ids import ExecutionKey, TaskId
+from engine.kernel.ids import ExecutionKey, NodeState, TaskId
 from engine.kernel.instants import Instant, later
 from engine.kernel.limits import STATE_TEXT_CHARACTERS_MAX
 from engine.kernel.params import Params, merge
@@ -171,7 +172,7 @@ def _take_over(state: State, task: Task, returned: Params) -> Iterator[Event]:
 def _outcome(state: State, task: Task, report: TaskExited) -> TaskEnded:
     job = state.jobs[task.job]
     code, text = _error_of(job, task, report)
-    result = report.exit_code == 0 and report.signal is None
+    result = (report.exit_code == 0 or report.is_tolerated) and report.signal is None
     succeeded = result and not code
     # The configuration monitor has an `after` function too, which passes the result on.
     monitored = report.monitored_result is not None or task.configured
@@ -190,6 +191,7 @@ def _outcome(state: State, task: Task, report: TaskExited) -> TaskEnded:
         state_text=report.first_line[:STATE_TEXT_CHARACTERS_MAX],
         succeeded=succeeded,
         monitored=monitored,
+        tolerated=report.is_tolerated and result and not code,
     )
 
 
@@ -213,6 +215,11 @@ def _error_of(job: JobState, task: Task, report: TaskExited) -> tuple[str, str]:
     if report.returned_problem is not None:
         code, _, text = report.returned_problem.partition(" ")
         return code, text
+    if report.is_tolerated:
+        return "", ""
+    if report.problem:
+        said = f": {report.error_line}" if report.error_line else ""
+        return "SCHEDULER-280", f"{report.problem}{said}"
     if report.exit_code != 0:
         return "SCHEDULER-280", f"The process ended with exit code {report.exit_code}"
     if report.error_line is not None:
@@ -250,8 +257,18 @@ def decide_native_ended(state: State, report: NativeEnded, at: Instant) -> Decis
     if report.returned:
         yield from _take_over(state, task, report.returned)
     script = state.jobs[task.job].definition.script
-    if not report.succeeded:
-        yield failed(task.id, at, report.text)
+    if report.again_after is not None and task.order is not None:
+        yield TaskEnded(
+            task=task.id,
+            at=at,
+            exit_code=0,
+            state_text=report.text[:STATE_TEXT_CHARACTERS_MAX],
+            moved_to=state.orders[task.order].state,
+            waits_for=report.again_after,
+        )
+    elif not report.succeeded:
+        ended = failed(task.id, at, report.text)
+        yield replace(ended, moved_to=_error_state(state, task)) if report.is_final else ended
     elif isinstance(script, NativeScript) and script.kind == "split":
         if task.order is None:
             yield failed(task.id, at, "The split job works only for orders of a job chain")
@@ -265,6 +282,14 @@ def decide_native_ended(state: State, report: NativeEnded, at: Instant) -> Decis
             state_text=report.text[:STATE_TEXT_CHARACTERS_MAX],
         )
     return Answer()
+
+
+def _error_state(state: State, task: Task) -> NodeState | None:
+    """Return where the task's order goes when it has failed for good."""
+    if task.order is None:
+        return None
+    node = state.node(task.order.chain, state.orders[task.order].state)
+    return node.error_state if isinstance(node, JobNode) else None
 
 
 # --- agents --------------------------------------------------------------------------------------

@@ -173,6 +173,10 @@ class TaskEnded:
     """The job itself suspends its order where it stands (the sync job)."""
     sets_back_for: Duration | None = None
     """The job itself sets its order back for so long (the sync job)."""
+    waits_for: Duration | None = None
+    """The order waits at its node for so long, without a setback (the SSH cleanup jobs)."""
+    tolerated: bool = False
+    """A success whatever the exit code, which is still the step's return code (SSH jobs)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from engine.kernel.events import Event
-from engine.kernel.evolve import control, definitions, files, orders, tasks
+from engine.kernel.evolve import control, definitions, files, orders, sessions, tasks
 from engine.kernel.state import State
 
 HANDLERS: Mapping[type, Callable[[State, Any], None]] = {  # type: ignore[explicit-any]  # by event
     **orders.HANDLERS,
     **tasks.HANDLERS,
     **files.HANDLERS,
+    **sessions.HANDLERS,
     **definitions.HANDLERS,
     **control.HANDLERS,
 }

@@ -181,6 +181,8 @@ def _ended(state: State, event: e.TaskEnded) -> None:
                 moved_to=event.moved_to,
                 suspends=event.suspends,
                 sets_back_for=event.sets_back_for,
+                waits_for=event.waits_for,
+                tolerated=event.tolerated,
             ),
         )
     )

@@ -12,6 +12,7 @@ from engine.kernel.instants import Duration, Instant, later, seconds
 from engine.kernel.params import value_of
 from engine.kernel.reports import AgentStatus
 from engine.kernel.state import ClassState, State, Task, TaskStatus
+from engine.kernel.watchdog import begin_ssh_run, is_ssh
 
 ORDER_AGENT_PARAM = "scheduler.remote_scheduler"
 """Parameter of an order: the agent for its shell jobs, empty for the engine's own host (6.6)."""
@@ -39,6 +40,11 @@ def assign(state: State, task_id: TaskId, at: Instant) -> Iterator[Event]:
         yield _failed(task, at, f"There is no process class {task.process_class!r}")
     elif wanted is not None and not native:
         yield from _assign_as_wanted(state, task, process_class, wanted, at)
+    elif is_ssh(state, task):
+        assigned = _assigned(state, task, LOCAL, process_class.cursor, at)
+        problem = yield from begin_ssh_run(state, assigned, at)
+        if problem is not None:
+            yield _failed(task, at, problem.text)
     elif native or not process_class.definition.agents:
         if task.await_until is not None and not native:
             yield _failed(task, at, f"The process class {task.process_class!r} has no agents left")

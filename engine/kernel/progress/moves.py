@@ -117,7 +117,7 @@ def _settle_order(
     if task.taken_back:
         params = without(state.orders[key].params, *task.taken_back)
         yield OrderParamsChanged(order=key, params=params)
-    if transition is not Transition.KEEP:
+    if transition is not Transition.KEEP and outcome.waits_for is None:
         yield from _add_orders(state, task, key, node, code, at)
     if transition is Transition.KEEP:
         if on_error_of(node) is OnError.SUSPEND and not state.orders[key].suspended:

@@ -191,10 +191,16 @@ def is_secret_name(name: str) -> bool:
 
 
 def substitute(text: str, values: Mapping[str, str]) -> str:
-    """Replace `${NAME}`, then `%NAME%`; unknown names stay as they are (1.2 rule 5)."""
+    """Replace `${NAME}`, then `%NAME%`, names in any case; unknown ones stay (1.2 rule 5)."""
+    folded: dict[str, str] = {}
 
     def value(found: re.Match[str]) -> str:
-        return values.get(found[1], found[0])
+        exact = values.get(found[1])
+        if exact is not None:
+            return exact
+        if not folded:
+            folded.update({name.casefold(): text for name, text in values.items()})
+        return folded.get(found[1].casefold(), found[0])
 
     return re.sub(r"%([A-Za-z_][\w.]*)%", value, re.sub(r"(?<!\\)\$\{([^}]+)\}", value, text))
 
@@ -225,6 +231,13 @@ def target_of(parameters: Mapping[str, str]) -> Target | list[ParameterProblem]:
     reader = _Reader(parameters)
     target = reader.target()
     return reader.problems if reader.problems or target is None else target
+
+
+def session_of(parameters: Mapping[str, str]) -> SessionRules | list[ParameterProblem]:
+    """Read how a run is watched and ended, for cleanup jobs and the browser."""
+    reader = _Reader(parameters)
+    rules = reader.session()
+    return reader.problems or rules
 
 
 class _Reader:
