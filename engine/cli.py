@@ -319,16 +319,21 @@ def check(
     ],
     as_json: JsonOption = False,
 ) -> None:
-    """Report everything that is wrong with a folder of definitions; exit status 1 if errors."""
-    from engine.cli_check import findings_of  # noqa: PLC0415  # only for this command
+    """Report everything that is wrong with a folder of definitions; exit status 1 if errors.
 
-    findings = findings_of(folder)
-    errors = sum(finding["severity"] == "error" for finding in findings)
+    Tells also what happens to starts that fall into a downtime of the engine.
+    """
+    from engine.cli_check import report_of  # noqa: PLC0415  # only for this command
+
+    report = report_of(folder)
+    findings, errors = report["findings"], report["errors"]
     if as_json:
-        typer.echo(json.dumps({"findings": findings, "errors": errors}, indent=2))
+        typer.echo(json.dumps(report, indent=2))
     else:
         for finding in findings:
             typer.echo(finding["shown"])
+        for note in report["downtime"]:
+            typer.echo(f"downtime: {note['shown']}")
         warnings = len(findings) - errors
         typer.echo(f"{errors} errors, {warnings} warnings", err=bool(findings))
     raise typer.Exit(REFUSED if errors else 0)

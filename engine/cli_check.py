@@ -1,4 +1,4 @@
-"""`pointsman check`: findings of a folder as rows."""
+"""`pointsman check`: what there is to say of a folder, as rows."""
 
 import logging
 import os
@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from engine.drivers.check import check_folder
+from engine.drivers.check import inspect_folder
 from engine.errors import SettingsError
 
 
-def findings_of(folder: Path) -> list[dict[str, Any]]:
-    """Return all findings; raises SettingsError when there is no such folder."""
+def report_of(folder: Path) -> dict[str, Any]:
+    """Return all findings and notes; raises SettingsError when there is no such folder."""
     if not folder.is_dir():
         raise SettingsError((f"{folder}: there is no such folder",))
     # Whoever reads the folder logs its findings, too; here they are printed once.
@@ -20,7 +20,8 @@ def findings_of(folder: Path) -> list[dict[str, Any]]:
         zone = ZoneInfo(os.environ.get("TZ", "").removeprefix(":") or "UTC")
     except (ZoneInfoNotFoundError, ValueError):
         zone = ZoneInfo("UTC")
-    return [
+    inspection = inspect_folder(folder, zone=zone)
+    rows = [
         {
             "file": finding.file,
             "line": finding.line,
@@ -32,5 +33,18 @@ def findings_of(folder: Path) -> list[dict[str, Any]]:
             "advice": finding.advice,
             "shown": str(finding),
         }
-        for finding in check_folder(folder, zone=zone)
+        for finding in inspection.findings
     ]
+    return {
+        "findings": rows,
+        "errors": sum(row["severity"] == "error" for row in rows),
+        "downtime": [
+            {
+                "rule": note.rule.value,
+                "text": note.rule.text,
+                "objects": list(note.objects),
+                "shown": str(note),
+            }
+            for note in inspection.downtime
+        ],
+    }

@@ -17,11 +17,19 @@ from engine.codec.xml.document import Document, parse_document
 from engine.codec.xml.findings import Element, Finding, Severity, did_you_mean, in_order, nearest
 from engine.codec.xml.main_configuration import SchedulerXml
 from engine.codec.xml.references import PathError, resolved
+from engine.drivers.downtime_notes import DowntimeNote, downtime_notes
 from engine.drivers.folder_watch import LiveFolder
 from engine.drivers.live_files import read_file
 from engine.drivers.main_file import load_main_configuration
-from engine.kernel.calendar import Holidays, RunTime, Schedule
-from engine.kernel.calendar.calendars import CalendarUser
+from engine.kernel.calendar import (
+    Calendar,
+    CalendarUser,
+    Holidays,
+    MissingSchedule,
+    RunTime,
+    Schedule,
+    calendar_of,
+)
 from engine.kernel.calendar.lint import Finding as Suspicion
 from engine.kernel.calendar.lint import FindingKind, schedule_findings
 from engine.kernel.calendar.lint import findings as run_time_findings
@@ -60,13 +68,37 @@ def check_folder(
 ) -> list[Finding]:
     """Return all findings of a folder by file and line; paths begin in the folder.
 
+    See `inspect_folder`.
+    """
+    return inspect_folder(path, environment=environment, zone=zone, now=now).findings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """What `check` has to say about a folder."""
+
+    findings: list[Finding]
+    downtime: list[DowntimeNote]
+    """What a downtime of the engine means for its jobs and orders."""
+
+
+def inspect_folder(
+    path: Path,
+    *,
+    environment: Mapping[str, str] | None = None,
+    zone: tzinfo = UTC,
+    now: Instant | None = None,
+) -> Inspection:
+    """Look at a folder.
+
     `path` is a configuration folder (with `scheduler.xml` or `live/`) or a live folder. `now`
     decides which starts lie behind; None: the clock says.
     """
     variables = dict(os.environ) if environment is None else environment
     moment = Instant(time.time_ns() // 1_000_000) if now is None else now
     if not path.is_dir():
-        return [Finding(file=str(path), text="There is no such folder", advice="Correct the path")]
+        missing = Finding(file=str(path), text="There is no such folder", advice="Correct the path")
+        return Inspection(findings=[missing], downtime=[])
     main_path = path / MAIN_FILE
     has_main = main_path.is_file()
     live = path / LIVE_FOLDER if has_main or (path / LIVE_FOLDER).is_dir() else path
@@ -79,8 +111,8 @@ def check_folder(
         live = path / main.live_folder
     folder = LiveFolder(live, variables, zone, main=main, include_path=_include_path(path, main))
     if not live.is_dir():
-        return list(in_order(main.findings))
-    return list(_findings(folder, main, zone, moment, prefix=_prefix(path, live)))
+        return Inspection(findings=list(in_order(main.findings)), downtime=[])
+    return _inspected(folder, main, zone, moment, prefix=_prefix(path, live))
 
 
 def _include_path(path: Path, main: SchedulerXml) -> Path | None:
@@ -92,9 +124,9 @@ def _prefix(path: Path, live: Path) -> str:
     return "" if relative == "." else f"{relative}/"
 
 
-def _findings(
+def _inspected(
     folder: LiveFolder, main: SchedulerXml, zone: tzinfo, now: Instant, *, prefix: str
-) -> Iterable[Finding]:
+) -> Inspection:
     difference = folder.scan(at_once=True)
     assert difference is not None, "the first look always tells something"
     objects = _Objects(
@@ -117,7 +149,10 @@ def _findings(
     named = [
         one if one.file == MAIN_FILE else replace(one, file=f"{prefix}{one.file}") for one in found
     ]
-    return in_order([*main.findings, *named])
+    return Inspection(
+        findings=list(in_order([*main.findings, *named])),
+        downtime=downtime_notes(difference.defined, calendars.calendar, now),
+    )
 
 
 # --- what is there -------------------------------------------------------------------------------
@@ -170,6 +205,11 @@ class _Calendars:
     zone: tzinfo
     holidays: Holidays | None
     now: Instant
+
+    def calendar(self, run_time: RunTime, user: CalendarUser) -> Calendar | None:
+        """Return the calendar of a run time, None when its schedule is missing."""
+        found = calendar_of(run_time, self.schedules, self.zone, self.holidays, ZoneInfo, user=user)
+        return None if isinstance(found, MissingSchedule) else found
 
 
 def _folded(kind: ObjectKind, path: str) -> str:
