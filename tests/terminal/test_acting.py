@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.events import Key
 
 from engine.kernel.commands import (
     AddOrder,
@@ -275,3 +276,14 @@ async def _open_question(d: Any) -> None:
     await d.until(
         lambda: isinstance(d.app.screen, Question) and d.app.screen._is_quiet, "a question"
     )
+
+
+async def test_what_follows_enter_in_one_piece_is_no_part_of_the_command(desk: Any) -> None:
+    async with desk("orders") as d:
+        await d.shows("idle")
+        for key, letter in [(":", ":"), *((k, k) for k in "tasks"), ("enter", "\r"), ("T", "T")]:
+            name = "colon" if key == ":" else key
+            d.app.post_message(Key(name, letter))
+        await d.shows("JOB", "SO FAR")
+        await d.lacks("there is no")
+        assert d.engine.asked == []

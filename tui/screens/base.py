@@ -1,11 +1,13 @@
 """What all screens share: the frame of lines, the keys from the table, the guard before harm."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingsMap
+from textual.css.query import NoMatches
 from textual.screen import Screen
 from textual.widget import Widget
 
@@ -227,8 +229,10 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
         if not self.is_ready:
             return
         scene = self.shell.scene()
-        self.draw_body(scene, changes)
-        self.draw_frame(scene)
+        # At the end of the program the widgets go before the timer that draws does.
+        with suppress(NoMatches):
+            self.draw_body(scene, changes)
+            self.draw_frame(scene)
 
     def draw_body(self, scene: Scene, changes: Changes) -> None:
         """Bring the body up to date."""

@@ -49,6 +49,7 @@ class GraphScreen(CockpitScreen):
     GraphScreen .panel.-log { display: none; }
     GraphScreen .panel.-log.-on { display: block; }
     GraphScreen .title { height: 1; }
+    GraphScreen .-beside .panel.-log { padding-left: 1; }
     """
 
     def __init__(self, shell: Shell) -> None:

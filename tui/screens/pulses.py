@@ -39,6 +39,7 @@ class PulsesScreen(CockpitScreen):
     PulsesScreen .-wide .column.-left { width: 3fr; }
     PulsesScreen .-wide .column.-right { width: 2fr; }
     PulsesScreen .title { height: 1; }
+    PulsesScreen .-wide .column.-right { padding-left: 1; }
     """
 
     def __init__(self, shell: Shell) -> None:

@@ -8,6 +8,7 @@ from engine.kernel.commands import NodeAction
 from engine.kernel.definitions import Chain, EndNode, JobNode, NestedNode, Node
 from engine.kernel.ids import ChainKey, JobKey, NodeState, OrderKey, chain_key, name_of
 from engine.kernel.state import Order, TaskStatus
+from tui.mirror import FinishedRun
 from tui.views.durations import duration_text
 from tui.views.flow import Flow, flow_of
 from tui.views.gauge import bar
@@ -180,13 +181,7 @@ def _counts(
             look = look_of(standing, scene.glyphs)
             spans.append(Span(f"{look.glyph} {counts[standing]} {standing.value} ", look.role))
     if isinstance(node, EndNode) and not counts:
-        runs = [
-            run
-            for run in scene.mirror.runs
-            if run.order.chain == chain
-            and run.end_state == node.state
-            and scene.now - run.at < _TODAY
-        ]
+        runs = _runs_of_today(scene, chain, node.state)
         if runs:
             failed = all(run.failed for run in runs)
             standing = Standing.FAIL if failed else Standing.DONE
@@ -254,10 +249,26 @@ def node_label(scene: Scene, chain: ChainKey, state: NodeState) -> tuple[Span, .
             look = look_of(standing, scene.glyphs)
             spans.append(Span(f" {look.glyph}{counts[standing]}", look.role))
     if not counts:
-        tail = "".join(span.text for span in _counts(scene, action, counts, node, chain))
-        role = _counts(scene, action, counts, node, chain)[0].role
-        spans.append(Span(f" {tail}", role))
+        spans.extend(_ended_label(scene, chain, state))
     return tuple(spans)
+
+
+def _ended_label(scene: Scene, chain: ChainKey, state: NodeState) -> tuple[Span, ...]:
+    """Return how many runs of today ended at a node, or that it is empty."""
+    runs = _runs_of_today(scene, chain, state)
+    if not runs:
+        return (Span(f" {scene.glyphs.idle}", "dim"),)
+    failed = all(run.failed for run in runs)
+    look = look_of(Standing.FAIL if failed else Standing.DONE, scene.glyphs)
+    return (Span(f" {look.glyph}{len(runs)}", look.role),)
+
+
+def _runs_of_today(scene: Scene, chain: ChainKey, state: NodeState) -> list[FinishedRun]:
+    return [
+        run
+        for run in scene.mirror.runs
+        if run.order.chain == chain and run.end_state == state and scene.now - run.at < _TODAY
+    ]
 
 
 LABEL_MAX = 28

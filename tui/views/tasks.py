@@ -35,18 +35,22 @@ def task_keys(scene: Scene, argument: str) -> Iterable[RowKey]:
     """Return living tasks and the last ended ones; of one job, or on one agent (`@uri`)."""
     ended = list(scene.mirror.ended_tasks)[-_ENDED_SHOWN:]
     if not argument:
-        return [*scene.state.tasks, *(task.task for task in ended)]
+        return dict.fromkeys([*scene.state.tasks, *(task.task for task in ended)])
     if argument.startswith("@"):
         agent = argument[1:]
-        return [
-            *(task.id for task in scene.state.tasks.values() if task.agent == agent),
-            *(task.task for task in ended if task.agent == agent),
-        ]
+        return dict.fromkeys(
+            [
+                *(task.id for task in scene.state.tasks.values() if task.agent == agent),
+                *(task.task for task in ended if task.agent == agent),
+            ]
+        )
     job = job_key(argument)
-    return [
-        *(task.id for task in scene.state.tasks.values() if task.job == job),
-        *(task.task for task in ended if task.job == job),
-    ]
+    return dict.fromkeys(
+        [
+            *(task.id for task in scene.state.tasks.values() if task.job == job),
+            *(task.task for task in ended if task.job == job),
+        ]
+    )
 
 
 def ended_task(scene: Scene, key: RowKey) -> FinishedTask | None:

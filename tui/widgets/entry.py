@@ -1,14 +1,14 @@
 """The line at the bottom in which commands and filters are typed."""
 
 from collections.abc import Callable, Iterable
-from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.message import Message
 from textual.suggester import Suggester
 from textual.widgets import Input, Label
+
+from tui.widgets.field import OrderedField
 
 
 class _Words(Suggester):
@@ -28,33 +28,6 @@ class _Words(Suggester):
             if word.casefold().startswith(folded) and len(word) > len(last):
                 return f"{head}{space}{last}{word[len(last) :]}"
         return None
-
-
-class _Field(Input):
-    """An input whose escape and history keys belong to the line."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", show=False),
-        Binding("up", "older", show=False),
-        Binding("down", "newer", show=False),
-        Binding("tab", "complete", show=False),
-    ]
-
-    def action_leave(self) -> None:
-        """Close the line without doing anything."""
-        self.post_message(Entry.Left())
-
-    def action_older(self) -> None:
-        """Show the line typed before."""
-        self.post_message(Entry.History(-1))
-
-    def action_newer(self) -> None:
-        """Show the line typed after."""
-        self.post_message(Entry.History(1))
-
-    def action_complete(self) -> None:
-        """Take the completion."""
-        self.action_cursor_right()
 
 
 class Entry(Horizontal):
@@ -86,13 +59,6 @@ class Entry(Horizontal):
     class Left(Message):
         """Escape was pressed."""
 
-    class History(Message):
-        """An older (-1) or newer (1) line is wanted."""
-
-        def __init__(self, step: int) -> None:
-            super().__init__()
-            self.step = step
-
     def __init__(self, candidates: Callable[[str], Iterable[str]]) -> None:
         super().__init__()
         self._candidates = candidates
@@ -104,9 +70,21 @@ class Entry(Horizontal):
     def compose(self) -> ComposeResult:
         """Build prompt and field."""
         yield Label(":", markup=False)
-        field = _Field(suggester=_Words(self._candidates), select_on_focus=False)
-        field.cursor_blink = False
-        yield field
+        yield OrderedField(
+            suggester=_Words(self._candidates),
+            keys={
+                "enter": self._finish,
+                "escape": self._leave,
+                "up": lambda: self._history(-1),
+                "down": lambda: self._history(1),
+                "tab": self._complete,
+            },
+        )
+
+    @property
+    def field(self) -> OrderedField:
+        """What is typed into."""
+        return self.query_one(OrderedField)
 
     @property
     def is_open(self) -> bool:
@@ -117,7 +95,8 @@ class Entry(Horizontal):
         """Show the line and take the keys."""
         self.purpose = purpose
         self.query_one(Label).update(prompt)
-        field = self.query_one(_Field)
+        field = self.field
+        field.is_done = False
         field.value = text
         field.cursor_position = len(text)
         # Inline and at once, so that the field can take the very next key.
@@ -136,22 +115,26 @@ class Entry(Horizontal):
         if self.is_open:
             self.post_message(self.Typed(self.purpose, event.value))
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Tell that it is complete."""
-        event.stop()
-        text = event.value.strip()
+    def _finish(self) -> None:
+        text = self.field.value.strip()
+        self.field.is_done = True
         if text and self.purpose == "command":
             self._past.append(text)
             del self._past[:-100]
         self.post_message(self.Done(self.purpose, text))
 
-    def on_entry_history(self, event: History) -> None:
-        """Show an older or newer line."""
-        event.stop()
+    def _leave(self) -> None:
+        self.field.is_done = True
+        self.post_message(self.Left())
+
+    def _complete(self) -> None:
+        self.field.action_cursor_right()
+
+    def _history(self, step: int) -> None:
+        """Show an older (-1) or newer (1) line."""
         if not self._past:
             return
-        self._at = max(0, min(self._at + event.step, len(self._past)))
+        self._at = max(0, min(self._at + step, len(self._past)))
         text = self._past[self._at] if self._at < len(self._past) else ""
-        field = self.query_one(_Field)
-        field.value = text
-        field.cursor_position = len(text)
+        self.field.value = text
+        self.field.cursor_position = len(text)

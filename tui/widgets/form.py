@@ -14,6 +14,7 @@ from textual.widgets import Input, Label
 
 from tui.views.starting import StartPlan
 from tui.views.text import Line, Span, clean, line
+from tui.widgets.field import OrderedField
 from tui.widgets.lines import Lines
 from tui.widgets.palette import Palette
 
@@ -29,16 +30,6 @@ class Entered:
     priority: str = ""
     suspended: bool = False
     params: Mapping[str, str] = field(default_factory=dict)
-
-
-class _Field(Input):
-    """An input whose arrows go to the next field."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        # With priority: what is typed next must not reach the field that is being left.
-        Binding("down", "app.focus_next", show=False, priority=True),
-        Binding("up", "app.focus_previous", show=False, priority=True),
-    ]
 
 
 class StartForm(ModalScreen[Entered | None], inherit_bindings=False):
@@ -58,10 +49,10 @@ class StartForm(ModalScreen[Entered | None], inherit_bindings=False):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "start", show=False),
         Binding("escape", "leave", show=False, priority=True),
-        Binding("tab", "app.focus_next", show=False, priority=True),
-        Binding("shift+tab", "app.focus_previous", show=False, priority=True),
+        # With priority: what is typed next must not reach the field that is being left.
+        Binding("tab,down", "app.focus_next", show=False, priority=True),
+        Binding("shift+tab,up", "app.focus_previous", show=False, priority=True),
         Binding("ctrl+t", "try_it", show=False, priority=True),
         Binding("ctrl+y", "copy", show=False, priority=True),
         Binding("ctrl+c", "app.quit", show=False, priority=True),
@@ -115,10 +106,13 @@ class StartForm(ModalScreen[Entered | None], inherit_bindings=False):
         placeholder: str,
         suggester: SuggestFromList | None = None,
     ) -> Horizontal:
-        entry = _Field(
-            value, placeholder=placeholder, id=name, suggester=suggester, select_on_focus=False
+        entry = OrderedField(
+            value,
+            keys={"enter": self.action_start},
+            placeholder=placeholder,
+            id=name,
+            suggester=suggester,
         )
-        entry.cursor_blink = False
         return Horizontal(Label(label, markup=False), entry)
 
     def on_mount(self) -> None:
@@ -140,7 +134,7 @@ class StartForm(ModalScreen[Entered | None], inherit_bindings=False):
             for index, parameter in enumerate(self._plan.parameters)
         }
         # The line that was added last may not be there yet.
-        for added in self.query(_Field):
+        for added in self.query(OrderedField):
             if not (added.id or "").startswith("add-"):
                 continue
             name, sign, text = added.value.strip().partition("=")
@@ -185,11 +179,6 @@ class StartForm(ModalScreen[Entered | None], inherit_bindings=False):
         self._problem = ""
         self._draw()
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Start from any field."""
-        event.stop()
-        self.action_start()
-
     def action_start(self) -> None:
         """Start when nothing is wrong."""
         entered = self.entered()
@@ -198,6 +187,8 @@ class StartForm(ModalScreen[Entered | None], inherit_bindings=False):
             self._problem = problem
             self._draw()
             return
+        for field_ in self.query(OrderedField):
+            field_.is_done = True
         self.dismiss(entered)
 
     def action_try_it(self) -> None:

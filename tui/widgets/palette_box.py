@@ -11,6 +11,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from tui.views.text import Line, Span, fit, line
+from tui.widgets.field import OrderedField
 from tui.widgets.lines import Lines
 from tui.widgets.palette import Palette
 
@@ -77,14 +78,15 @@ class PaletteBox(ModalScreen[Choice | None], inherit_bindings=False):
         with Vertical() as box:
             box.border_title = "find"
             box.border_subtitle = "enter goes   esc closes"
-            field = Input(placeholder="a few letters of a screen, chain, order, action …")
-            field.cursor_blink = False
-            yield field
+            yield OrderedField(
+                placeholder="a few letters of a screen, chain, order, action …",
+                keys={"enter": self._take},
+            )
             yield Lines(self._palette, id="choices")
 
     def on_mount(self) -> None:
         """Show everything at first."""
-        self.set_focus(self.query_one(Input))
+        self.set_focus(self.query_one(OrderedField))
         self._draw()
 
     def on_input_changed(self, event: Input.Changed) -> None:
@@ -100,9 +102,9 @@ class PaletteBox(ModalScreen[Choice | None], inherit_bindings=False):
         self._at = 0
         self._draw()
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
+    def _take(self) -> None:
         """Take the selected one."""
-        event.stop()
+        self.query_one(OrderedField).is_done = True
         self.dismiss(self._found[self._at] if self._found else None)
 
     def action_step(self, steps: int) -> None:
