@@ -61,4 +61,5 @@ def come_before_order(job: Job, task: Task, outcome: Outcome) -> bool:
         and bool(outcome.error_code)
         and isinstance(job.script, ShellScript)
         and not job.monitors
+        and not outcome.monitored
     )
