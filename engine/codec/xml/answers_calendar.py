@@ -13,6 +13,7 @@ from engine.kernel.calendar import (
     WhenHoliday,
     spans_between,
 )
+from engine.kernel.capacity import missing_requisites
 from engine.kernel.instants import IMMEDIATELY, Instant
 from engine.kernel.plans import job_calendar, order_calendar
 from engine.kernel.state import JobState, Order, Task
@@ -54,7 +55,9 @@ def _job(
 ) -> Iterator[Element]:
     path = job.definition.path
     run_time = job.definition.run_time
-    if run_time is not None and not job.stopped:
+    if job.stopped or any(True for _ in missing_requisites(view.state, job)):
+        return  # only what is pending or running
+    if run_time is not None:
         calendar = job_calendar(view.state, run_time)
         yield from _periods(calendar, begin, end, budget, {"job": path})
     queue = view.state.queued_tasks.get(job.key)
@@ -102,16 +105,11 @@ def _periods(
 
 
 def _period(span: PeriodSpan, place: dict[str, object]) -> Element:
+    if span.is_single:
+        start = moment_in_seconds(span.begin)
+        return element("period", single_start=start, schedule=span.schedule, **place)
     when = span.when_holiday
     when_holiday = None if when is WhenHoliday.SUPPRESS else when.value
-    if span.is_single:
-        return element(
-            "period",
-            single_start=moment_in_seconds(span.begin),
-            when_holiday=when_holiday,
-            schedule=span.schedule,
-            **place,
-        )
     return element(
         "period",
         begin=moment_in_seconds(span.begin),
