@@ -49,6 +49,7 @@ def read_job(reading: Reading, element: Element, path: str, source: Source | Non
     setbacks, setback_max = _setbacks(reading, element)
     class_path = reading.path(element, "process_class")
     timeout = reading.read(element, "timeout", duration_or_never, None)
+    _note_what_has_no_effect(reading, element)
     is_order_job = reading.flag(element, "order", False)
     temporary = reading.flag(element, "temporary", False)
     if is_order_job and temporary:
@@ -99,6 +100,43 @@ def read_job(reading: Reading, element: Element, path: str, source: Source | Non
         settings=_settings(element),
         source=source,
     )
+
+
+_WITHOUT_EFFECT: Mapping[str, tuple[str, str]] = {
+    "log_append": (
+        "each task has a log of its own, which stays",
+        "It may stay",
+    ),
+    "java_options": ("no Java is started", "It may stay"),
+    "mail_xslt_stylesheet": ("no mail is sent", "It may stay"),
+    "credentials_key": (
+        "tasks run as the user of the engine or agent, or of <login>",
+        "Start the agent as that user",
+    ),
+    "load_user_profile": ("it is for Windows only", "It may stay"),
+}
+"""Attributes that are accepted: why they change nothing, and what to do."""
+
+_MAIL = "mail_on_ log_mail_"
+_HISTORY = "history history_on_process history_with_log"
+
+
+def _note_what_has_no_effect(reading: Reading, job: Element) -> None:
+    """Say which accepted parts of a job change nothing here, so that nobody relies on them."""
+    for attribute, (why, advice) in _WITHOUT_EFFECT.items():
+        value = job.get(attribute)
+        if value and value not in ("no", "false", "0"):
+            text = f"{attribute} has no effect: {why}"
+            reading.findings.warning(job, text, attribute=attribute, advice=advice)
+    settings = job.find("settings")
+    for one in () if settings is None else settings.iterchildren("*"):
+        name, value = tag_of(one), (one.text or "").strip()
+        if name.startswith(tuple(_MAIL.split())) and value not in ("", "no", "0"):
+            text = f"<{name}> has no effect: the engine sends no mail"
+            reading.findings.warning(one, text, advice="Ask for failures over HTTP, or by a job")
+        elif name in _HISTORY.split() and value:
+            text = f"<{name}> has no effect: the history keeps every task with its log"
+            reading.findings.warning(one, text, advice="It may stay")
 
 
 def read_environment(reading: Reading, parent: Element) -> Mapping[str, str]:
