@@ -139,11 +139,10 @@ def _param(asked: ReadNodeSettings, name: str) -> str | None:
 
 
 def _content(path: Path) -> bytes | None:
-    try:
-        with path.open("rb") as file:
-            data = file.read(FILE_BYTES_MAX + 1)
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        return None
+    if not path.is_file():
+        return None  # Nothing there, or something that might not end.
+    with path.open("rb") as file:
+        data = file.read(FILE_BYTES_MAX + 1)
     if len(data) > FILE_BYTES_MAX:
         raise UnusableSettings(f"{path} has more than {FILE_BYTES_MAX} bytes")
     return data

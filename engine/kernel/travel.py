@@ -33,14 +33,18 @@ from engine.kernel.events.orders import (
 )
 from engine.kernel.ids import ChainKey, NodeState, OrderKey
 from engine.kernel.instants import IMMEDIATELY, NEVER, Duration, Instant, later
-from engine.kernel.params import is_no, value_of
+from engine.kernel.params import is_no, is_yes, value_of
 from engine.kernel.plans import next_start, planned_start, schedule_is_missing
 from engine.kernel.problems import Problem
-from engine.kernel.state import Order, State, job_of_node
+from engine.kernel.state import JobState, Order, State, job_of_node
 
 KEEP_CONTENT = "scheduler.order.keep_order_content_on_reschedule"
 """Parameter of the engine: `false` gives permanent orders the parameters of their file back when a
 run has ended (2.10 step 5)."""
+
+ENDLESS_SETBACK = "pointsman.setback.endless_without_maximum"
+"""Parameter of the engine: `yes` reads the old documentation's way; the original's engine sends an
+order to the error node at its first setback when the job names no maximum (4.1)."""
 
 NOWHERE = NodeState("")
 """Where an order ends that fails at a node without an error node (1.4.3)."""
@@ -416,10 +420,18 @@ def setback_delay(state: State, order: Order, count: int) -> Duration | None:
     """Return how long the order waits at its `count`-th setback; None: too often (4.3)."""
     node = state.node(order.key.chain, order.state)
     job = state.jobs.get(node.job) if isinstance(node, JobNode) else None
-    if job is None or count > job.definition.setback_max:
+    if job is None or (count > job.definition.setback_max and not _is_endless(state, job)):
         return None
     fitting = [entry for entry in job.definition.setback_delays if entry.count <= count]
     return max(fitting, key=lambda entry: entry.count).delay if fitting else Duration(0)
+
+
+def _is_endless(state: State, job: JobState) -> bool:
+    """Whether a job that names no maximum sets its orders back for ever, by a setting (15.2)."""
+    definition = job.definition
+    if definition.setback_max or not definition.setback_delays:
+        return False
+    return is_yes(value_of(state.main.params, ENDLESS_SETBACK))
 
 
 def set_back(state: State, key: OrderKey, count: int, at: Instant) -> Iterator[Event]:

@@ -1,6 +1,8 @@
 """Orders through chains: moving, failing, ending (orders-and-jobs.md 2.6-2.10)."""
 
-from engine.kernel.commands import AfterDelay, AtInstant, ModifyOrder, RemoveOrder
+from dataclasses import replace
+
+from engine.kernel.commands import AfterDelay, ApplyDefinitions, AtInstant, ModifyOrder, RemoveOrder
 from engine.kernel.definitions import CodeRange, OnError, OnReturnCodes
 from engine.kernel.events.orders import (
     OrderAdded,
@@ -18,6 +20,7 @@ from engine.kernel.events.orders import (
 from engine.kernel.events.tasks import JobStopped
 from engine.kernel.ids import NodeState
 from engine.kernel.instants import Instant, seconds
+from engine.kernel.travel import ENDLESS_SETBACK
 from tests.support.world import World, chain, node, setback, shell_job
 
 
@@ -262,3 +265,17 @@ def test_a_suspended_order_moved_to_an_end_is_blacklisted_and_goes_when_resumed(
     assert world.order(key).blacklisted
     world.modifies(key, suspended=False)
     assert key not in world.state.orders
+
+
+def test_without_a_maximum_the_first_setback_is_one_too_many_unless_told_otherwise() -> None:
+    for params, waits in (({}, False), ({ENDLESS_SETBACK: "yes"}, True)):
+        world = World(
+            shell_job("a", **setback((1, 10), most=0)),
+            chain("walk", node("100", "a", on_error=OnError.SETBACK)),
+        )
+        world.does(ApplyDefinitions(main=replace(world.state.main, params=params)))
+        world.adds("1")
+        for _ in range(5 if waits else 1):
+            world.ends(code=1)
+            world.passes(seconds(10))
+        assert bool(world.tasks()) is waits
