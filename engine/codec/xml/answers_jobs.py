@@ -47,7 +47,7 @@ REQUISITE_KINDS = {
 def job_state_name(state: State, job: JobState) -> str:
     """Return the job's state in the words of the original (orders-and-jobs.md 3.5)."""
     runs = bool(state.tasks_of_job.get(job.key))
-    if job.stopped:
+    if job.stopped or (runs and (job.replacement is not None or job.removal_held)):
         return "stopping" if runs else "stopped"
     if runs:
         return "running"
@@ -179,7 +179,15 @@ def _requisites(job: Job) -> Iterable[tuple[str, str]]:
 def _replacement(view: View, job: Job) -> Element:
     name = name_of(job.path)
     part = file_based(view, job.source, None, state="initialized")
-    return element("job", part, path=job.path, name=name, job=name, state="initialized")
+    return element(
+        "job",
+        part,
+        path=job.path,
+        name=name,
+        job=name,
+        state="initialized",
+        title=given(job.title),
+    )
 
 
 def _lock_requestor(state: State, job: JobState) -> Element:
