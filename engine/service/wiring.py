@@ -57,6 +57,7 @@ from engine.server.xml_execution import Aborted, Client, XmlCommands
 from engine.service.dispatch import Dispatcher, Drivers, Surroundings
 from engine.service.engine import Engine
 from engine.service.exit_commands import Execute, ExitCommands
+from engine.service.file_events import file_event_starts
 from engine.service.histories import Histories
 from engine.service.housekeeping import Housekeeping, Retention
 from engine.service.interfaces import Interfaces
@@ -453,7 +454,7 @@ async def _serve(settings: EngineSettings, parts: _Parts) -> int:
         await server.start()
         engine.obstacle = ""
         parts.watching.begin()
-        crew.append(asyncio.create_task(parts.live.run(_applying(engine)), name="live folder"))
+        crew.append(asyncio.create_task(parts.live.run(_applying(parts)), name="live folder"))
         crew.append(asyncio.create_task(parts.exit_commands.run(), name="on-exit commands"))
         log.info("Pointsman %s is ready: %s", __version__, server.addresses)
         await _while_alive(crew, stop.wait())
@@ -487,7 +488,7 @@ async def _begin(parts: _Parts, *, starts_paused: bool) -> None:
         await engine.submit(PauseEngine(paused=True), "start")
     found = await asyncio.to_thread(parts.live.scan, at_once=True)
     if found is not None:
-        await _applying(engine)(found)
+        await _applying(parts)(found)
     await _start_commands(parts)
 
 
@@ -523,13 +524,21 @@ def _exit_command(engine: Engine) -> Execute:
     return execute
 
 
-def _applying(engine: Engine) -> Callable[[ApplyDefinitions], Awaitable[None]]:
+def _applying(parts: _Parts) -> Callable[[ApplyDefinitions], Awaitable[None]]:
+    engine, event_jobs = parts.engine, parts.scheduler_xml.event_jobs
+    folder = str(parts.live.folder)
+
     async def apply(definitions: ApplyDefinitions) -> None:
+        starts = file_event_starts(engine.state, definitions, event_jobs, folder)
         reply = await engine.submit(definitions, "live folder")
         assert not isinstance(reply, Problem), "a look at the live folder is never refused"
         for broken in definitions.broken:
             for finding in broken.findings:
                 log.error("%s", finding)
+        for start in starts:
+            refusal = await engine.submit(start, "live folder")
+            if isinstance(refusal, Problem):
+                log.error("The job for file events cannot be started: %s", refusal)
 
     return apply
 
