@@ -23,6 +23,7 @@ HOW: Final = (
     "the cockpit needs a terminal (ssh -t HOST); without one hand over a command, such as "
     "ssh -T HOST order list"
 )
+ONLY_COMMANDS: Final = "this key hands over commands and opens no terminal: ssh -T HOST order list"
 _SIGNALS: Final = {
     name: signal.Signals[f"SIG{name}"] for name in ("HUP", "INT", "QUIT", "TERM", "USR1", "WINCH")
 }
@@ -94,9 +95,10 @@ class Session(asyncssh.SSHServerSession[bytes]):
         term_size: tuple[int, int, int, int],
         term_modes: Mapping[int, int],
     ) -> bool:
-        """Allow a terminal to who may have one."""
-        if not self._has_terminal:
-            return False
+        """Take the wish for a terminal.
+
+        Who may not have one is told so in words: at a plain refusal `ssh` ends without any.
+        """
         self._terminal_type = terminal_name(term_type)
         self._window = window_size(*term_size[:2])
         return True
@@ -121,6 +123,8 @@ class Session(asyncssh.SSHServerSession[bytes]):
         match self._meant:
             case NotHanded(why=why):
                 self.refuse(why, USAGE)
+            case _ if self.on_terminal and not self._has_terminal:
+                self.refuse(ONLY_COMMANDS, USAGE)
             case Opened() if not self.on_terminal:
                 self.refuse(HOW, USAGE)
             case Opened(place=place):
