@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from engine import __version__, cli_door, cli_journal, cli_orders, cli_plan, cli_requests
+from engine import __version__, cli_door, cli_journal, cli_orders, cli_plan, cli_requests, cli_ssh
 from engine.cli_client import EngineNotReachable, environment, find_engine
 from engine.cli_options import (
     NOT_REACHABLE,
@@ -41,6 +41,7 @@ app = typer.Typer(
 app.add_typer(cli_orders.app, name="order")
 app.add_typer(cli_journal.app, name="journal")
 cli_requests.register(app)
+cli_ssh.register(app)
 cli_door.register(app)
 cli_plan.register(app)
 
