@@ -196,12 +196,18 @@ def go_to(
         yield from arrive(state, key, node, at)
 
 
-def arrive(state: State, key: OrderKey, node: Node, at: Instant) -> Iterator[Event]:
-    """Let an order come to a node where it waits for a job (1.6)."""
+def arrive(
+    state: State, key: OrderKey, node: Node, at: Instant, start_at: Instant = IMMEDIATELY
+) -> Iterator[Event]:
+    """Let an order come to a node where it waits for a job (1.6).
+
+    The node's delay counts only for an order that has no start time.
+    """
     order = state.orders[key]
     if suspends_on_arrival(node) and not order.suspended:
         yield OrderSuspended(order=key, reason=f"the node {node.state} suspends its orders")
-    start_at = later(at, _delay(node)) if _delay(node) else IMMEDIATELY
+    if start_at == IMMEDIATELY and _delay(node):
+        start_at = later(at, _delay(node))
     yield OrderNodeChanged(order=key, state=node.state, former=order.state, start_at=start_at)
 
 

@@ -145,7 +145,9 @@ def _send_to(state: State, request: ModifyOrder, at: Instant) -> Iterator[Event]
     if isinstance(node, EndNode):
         yield from end_chain(state, key, node.state, at, succeeded=True)
     else:
-        yield from arrive(state, key, node, at)
+        # A pending setback is over; the start time of a run that has not begun stays (2.13).
+        start_at = IMMEDIATELY if order.setback_count else order.start_at
+        yield from arrive(state, key, node, at, start_at)
 
 
 def _set_start(state: State, request: ModifyOrder, at: Instant) -> Iterator[Event]:

@@ -9,6 +9,7 @@ from engine.kernel.events import Event
 from engine.kernel.events.tasks import TaskAssigned, TaskAwaitsAgent, TaskEnded
 from engine.kernel.ids import LOCAL, AgentUri, ExecutionKey, TaskId
 from engine.kernel.instants import Duration, Instant, later, seconds
+from engine.kernel.monitors import foreign_monitors, refusal_of
 from engine.kernel.params import value_of
 from engine.kernel.reports import AgentStatus
 from engine.kernel.state import ClassState, State, Task, TaskStatus
@@ -36,7 +37,11 @@ def assign(state: State, task_id: TaskId, at: Instant) -> Iterator[Event]:
     process_class = state.process_classes.get(task.process_class)
     native = isinstance(state.jobs[task.job].definition.script, NativeScript)
     wanted = _wanted_by_order(state, task)
-    if process_class is None:
+    foreign = foreign_monitors(state, state.jobs[task.job].definition) if native else ()
+    if foreign:
+        code, _, text = refusal_of(foreign[0]).partition(" ")
+        yield _failed(task, at, text, code)
+    elif process_class is None:
         yield _failed(task, at, f"There is no process class {task.process_class!r}")
     elif wanted is not None and not native:
         yield from _assign_as_wanted(state, task, process_class, wanted, at)

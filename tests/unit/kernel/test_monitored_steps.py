@@ -18,7 +18,7 @@ from engine.kernel.monitors import monitors_of
 from engine.kernel.native import CONFIGURATION_MONITOR
 from engine.kernel.reports import EndReason, NodeSettingsRead, TaskExited
 from engine.kernel.state import Task
-from tests.support.world import World, chain, node, shell_job
+from tests.support.world import World, chain, native_job, node, shell_job
 
 CONFIGURATION = MonitorUse(
     name="configuration_monitor",
@@ -279,3 +279,14 @@ def test_replaying_gives_the_configured_state() -> None:
     assert world.replayed().tasks == world.state.tasks
     assert world.replayed().orders == world.state.orders
     assert NodeState("100") == world.task().state
+
+
+def test_a_job_of_our_own_code_with_a_foreign_monitor_fails_too() -> None:
+    use = MonitorUse(name="check", script=script("perlscript"))
+    world = World(
+        native_job("a", "ssh", monitors=(use,), stop_on_error=True),
+        chain("walk", node("100", "a")),
+    )
+    key = world.adds("1")
+    assert world.order(key).state == "100"
+    assert "perlscript" in world.happened(OrderStepEnded)[0].error_text

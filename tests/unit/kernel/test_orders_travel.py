@@ -279,3 +279,26 @@ def test_without_a_maximum_the_first_setback_is_one_too_many_unless_told_otherwi
             world.ends(code=1)
             world.passes(seconds(10))
         assert bool(world.tasks()) is waits
+
+
+def test_an_order_sent_to_another_node_keeps_the_start_time_of_its_run() -> None:
+    world = walk()
+    key = world.adds("1", at=AfterDelay(delay=seconds(60)))
+    world.modifies(key, state=NodeState("200"))
+    assert world.order(key).state == "200"
+    assert not world.tasks()
+    world.passes(seconds(60))
+    assert world.tasks()
+
+
+def test_an_order_sent_to_another_node_is_no_longer_set_back() -> None:
+    world = World(
+        shell_job("a", **setback((1, 60), most=2)),
+        shell_job("b"),
+        chain("walk", node("100", "a", on_error=OnError.SETBACK), node("200", "b")),
+    )
+    key = world.adds("1")
+    world.ends(code=1)
+    world.modifies(key, state=NodeState("200"))
+    assert world.order(key).setback_count == 0
+    assert world.tasks()
