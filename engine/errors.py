@@ -4,7 +4,6 @@ An exception is raised where a fault is noticed, translated once at the border o
 (`raise ... from`), and carries its data as attributes. Its text is a sentence for a person; the
 command line prints it without a traceback.
 """
-# ruff: noqa: N818 - the names say what happened; "Error" at their end would say nothing more
 
 
 class EngineError(Exception):

@@ -34,8 +34,8 @@ from engine.kernel.events import Event
 from engine.kernel.events import definitions as d
 from engine.kernel.events import tasks as t
 from engine.kernel.ids import LOCAL, ExecutionKey, TaskId
-from engine.kernel.reports import LaunchFailure, NodeSettingsRead, Report, TaskNotLaunched
 from engine.kernel.params import NO_PARAMS
+from engine.kernel.reports import LaunchFailure, NodeSettingsRead, Report, TaskNotLaunched
 from engine.kernel.sessions.effects import Before, RunSsh
 from engine.kernel.sessions.parameters import substitute
 from engine.kernel.sessions.resolution import substituted

@@ -59,7 +59,9 @@ class InSqlite:
         self._change("DELETE FROM events WHERE number = ?", number)
 
     def damage_snapshot(self, number: int) -> None:
-        self._change("UPDATE snapshots SET body = CAST(body || '?' AS BLOB) WHERE number = ?", number)
+        self._change(
+            "UPDATE snapshots SET body = CAST(body || '?' AS BLOB) WHERE number = ?", number
+        )
 
     def _change(self, statement: str, number: int) -> None:
         connection = sqlite3.connect(self.file)

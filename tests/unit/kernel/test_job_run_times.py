@@ -20,7 +20,7 @@ from engine.kernel.definitions import (
 )
 from engine.kernel.events.tasks import Cause, JobPeriodChanged, JobStartPlanned, TaskCreated
 from engine.kernel.ids import LockPath, SchedulePath, job_key
-from engine.kernel.instants import NEVER, Duration, seconds
+from engine.kernel.instants import FOREVER, Duration, seconds
 from engine.kernel.state import JobState, Missed, Task, TaskStatus
 from tests.support.timetable import Timetable, moment, period, single
 from tests.support.world import chain, node, shell_job
@@ -352,7 +352,7 @@ def test_a_delay_that_is_over_outside_of_the_period_waits_for_the_next_one() -> 
             RunTime(periods=(period("09:00", "17:00", repeat=3600 * 12),)),
             error_delays=(ErrorDelay(count=1, delay=minutes(20)),),
         ),
-        lasts=lambda _task: NEVER,
+        lasts=lambda _task: FOREVER,
     )
     w.lives_until("2030-01-01 16:50")
     fail(w)
