@@ -34,7 +34,7 @@ from engine.kernel.events.tasks import (
     TaskWarned,
 )
 from engine.kernel.ids import NodeState, OrderId, OrderKey, TaskId
-from engine.kernel.instants import IMMEDIATELY, Instant, later
+from engine.kernel.instants import IMMEDIATELY, NEVER, Instant, later
 from engine.kernel.params import NO_PARAMS, merge, without
 from engine.kernel.problems import Problem
 from engine.kernel.progress.exit_commands import choose, come_before_order
@@ -221,6 +221,10 @@ def _leave(
     if on_error is OnError.SETBACK:
         yield from set_back(state, key, count + 1, at)
         order = state.orders[key]
+        if order.suspended and not order.setback_count:
+            # Suspended while the step ran that failed once too often: it waits to be sent on (4.3).
+            yield OrderSetBack(order=key, count=count + 1, start_at=NEVER)
+            return
         if order.setback_count:
             if state.chains[key.chain].action(order.state) is NodeAction.NEXT_STATE:
                 yield from go_to(state, key, order.state, at)

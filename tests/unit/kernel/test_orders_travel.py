@@ -302,3 +302,20 @@ def test_an_order_sent_to_another_node_is_no_longer_set_back() -> None:
     world.modifies(key, state=NodeState("200"))
     assert world.order(key).setback_count == 0
     assert world.tasks()
+
+
+def test_an_order_suspended_in_a_step_that_fails_once_too_often_waits_to_be_sent_on() -> None:
+    world = World(
+        shell_job("a", **setback((1, 0), most=0)),
+        shell_job("b"),
+        chain("walk", node("100", "a", on_error=OnError.SETBACK), node("200", "b")),
+    )
+    key = world.adds("1")
+    world.launches()
+    world.modifies(key, suspended=True)
+    world.ends(code=1)
+    assert world.order(key).state == "100"
+    world.modifies(key, suspended=False)
+    assert not world.tasks()
+    world.modifies(key, state=NodeState("200"))
+    assert world.tasks()
