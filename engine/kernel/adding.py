@@ -29,6 +29,8 @@ def add_order(
     chain = state.chains.get(definition.key.chain)
     if chain is None:
         return problems.unknown_object("Job_chain", definition.key.chain)
+    if chain.removal_held:
+        return problems.chain_being_removed(chain.definition.path)
     refusal = _check_sizes(definition)
     if refusal is not None:
         return refusal

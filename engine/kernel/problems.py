@@ -136,6 +136,15 @@ def job_not_initialised(job: str) -> Problem:
     )
 
 
+def chain_being_removed(chain: str) -> Problem:
+    """The chain takes no new orders: it goes as soon as none of its orders is in a task."""
+    return Problem(
+        code="SCHEDULER-353",
+        text=f"The job chain {chain!r} is being removed and takes no orders",
+        subject=chain,
+    )
+
+
 def job_being_removed(job: str) -> Problem:
     """The job takes no new starts: it goes as soon as its tasks have ended."""
     return Problem(

@@ -209,6 +209,8 @@ class XmlCommands:
 
     async def _operation(self, action: q.Operation, by: str) -> Result:
         match action:
+            case q.Ignored():
+                pass
             case q.CheckFolders():
                 await self._port.check_folders()
             case q.ModifyHotFolder():

@@ -22,6 +22,7 @@ from engine.codec.xml.queries import (
     AddJobs,
     CheckFolders,
     DefineNew,
+    Ignored,
     JobWhy,
     LogCategoriesReset,
     LogCategoriesShow,
@@ -416,6 +417,11 @@ def publish_event(_reading: Reading, element: Element) -> PublishEvent:
 
 
 # --- objects -------------------------------------------------------------------------------------
+
+
+def ignored(_reading: Reading, _element: Element) -> Ignored:
+    """Accept a command that means nothing here."""
+    return Ignored()
 
 
 def check_folders(_reading: Reading, _element: Element) -> CheckFolders:

@@ -105,13 +105,15 @@ _NAMED = words("job job_chain lock process_class")
 _ALL = (*_IN_COMMANDS, *_ONLY_ROOT)
 _COMMAND_LIST = " ".join(f"{name}*" for name in _IN_COMMANDS)
 
+_IGNORED = words("licence.use setting.set job_chain.check_distributed")
+"""Accepted with `<ok/>`: licences, settings and distributed chains do not exist here."""
+
 MEANINGLESS = frozenset(
     (
         *_INTERNAL,
-        *words("licence.use plugin.command register_remote_scheduler run_time setting.set"),
+        *words("plugin.command register_remote_scheduler run_time"),
         *words("show_schedulers service_request remote_scheduler.configuration.changed"),
         *words("remote_scheduler.remote_task.start remote_scheduler.remote_task.close"),
-        "job_chain.check_distributed",
     )
 )
 """Commands of the original that have no meaning for this engine (SCHEDULER-105)."""
@@ -121,6 +123,7 @@ COMMANDS: Mapping[str, ElementRule] = MappingProxyType(
         **DEFINITIONS,
         **{name: element(opaque=True, text=True) for name in MEANINGLESS - {"run_time"}},
         **_COMMANDS,
+        **{name: element(opaque=True, text=True) for name in _IGNORED},
         **{name: with_path_as_name(DEFINITIONS[name]) for name in _NAMED},
         **{f"hot_{name}": with_path_as_name(DEFINITIONS[name]) for name in _NAMED},
         "commands": element("", _COMMAND_LIST, ordered=False),

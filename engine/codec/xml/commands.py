@@ -194,6 +194,8 @@ _READERS: Mapping[str, Callable[[Reading, Element], Action]] = MappingProxyType(
         "modify_spooler": parts.modify_spooler,
         "terminate": parts.terminate,
         "check_folders": parts.check_folders,
+        **dict.fromkeys(("licence.use", "setting.set"), parts.ignored),
+        "job_chain.check_distributed": parts.ignored,
         "modify_hot_folder": parts.modify_hot_folder,
         "job": parts.define_object,
         "job_chain": parts.define_object,

@@ -197,6 +197,11 @@ class CheckFolders:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ignored:
+    """A command that is accepted and means nothing here, such as `<licence.use>`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModifyHotFolder:
     """`<modify_hot_folder>`: write a file of the live folder, then look at it."""
 
@@ -289,6 +294,7 @@ Operation: TypeAlias = (
     | LogCategorySet
     | LogCategoriesReset
     | CheckFolders
+    | Ignored
     | ModifyHotFolder
     | RemoveObject
     | DefineNew

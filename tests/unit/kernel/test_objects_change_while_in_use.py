@@ -438,3 +438,11 @@ def test_a_permanent_order_that_ends_with_its_step_is_replaced_by_a_command() ->
     assert world.order(P).title == "new"
     assert world.order(P).suspended
     assert not world.order(P).is_permanent
+
+
+def test_a_chain_that_is_being_removed_takes_no_orders() -> None:
+    world = walk()
+    world.adds("1")
+    world.does(gone(ObjectKind.CHAIN, "/walk"))
+    key = OrderKey(chain_key("/walk"), OrderId("2"))
+    assert world.refused(AddOrder(order=OrderDefinition(key=key))).code == "SCHEDULER-353"

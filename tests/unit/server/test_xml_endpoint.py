@@ -248,10 +248,15 @@ async def test_a_stopping_engine_says_so() -> None:
 
 
 async def test_a_command_without_meaning_is_named() -> None:
-    error = (await HttpEngine().xml('<licence.use key="x"/>')).find("ERROR")
+    error = (await HttpEngine().xml("<plugin.command/>")).find("ERROR")
     assert error is not None
     assert error.get("code") == "SCHEDULER-105"
-    assert "licence.use" in str(error.get("text"))
+    assert "plugin.command" in str(error.get("text"))
+
+
+@pytest.mark.parametrize("name", ["licence.use", "setting.set", "job_chain.check_distributed"])
+async def test_what_does_not_exist_here_is_accepted(name: str) -> None:
+    assert (await HttpEngine().xml(f'<{name} key="x"/>')).find("ok") is not None
 
 
 async def test_log_categories_are_switched() -> None:
