@@ -95,6 +95,7 @@ def _check_modification(state: State, request: ModifyOrder) -> Problem | None:
             ("a reset", request.reset),
             ("a change of its state", request.state is not None),
             ("a change of its start time", request.at is not None),
+            ("the end of a setback", request.end_setback),
         ):
             if asked:
                 return problems.order_in_task(order.key.id, change)

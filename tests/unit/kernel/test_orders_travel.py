@@ -2,7 +2,17 @@
 
 from dataclasses import replace
 
-from engine.kernel.commands import AfterDelay, ApplyDefinitions, AtInstant, ModifyOrder, RemoveOrder
+import pytest
+
+from engine.kernel.commands import (
+    AfterDelay,
+    ApplyDefinitions,
+    AtInstant,
+    ModifyNode,
+    ModifyOrder,
+    NodeAction,
+    RemoveOrder,
+)
 from engine.kernel.definitions import CodeRange, OnError, OnReturnCodes
 from engine.kernel.events.orders import (
     OrderAdded,
@@ -319,3 +329,25 @@ def test_an_order_suspended_in_a_step_that_fails_once_too_often_waits_to_be_sent
     assert not world.tasks()
     world.modifies(key, state=NodeState("200"))
     assert world.tasks()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"state": NodeState("200")}, {"at": AfterDelay()}, {"end_setback": True}, {"reset": True}],
+)
+def test_what_cannot_be_changed_while_the_order_is_in_a_task(change: dict[str, object]) -> None:
+    world = walk()
+    key = world.adds("1")
+    refusal = world.refused(ModifyOrder(order=key, **change))  # type: ignore[arg-type]  # by name
+    assert refusal.code == "SCHEDULER-217"
+
+
+def test_a_node_set_to_be_skipped_while_its_step_runs_is_skipped_when_the_step_is_kept() -> None:
+    world = walk(stop_on_error=True)
+    key = world.adds("1")
+    world.launches()
+    skip = ModifyNode(chain=key.chain, state=NodeState("100"), action=NodeAction.NEXT_STATE)
+    world.does(skip)
+    assert world.order(key).state == "100"
+    world.ends(code=1)
+    assert world.order(key).state == "200", "js1395"
