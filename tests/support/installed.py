@@ -76,12 +76,19 @@ def _needed_by(own: metadata.Distribution) -> Iterator[metadata.Distribution]:
             marker = requirement.marker
             if marker is not None and not marker.evaluate({"extra": extra}):
                 continue
-            needed = metadata.distribution(requirement.name)
+            needed = _here(requirement.name)
             yield needed
             for wanted in ("", *requirement.extras):
                 if (requirement.name, wanted) not in seen:
                     seen.add((requirement.name, wanted))
                     pending.append((needed, wanted))
+
+
+def _here(name: str) -> metadata.Distribution:
+    try:
+        return metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        raise AssertionError(f"{name} is new: run pip install -e '.[dev]' again") from None
 
 
 def _top_entries(found: metadata.Distribution) -> set[str]:
