@@ -10,11 +10,11 @@ from enum import Enum
 from itertools import islice
 from typing import TypeAlias
 
-from engine.kernel.calendar import Calendar, CalendarUser, RunTime
+from engine.kernel.calendar import Calendar, CalendarUser, RunTime, next_fixed_start
 from engine.kernel.calendar.calendars import once_at, search
 from engine.kernel.calendar.entries import Mode
 from engine.kernel.definitions import Definition, Job, OrderDefinition
-from engine.kernel.instants import Instant, to_datetime
+from engine.kernel.instants import NEVER, Instant, to_datetime
 
 _LOOKED_AT_MAX = 40
 """Starts that are looked at; who has no more of them has a last one."""
@@ -114,7 +114,7 @@ def _rules_of_calendar(
 
 def _fixed_starts(calendar: Calendar, now: Instant) -> Iterator[Instant]:
     """Yield the single starts and the points of grids that lie ahead."""
-    found = search(calendar, Mode.SINGLE, now)
-    while found is not None:
-        yield Instant(found.start)
-        found = search(calendar, Mode.SINGLE, found.start + 1)
+    start = next_fixed_start(calendar, now)
+    while start < NEVER:
+        yield start
+        start = next_fixed_start(calendar, Instant(start + 1))

@@ -14,10 +14,13 @@ from engine.kernel.calendar import (
     MissingSchedule,
     RunTime,
     Schedule,
+    active_schedule,
     calendar_of,
     first_order_start,
+    next_fixed_start,
     next_order_start,
     next_period,
+    next_period_begin,
 )
 from engine.kernel.commands import AfterDelay, AtInstant, StartAt
 from engine.kernel.definitions import OrderDefinition
@@ -161,6 +164,52 @@ def schedule_is_missing(state: State, run_time: RunTime | None) -> bool:
         return False
     schedule = state.schedules.get(run_time.schedule)
     return schedule is None or schedule.file.schedule.substitute is not None
+
+
+def schedules_of(state: State) -> Mapping[SchedulePath, Schedule]:
+    """Return all named schedules as the calendar knows them."""
+    return _Schedules(state.schedules)
+
+
+def active_schedule_of(state: State, run_time: RunTime, user: CalendarUser, at: Instant) -> str:
+    """Return the schedule in force, the named one or its substitute; empty for an inline one."""
+    calendar = Calendars(state).of(run_time, user)
+    if isinstance(calendar, MissingSchedule):
+        return calendar.path
+    return active_schedule(calendar, at) or ""
+
+
+def start_ahead(state: State, job: JobState, at: Instant) -> Instant:
+    """Return when a job starts something next, by itself or for an order; NEVER: nobody knows.
+
+    What is shown as `next_start_time` (schedules.md 12). While a task runs only fixed starts are
+    known; an order waits for a period of the job.
+    """
+    run_time = job.definition.run_time
+    calendar = None if run_time is None else job_calendar(state, run_time)
+    if isinstance(calendar, MissingSchedule):
+        return NEVER
+    start = job.next_start
+    if calendar is not None and state.tasks_of_job.get(job.key):
+        start = next_fixed_start(calendar, at)
+    order_start = _earliest_order_start(state, job)
+    if order_start < NEVER:
+        order_start = max(order_start, at)
+        if calendar is not None:
+            order_start = next_period_begin(calendar, order_start)
+    starts = (each for each in (start, order_start) if each > at)
+    return min(starts, default=NEVER)
+
+
+def _earliest_order_start(state: State, job: JobState) -> Instant:
+    queues = (state.queues.get(node) for node in state.nodes_of_job.get(job.key, ()))
+    firsts = (
+        waiting.first()
+        for queue in queues
+        if queue is not None
+        for waiting in (queue.touched, queue.fresh)
+    )
+    return min((first[0][0] for first in firsts if first is not None), default=NEVER)
 
 
 def never_opens(state: State, job: JobState, from_: Instant) -> bool:

@@ -14,11 +14,13 @@ from lxml import etree
 from engine.codec.xml.document import parse_text
 from engine.codec.xml.facts import EngineFacts
 from engine.codec.xml.findings import Element, Finding
+from engine.kernel.calendar import CalendarUser, RunTime
 from engine.kernel.commands import ObjectKind, ObjectRef
 from engine.kernel.definitions import Source
 from engine.kernel.ids import JobKey
 from engine.kernel.instants import IMMEDIATELY, NEVER, Instant, utc_text
 from engine.kernel.params import Params
+from engine.kernel.plans import active_schedule_of
 from engine.kernel.problems import Problem
 from engine.kernel.state import State
 
@@ -283,6 +285,13 @@ def file_based(
     ]
     result.append(element("requisites", *needs))
     return result
+
+
+def active_schedule(view: View, run_time: RunTime | None, user: CalendarUser) -> str | None:
+    """Return the named schedule in force for a job or order, None when it uses none."""
+    if run_time is None or run_time.schedule is None:
+        return None
+    return active_schedule_of(view.state, run_time, user, view.now)
 
 
 def broken_error(findings: tuple[str, ...]) -> Element:

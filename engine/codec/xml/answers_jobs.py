@@ -9,6 +9,7 @@ from engine.codec.xml.answers import (
     PastTask,
     Requisite,
     View,
+    active_schedule,
     element,
     error,
     file_based,
@@ -28,12 +29,14 @@ from engine.codec.xml.answers import (
 from engine.codec.xml.answers_orders import chain_path, order_queue
 from engine.codec.xml.answers_run_time import run_time_element
 from engine.codec.xml.findings import Element
-from engine.kernel.capacity import missing_requisites
+from engine.kernel.calendar import CalendarUser
+from engine.kernel.capacity import is_in_period, missing_requisites
 from engine.kernel.commands import ObjectKind
 from engine.kernel.definitions import Job, NativeScript, StepDurationLimit, Visible
 from engine.kernel.effects import KillMode
 from engine.kernel.ids import LOCAL, JobKey, name_of
 from engine.kernel.instants import IMMEDIATELY, NEVER
+from engine.kernel.plans import start_ahead
 from engine.kernel.state import JobState, NodeKey, State, Task, TaskStatus
 
 REQUISITE_KINDS = {
@@ -127,17 +130,25 @@ def _job_attributes(view: View, job: JobState) -> dict[str, object]:
         "tasks": definition.tasks,
         "min_tasks": definition.min_tasks,
         "has_description": yes(bool(definition.description)),
-        "next_start_time": moment(job.next_start) if job.next_start < NEVER else None,
+        "next_start_time": _next_start_time(view, job),
         "delay_until": moment(job.delayed_until),
-        "in_period": yes_no(job.is_open),
+        "in_period": yes_no(is_in_period(job, view.now)),
         "remove": yes(job.removal_held),
         "temporary": yes(definition.temporary),
         "job_chain_priority": 1 if job.key in state.nodes_of_job else None,
         "warn_if_shorter_than": _limit(definition.warn_if_shorter_than),
         "warn_if_longer_than": _limit(definition.warn_if_longer_than),
         "enabled": yes_no(job.enabled),
-        "active_schedule": None if definition.run_time is None else definition.run_time.schedule,
+        "active_schedule": active_schedule(view, definition.run_time, CalendarUser.JOB),
     }
+
+
+def _next_start_time(view: View, job: JobState) -> str | None:
+    """Return when it starts something next; only shown while it is pending or running."""
+    if job.stopped or any(True for _ in missing_requisites(view.state, job)):
+        return None
+    start = start_ahead(view.state, job, view.now)
+    return moment(start) if start < NEVER else None
 
 
 def _limit(limit: StepDurationLimit | None) -> str | None:

@@ -3,7 +3,9 @@
 from engine.codec.xml.answers import (
     Requisite,
     View,
+    active_schedule,
     element,
+    error,
     file_based,
     given,
     moment,
@@ -15,9 +17,11 @@ from engine.codec.xml.answers import (
 from engine.codec.xml.answers_orders import chain_path, job_path
 from engine.codec.xml.answers_run_time import schedule_element as schedule_file_element
 from engine.codec.xml.findings import Element
+from engine.kernel.calendar import CalendarUser, RunTime, substitution_problem
 from engine.kernel.commands import ObjectKind
 from engine.kernel.definitions import ProcessClass
 from engine.kernel.ids import DEFAULT_CLASS, JobKey, name_of
+from engine.kernel.plans import schedules_of
 from engine.kernel.queues import PriorityQueue
 from engine.kernel.state import ClassState, LockState, NamedMonitor, Schedule, State, TaskStatus
 
@@ -158,12 +162,32 @@ def schedule_element(view: View, schedule: Schedule) -> Element:
     if substitute is not None:
         missing = substitute not in state.schedules
         needs.append(Requisite(kind="Schedule", path=substitute, is_missing=missing))
-    part = file_based(view, file.source, ref(ObjectKind.SCHEDULE, schedule.path), requisites=needs)
+    problem = substitution_problem(file.schedule, schedules_of(state))
+    is_incomplete = any(need.is_missing for need in needs)
+    part = file_based(
+        view,
+        file.source,
+        ref(ObjectKind.SCHEDULE, schedule.path),
+        state="incomplete" if is_incomplete else "active" if problem is None else "loaded",
+        requisites=needs,
+    )
+    if problem is not None and not is_incomplete:
+        part.insert(0, error(problem.code, problem.text))
     result.insert(0, part)
+    _show_what_is_in_force(view, result, schedule)
     _append_source(view, result, file)
     if view.wants("schedules"):
         result.append(_schedule_users(state, schedule))
     return result
+
+
+def _show_what_is_in_force(view: View, result: Element, schedule: Schedule) -> None:
+    """Tell whether the schedule is in force now, and what is instead (schedules.md 10)."""
+    base = schedule.file.schedule.substitute or schedule.path
+    in_force = active_schedule(view, RunTime(schedule=base), CalendarUser.JOB)
+    result.set("active", yes_no(in_force == schedule.path))
+    if base == schedule.path and in_force not in {None, schedule.path}:
+        result.set("now_covered_by_schedule", str(in_force))
 
 
 def _schedule_users(state: State, schedule: Schedule) -> Element:

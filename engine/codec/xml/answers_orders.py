@@ -7,6 +7,7 @@ from engine.codec.xml.answers import (
     PastOrder,
     Requisite,
     View,
+    active_schedule,
     element,
     file_based,
     given,
@@ -21,6 +22,7 @@ from engine.codec.xml.answers import (
 )
 from engine.codec.xml.answers_run_time import run_time_element
 from engine.codec.xml.findings import Element
+from engine.kernel.calendar import CalendarUser
 from engine.kernel.commands import ObjectKind
 from engine.kernel.ids import ChainKey
 from engine.kernel.instants import IMMEDIATELY, NEVER, Instant
@@ -90,7 +92,7 @@ def _attributes(view: View, order: Order) -> dict[str, object]:
         "order": order.key.id,
         "id": order.key.id,
         "next_start_time": start,
-        "active_schedule": None if order.run_time is None else order.run_time.schedule,
+        "active_schedule": active_schedule(view, order.run_time, CalendarUser.ORDER),
         "title": given(order.title),
         "state": order.state,
         "initial_state": order.initial_state,

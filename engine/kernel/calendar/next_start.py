@@ -180,6 +180,12 @@ def _repeated_job_start(calendar: Calendar, now: Instant, last_end: Instant | No
     return None if turn is None else _start(turn, max(turn.begin, idle_since))
 
 
+def next_fixed_start(calendar: Calendar, instant: Instant) -> Instant:
+    """Return the next single start, `at` or grid point from an instant on; NEVER without one."""
+    found = search(calendar, Mode.SINGLE, instant)
+    return NEVER if found is None else Instant(found.start)
+
+
 # --- both ----------------------------------------------------------------------------------------
 
 

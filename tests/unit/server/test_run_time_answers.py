@@ -1,4 +1,4 @@
-"""`show_calendar`: the worked examples E97 to E102 and the rules of schedules.md 14."""
+"""What XML answers say of run times: `show_calendar` (E97 to E102), next starts, schedules."""
 
 import pytest
 from lxml import etree
@@ -79,7 +79,7 @@ async def listed(http: HttpEngine, attributes: str) -> list[str]:
     calendar = answer.find("calendar")
     assert calendar is not None
     return [
-        " ".join([str(child.tag), *(f"{name}={value}" for name, value in child.attrib.items())])
+        " ".join([str(child.tag), *(f"{name!s}={value!s}" for name, value in child.items())])
         for child in calendar
     ]
 
@@ -227,3 +227,84 @@ async def test_an_order_in_setback_says_so() -> None:
     http.engine.end(code=1)
     (line,) = await listed(http, 'what="orders"')
     assert line == "at at=2030-01-01T00:10:00Z job_chain=/walk order=x setback=true"
+
+
+# --- what other answers say of run times ---------------------------------------------------------
+
+
+async def shown_job(http: HttpEngine, path: str) -> Element:
+    found = (await http.xml(f'<show_job job="{path}"/>')).find("job")
+    assert found is not None
+    return found
+
+
+async def test_the_next_start_of_an_order_job_is_that_of_an_order_in_its_period() -> None:
+    http = engine()
+    date = '<date date="2030-03-05"><period begin="10:00" end="11:00"/></date>'
+    worker = shell_job("work", run_time=run_time(f"<run_time>{date}</run_time>"))
+    http.engine.step(ApplyDefinitions(defined=(worker,)))
+    assert (await shown_job(http, "/work")).get("next_start_time") is None
+    add(http, "x", at=AtInstant(at=moment("2030-03-05 09:00")))
+    shown = await shown_job(http, "/work")
+    assert shown.get("next_start_time") == "2030-03-05T10:00:00.000Z"
+    assert shown.get("in_period") == "no"
+    http.engine.step(ModifyJob(job=job_key("work"), action=JobAction.STOP))
+    assert (await shown_job(http, "/work")).get("next_start_time") is None
+
+
+async def test_a_running_job_shows_its_next_single_start() -> None:
+    http = engine(job('<run_time><period single_start="10:00"/></run_time>'))
+    http.engine.step(StartJob(job=job_key("job")))
+    shown = await shown_job(http, "/job")
+    assert shown.get("state") == "running"
+    assert shown.get("next_start_time") == "2030-01-01T10:00:00.000Z"
+
+
+async def test_the_schedule_in_force_is_shown_by_its_users_and_by_itself() -> None:
+    http = engine(
+        schedule("base", '<schedule><period single_start="10:00"/></schedule>'),
+        schedule("s", '<schedule substitute="/base" valid_from="2030-02-01 00:00:00"/>'),
+        job('<run_time schedule="/base"/>'),
+    )
+    add(http, "x", '<run_time schedule="/base"/>')
+    assert (await shown_job(http, "/job")).get("active_schedule") == "/base"
+    http.engine.time = moment("2030-02-02")
+    assert (await shown_job(http, "/job")).get("active_schedule") == "/s"
+    order = (await http.xml('<show_order job_chain="/walk" order="x"/>')).find("order")
+    assert order is not None
+    assert order.get("active_schedule") == "/s"
+    shown = {each.get("path"): each for each in await schedules(http)}
+    assert shown["/base"].get("active") == "no"
+    assert shown["/base"].get("now_covered_by_schedule") == "/s"
+    assert shown["/s"].get("active") == "yes"
+
+
+async def test_substitutes_that_are_not_allowed_say_why() -> None:
+    http = engine(
+        schedule("base", "<schedule/>"),
+        schedule("s", '<schedule substitute="/base" valid_from="2030-02-01 00:00:00"/>'),
+        schedule("t", '<schedule substitute="/s" valid_from="2030-02-01 00:00:00"/>'),
+        schedule("u", '<schedule substitute="/base" valid_from="2030-03-01 00:00:00"/>'),
+        schedule("v", '<schedule substitute="/nowhere"/>'),
+    )
+    codes = {}
+    states = {}
+    for each in await schedules(http):
+        problem = each.find("file_based/ERROR")
+        codes[each.get("path")] = None if problem is None else problem.get("code")
+        part = each.find("file_based")
+        assert part is not None
+        states[each.get("path")] = part.get("state")
+    assert codes == {
+        "/base": None,
+        "/s": None,
+        "/t": "SCHEDULER-463",
+        "/u": "SCHEDULER-465",
+        "/v": None,
+    }
+    assert states["/v"] == "incomplete"
+
+
+async def schedules(http: HttpEngine) -> list[Element]:
+    answer = await http.xml('<show_state what="schedules folders" subsystems="folder schedule"/>')
+    return [each for each in answer.iter("schedule") if each.get("path")]
