@@ -17,8 +17,9 @@ from engine.kernel.events import files as f
 from engine.kernel.events import orders as o
 from engine.kernel.events import tasks as t
 from engine.kernel.ids import OrderKey, TaskId
-from engine.kernel.instants import NEVER, Instant, utc_text
+from engine.kernel.instants import IMMEDIATELY, NEVER, Instant, utc_text
 from engine.kernel.limits import NARRATION_LINES_MAX
+from engine.kernel.signals import signal_name
 from engine.kernel.state import State
 from engine.store.task_logs import TaskLogs
 
@@ -184,12 +185,24 @@ def _said(event: Event) -> tuple[str, str] | None:
             if not event.problem:
                 return None
             return "error", f"SCHEDULER-327 An on-exit command has failed: {event.problem}"
+        case t.TaskConfigured():
+            names = ", ".join(event.taken_back) or "none"
+            return "info", f"The configuration monitor has set parameters for this step: {names}"
         case t.TaskEnded():
             if event.error_code:
                 return "error", f"{event.error_code} {event.error_text}"
+            if event.signal is not None:
+                name = signal_name(event.signal)
+                return "warn", f"SCHEDULER-279 The process was ended by {name}; the job ignores it"
             return "info", f"The task has ended, exit code {event.exit_code}"
         case _:
             return _said_of_order(event)
+
+
+def _next(start_at: Instant) -> str:
+    if start_at >= NEVER:
+        return ", without a start time"
+    return " and starts at once" if start_at <= IMMEDIATELY else f", until {utc_text(start_at)}"
 
 
 def _said_of_order(event: Event) -> tuple[str, str] | None:
@@ -211,6 +224,13 @@ def _said_of_order(event: Event) -> tuple[str, str] | None:
         case f.OrderFileStays():
             text = f"SCHEDULER-340 The order has ended, but its file {event.path} is still there"
             return "error", text
+        case o.OrderReturned():
+            return (
+                "info",
+                f"SCHEDULER-944 The order is at {event.state} again{_next(event.start_at)}",
+            )
+        case o.OrderRemoved():
+            return "info", "SCHEDULER-945 The order has gone from its job chain"
         case o.OrderFinished():
             return "info", f"The order has reached its end at {event.state or 'no node'}"
         case _:
