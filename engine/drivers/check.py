@@ -52,6 +52,8 @@ from engine.kernel.definitions import (
 )
 from engine.kernel.ids import SchedulePath, folder_of
 from engine.kernel.instants import Instant
+from engine.kernel.sessions.parameters import fold
+from engine.kernel.watchdog import cleanup_chain_of
 
 MAIN_FILE = "scheduler.xml"
 LIVE_FOLDER = "live"
@@ -297,6 +299,8 @@ def _of_definition(
     for reference in _references(definition):
         if not objects.has(reference.kind, reference.path):
             yield _missing(reference, objects, places)
+    if isinstance(definition, Job):
+        yield from _of_cleanup(definition, objects, places)
     match definition:
         case Job():
             yield from _of_script(definition.script, places, folder)
@@ -354,6 +358,22 @@ def _of_include(include: Include, places: "_Places", folder: LiveFolder) -> Iter
             text=f"The included file {name!r} cannot be read: {error.strerror or error}",
             code="SCHEDULER-399",
             advice="Create the file or correct its name",
+        )
+
+
+def _of_cleanup(job: Job, objects: _Objects, places: "_Places") -> Iterator[Finding]:
+    """Look for the cleanup chain of an SSH job: from the live root, then from its folder."""
+    name = cleanup_chain_of(job)
+    if name is None:
+        return
+    paths = (f"/{name}", f"{folder_of(job.path).rstrip('/')}/{name}")
+    if not any(objects.has(ObjectKind.CHAIN, path) for path in paths):
+        yield places.finding(
+            lambda element: fold(str(element.get("name", ""))) == "cleanupjobchain",
+            attribute="value",
+            text=f"There is no job chain {name!r} for the cleanup, so each step would fail",
+            code="SCHEDULER-161",
+            advice=did_you_mean(f"/{name}", objects.paths[ObjectKind.CHAIN].values()),
         )
 
 

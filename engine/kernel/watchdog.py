@@ -11,7 +11,7 @@ from typing import assert_never
 
 from engine.kernel.adding import add_order
 from engine.kernel.commands import AddOrder, AfterDelay
-from engine.kernel.definitions import JobNode, NativeScript, NestedNode, OrderDefinition
+from engine.kernel.definitions import Job, JobNode, NativeScript, NestedNode, OrderDefinition
 from engine.kernel.effects import WatchedRun
 from engine.kernel.events import Event
 from engine.kernel.events.orders import OrderParamsChanged
@@ -161,6 +161,15 @@ def _add_watchdog(
     request = AddOrder(order=order, at=AfterDelay(delay=CLEANUP_DELAY), parent=task.order)
     placed = yield from add_order(state, request, at)
     return placed if isinstance(placed, Problem) else None
+
+
+def cleanup_chain_of(job: Job) -> str | None:
+    """Return the cleanup chain that a job names by itself; None when it has no watchdog."""
+    if not isinstance(job.script, NativeScript) or job.script.kind != SSH:
+        return None
+    connection = connection_of(job.params)
+    name = (value_of(connection, "cleanupJobchain") or "").strip().strip("/")
+    return name if name and is_on(connection, "runWithWatchdog") and "${" not in name else None
 
 
 def find_chain(state: State, name: str, folder: str) -> ChainKey | None:

@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from engine.codec.records import dump_json
+from engine.codec.xml.secrets import masked
 from engine.server.auth import Role
 from engine.server.context import ServerContext, context_of
 
@@ -38,11 +39,16 @@ async def no_slash(request: Request) -> Response:
 
 
 async def get(request: Request) -> Response:
-    """Handle GET: the bytes of a file, or the names in a folder."""
+    """Handle GET: the bytes of a file, or the names in a folder.
+
+    Who may not change definitions sees `***` for the passwords in them.
+    """
     context = context_of(request)
-    await context.admit(request, Role.READ_ONLY)
+    caller = await context.admit(request, Role.READ_ONLY)
     path, is_folder = _place(context, request)
     found = await _carried_out(_names if is_folder else _bytes, path)
+    if not is_folder and not caller.role.includes(Role.ADMIN):
+        found = _masked(found)
     kind = "application/json" if is_folder else "application/octet-stream"
     return Response(found, media_type=kind, headers={"Cache-Control": "no-store"})
 
@@ -100,6 +106,11 @@ async def _carried_out(work: Callable[[Path], T], path: Path) -> T:
 def _bytes(path: Path) -> bytes:
     with path.open("rb") as opened:
         return opened.read(FILE_BYTES_MAX)
+
+
+def _masked(data: bytes) -> bytes:
+    """Return a file without secrets; what is no UTF-8 or ASCII text passes byte by byte."""
+    return masked(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
 
 def _names(path: Path) -> bytes:

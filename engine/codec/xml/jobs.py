@@ -12,6 +12,7 @@ from engine.codec.xml.monitors import read_monitor_uses
 from engine.codec.xml.reading import Reading
 from engine.codec.xml.run_times import run_time_of
 from engine.codec.xml.scripts import read_script
+from engine.codec.xml.ssh_jobs import check_ssh_job
 from engine.codec.xml.values import (
     delay_or_stop,
     duration,
@@ -47,6 +48,8 @@ def read_job(reading: Reading, element: Element, path: str, source: Source | Non
     """Return the job that an element defines; findings say whether it can be used."""
     script = _script(reading, element)
     setbacks, setback_max = _setbacks(reading, element)
+    params = read_params(reading, element)
+    check_ssh_job(reading, element, script, params, setback_max)
     class_path = reading.path(element, "process_class")
     timeout = reading.read(element, "timeout", duration_or_never, None)
     _note_what_has_no_effect(reading, element)
@@ -86,7 +89,7 @@ def read_job(reading: Reading, element: Element, path: str, source: Source | Non
         ),
         warn_if_longer_than=reading.read(element, "warn_if_longer_than", duration_or_percent, None),
         description=read_description(reading, element),
-        params=read_params(reading, element),
+        params=params,
         environment=read_environment(reading, element),
         login_user=_login_user(reading, element),
         locks=read_lock_uses(reading, element),
