@@ -181,6 +181,12 @@ def schedule_element(view: View, schedule: Schedule) -> Element:
     return result
 
 
+def broken_schedule_element(view: View, path: str) -> Element:
+    """Return `<schedule>` of a file that never was readable: its name and the error only."""
+    part = file_based(view, None, ref(ObjectKind.SCHEDULE, path), state="undefined")
+    return element("schedule", part, path=path, name=name_of(path), active="no")
+
+
 def _show_what_is_in_force(view: View, result: Element, schedule: Schedule) -> None:
     """Tell whether the schedule is in force now, and what is instead (schedules.md 10)."""
     base = schedule.file.schedule.substitute or schedule.path

@@ -16,6 +16,7 @@ from engine.codec.xml.answers import (
 from engine.codec.xml.answers_chains import broken_chain_element, chain_element
 from engine.codec.xml.answers_jobs import broken_job_element, is_listed, job_element, job_state_name
 from engine.codec.xml.answers_objects import (
+    broken_schedule_element,
     lock_element,
     monitor_element,
     process_class_element,
@@ -171,8 +172,16 @@ def _lock_entries(view: View) -> list[Entry]:
 
 
 def _schedule_entries(view: View) -> list[Entry]:
-    schedules = view.state.schedules.values()
-    return [(each.path, partial(schedule_element, view, each)) for each in schedules]
+    known = view.state.schedules
+    found: list[Entry] = [
+        (each.path, partial(schedule_element, view, each)) for each in known.values()
+    ]
+    found += [
+        (broken.path, partial(broken_schedule_element, view, broken.path))
+        for broken in view.state.broken
+        if broken.kind is ObjectKind.SCHEDULE and broken.path not in known
+    ]
+    return found
 
 
 def _monitor_entries(view: View) -> list[Entry]:

@@ -11,9 +11,12 @@ from engine.kernel.commands import (
     AfterDelay,
     ApplyDefinitions,
     AtInstant,
+    BrokenFile,
     JobAction,
     ModifyJob,
     ModifyOrder,
+    ObjectKind,
+    ObjectRef,
     StartAt,
     StartJob,
 )
@@ -308,3 +311,16 @@ async def test_substitutes_that_are_not_allowed_say_why() -> None:
 async def schedules(http: HttpEngine) -> list[Element]:
     answer = await http.xml('<show_state what="schedules folders" subsystems="folder schedule"/>')
     return [each for each in answer.iter("schedule") if each.get("path")]
+
+
+async def test_a_schedule_that_never_was_readable_is_shown_with_its_error() -> None:
+    http = engine()
+    ref = ObjectRef(kind=ObjectKind.SCHEDULE, path="/self")
+    broken = BrokenFile(
+        object=ref, file="self.schedule.xml", findings=("SCHEDULER-486 It substitutes itself",)
+    )
+    http.engine.step(ApplyDefinitions(broken=(broken,)))
+    (shown,) = await schedules(http)
+    problem = shown.find("file_based[@state='undefined']/ERROR")
+    assert problem is not None
+    assert problem.get("code") == "SCHEDULER-486"
