@@ -81,8 +81,15 @@ class Terminal:
             time.sleep(POLL_S)
 
     def resize(self, width: int, height: int) -> None:
-        """Change the size of the window."""
-        self._tmux("resize-window", "-t", "t", "-x", str(width), "-y", str(height))
+        """Change the size of the window; tmux forgets it now and then on a busy machine."""
+        deadline = time.monotonic() + PATIENCE_S
+        wanted = f"{width}x{height}"
+        size = ""
+        while size != wanted:
+            assert time.monotonic() < deadline, f"the window stays {size}"
+            self._tmux("resize-window", "-t", "t", "-x", str(width), "-y", str(height))
+            shown = "#{pane_width}x#{pane_height}"
+            size = self._tmux("display-message", "-p", "-t", "t", shown).strip()
 
     def modes(self) -> str:
         """Return what the program has switched on: alternate screen, mouse reporting."""
