@@ -1,0 +1,93 @@
+"""Chains that a super chain joins: their orders, their ids, their end (orders-and-jobs.md 1.10)."""
+
+from dataclasses import replace
+
+from engine.kernel.calendar import RunTime
+from engine.kernel.commands import AfterDelay, ApplyDefinitions, ObjectKind, ObjectRef
+from engine.kernel.definitions import Chain, EndNode, NestedNode, OrderDefinition
+from engine.kernel.ids import NodeState, OrderId, OrderKey, chain_key
+from engine.kernel.instants import NEVER
+from tests.support.world import World, chain, file_source, node, shell_job
+
+ONE = chain("one", node("100", "a"))
+TWO = chain("two", node("100", "b"))
+
+
+def nested(state: str, inner: str, following: str) -> NestedNode:
+    return NestedNode(
+        state=NodeState(state),
+        chain=chain_key(inner),
+        chain_path=f"/{inner}",
+        next_state=NodeState(following),
+        error_state=NodeState("lost"),
+    )
+
+
+SUPER = Chain(
+    path="/super",
+    nodes=(
+        nested("in-one", "one", "in-two"),
+        nested("in-two", "two", "done"),
+        EndNode(state=NodeState("done")),
+        EndNode(state=NodeState("lost")),
+    ),
+)
+
+
+def world(*more: Chain | OrderDefinition) -> World:
+    return World(shell_job("a"), shell_job("b"), ONE, TWO, *more)
+
+
+def key(chain_name: str, order: str) -> OrderKey:
+    return OrderKey(chain_key(chain_name), OrderId(order))
+
+
+def removes(found: World, path: str) -> None:
+    gone = ObjectRef(kind=ObjectKind.CHAIN, path=path)
+    found.does(ApplyDefinitions(removed=(gone,)))
+
+
+def file_order(chain_name: str) -> OrderDefinition:
+    return OrderDefinition(
+        key=key(chain_name, "p"),
+        run_time=RunTime(),
+        source=file_source(f"{chain_name},p.order.xml"),
+    )
+
+
+def test_of_two_files_with_one_id_in_joined_chains_one_order_is_placed() -> None:
+    found = world(SUPER, file_order("one"), file_order("super"))
+    assert [order.key for order in found.state.orders.values()] == [key("one", "p")]
+
+
+def test_an_order_does_not_enter_a_chain_that_has_its_id_already() -> None:
+    found = world(SUPER, chain("three", node("100", "b")))
+    found.adds("x", "three", title="of three", suspended=True)
+    found.adds("x", "super", suspended=True)
+    nodes = (SUPER.nodes[0], nested("in-two", "three", "done"), *SUPER.nodes[2:])
+    found.defines(replace(SUPER, nodes=nodes))
+    found.modifies(key("one", "x"), suspended=False)
+    found.ends()
+    stays = found.order(key("one", "x"))
+    assert (stays.state, stays.suspended) == ("end", True), "SCHEDULER-426"
+    assert found.order(key("three", "x")).title == "of three"
+
+
+def test_the_orders_of_a_super_chain_go_with_it() -> None:
+    found = world(SUPER, file_order("super"))
+    found.adds("x", "super", at=None, suspended=True)
+    found.adds("own", "one", suspended=True)
+    removes(found, "/super")
+    assert list(found.state.orders) == [key("one", "own")]
+    found.defines(SUPER)
+    assert found.order(key("one", "p")).start_at == NEVER, "the file's order comes back with it"
+
+
+def test_a_super_chain_waits_for_its_orders_in_inner_chains() -> None:
+    found = world(SUPER)
+    found.adds("x", "super", at=AfterDelay())
+    removes(found, "/super")
+    assert chain_key("/super") in found.state.chains
+    found.ends()
+    assert chain_key("/super") not in found.state.chains
+    assert not found.state.orders
