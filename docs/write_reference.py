@@ -17,7 +17,7 @@ from engine.codec.json_api import PublicRequest
 from engine.kernel import limits, problems
 from engine.kernel.events import Event
 from engine.server import listeners, metrics
-from engine.service import settings
+from engine.service import settings, ssh_settings
 
 REFERENCE = Path(__file__).with_name("reference.md")
 _HEAD = """# Reference
@@ -70,6 +70,10 @@ def _settings() -> Iterator[tuple[str, ...]]:
     tls = _texts_below(listeners, "TlsFiles")
     meanings = _texts_below(settings, "EngineSettings")
     meanings |= {f"tls_{name}": text for name, text in tls.items()}
+    about_ssh = _texts_below(ssh_settings, "SshSection")
+    meanings |= {f"ssh_{name}": text for name, text in about_ssh.items()}
+    ssh_fields = dataclasses.fields(ssh_settings.SshSection)
+    fields |= {f"ssh_{each.name}": each for each in ssh_fields}
     for key, setting in settings.SETTINGS.items():
         field = fields.get(setting.field)
         default = "" if field is None else _default(key, field.default)
@@ -77,10 +81,12 @@ def _settings() -> Iterator[tuple[str, ...]]:
 
 
 def _default(key: str, value: object) -> str:
-    if value is None or value is dataclasses.MISSING:
+    if value is None or value is dataclasses.MISSING or isinstance(value, tuple):
         return ""
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
+    if isinstance(value, float):
+        return f"`{value:g}`"
     if isinstance(value, int) and key.endswith("_s"):
         return f"`{value / 1000:g}`"
     if isinstance(value, int) and key.endswith("_days"):

@@ -46,16 +46,27 @@ class SshSection:
     """What the settings say about SSH; times in seconds."""
 
     known_hosts: tuple[Path, ...] = _DEFAULTS.known_hosts
+    """Host keys beside the engine's own file; a path or a list. Default: `~/.ssh/known_hosts`."""
     config_files: tuple[Path, ...] = _DEFAULTS.config_files
+    """OpenSSH client configuration; jobs win over it. Default: `~/.ssh/config`."""
     accept_new_host_keys: bool = False
+    """Record an unknown host key at first contact; a changed one is refused always."""
     allow_custom_commands: bool = False
+    """Let jobs say how processes are found and ended (`ssh_job_kill_pid_command` and the like)."""
     allow_foreign_kill: bool = False
-    connect_timeout_s: float = _DEFAULTS.connect_timeout_s
-    login_timeout_s: float = _DEFAULTS.login_timeout_s
-    answer_timeout_s: float = _DEFAULTS.answer_timeout_s
-    keepalive_s: float = _DEFAULTS.keepalive_interval_s
+    """Let administrators kill processes that belong to no run of ours."""
+    connect_timeout_s: float = float(_DEFAULTS.connect_timeout_s)
+    """How long a connection may take to come about."""
+    login_timeout_s: float = float(_DEFAULTS.login_timeout_s)
+    """How long the login may take then."""
+    answer_timeout_s: float = float(_DEFAULTS.answer_timeout_s)
+    """How long a host may take to answer a question of ours."""
+    keepalive_s: float = float(_DEFAULTS.keepalive_interval_s)
+    """Between two signs of life; a connection is given up when three stay unanswered."""
     refresh_s: float = 5.0
+    """Between two looks of the remote-process browser while somebody looks."""
     hosts: tuple[WatchedHost, ...] = ()
+    """`[[ssh.hosts]]`: hosts of the browser beside those of SSH jobs, see docs/ssh.md."""
 
     def for_driver(self, own_known_hosts: Path) -> SshSettings:
         """Return the driver's settings; `own_known_hosts` is the file it may write."""

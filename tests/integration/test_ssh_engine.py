@@ -199,3 +199,56 @@ def test_an_unknown_host_key_says_what_to_do_and_trusting_it_helps_at_once(
     assert "accepted" in trusted.stdout
     world.add("b")
     assert world.run_of("b")["state"] == "done"
+
+
+def test_a_job_without_an_order_runs_with_what_it_is_started_with(world: SshEngine) -> None:
+    login = world.login() | {"command": r"echo for \${whom}"}
+    params = "".join(f'<param name="{name}" value="{value}"/>' for name, value in login.items())
+    world.write(
+        "alone.job.xml",
+        f'<job stop_on_error="no"><params>{params}</params><script language="java" '
+        'java_class="sos.scheduler.job.JobSchedulerSSHJob"/></job>',
+    )
+    world.start_engine()
+    world.ask(
+        "command",
+        f'<start_job job="alone" at="now"><params><param name="whom" value="me"/>'
+        f'<param name="passphrase" value="{PASSWORD}"/></params></start_job>',
+    )
+    row = world.awaited(
+        "its end",
+        lambda: next(
+            (r for r in world.get("/api/history/tasks", job="/alone")["tasks"] if r["ended_at"]),
+            None,
+        ),
+    )
+    assert row["exit_code"] == 0
+    assert "for me" in world.task_log(row["task"])
+    assert not [name for name, content in world.kept_files() if PASSWORD.encode() in content]
+
+
+def test_a_timeout_ends_the_whole_run_on_its_host(world: SshEngine) -> None:
+    script = "setsid sleep 700 & sleep 800"
+    world.write_ssh_chain(world.login(), script, 'timeout="2"')
+    world.start_engine()
+    world.add("a")
+    run = world.run_of("a")
+    assert run["state"] == "failed"
+    assert run["steps"][0]["error_code"] == "SCHEDULER-272"
+    world.awaited("the end of all processes", lambda: not world.server.processes())
+
+
+def test_a_changed_job_does_not_lose_a_step_that_runs(world: SshEngine) -> None:
+    """The engine restarts with another host in the job: the step is looked for where it is."""
+    go = world.server.home() / "go"
+    script = f"echo here; while [ ! -e {go} ]; do sleep 0.1; done; exit 0"
+    world.write_ssh_chain(world.login(), script)
+    world.start_engine()
+    world.add("a")
+    world.task_of("a")
+    assert world.engine is not None
+    world.engine.kill()
+    world.write_ssh_chain(world.login() | {"host": "192.0.2.1"}, script)
+    world.start_engine()
+    go.touch()
+    assert world.run_of("a")["state"] == "done"

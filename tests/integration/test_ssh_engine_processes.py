@@ -63,6 +63,7 @@ def refused(world: SshEngine, *arguments: str) -> "subprocess.CompletedProcess[s
 
 def test_an_orphan_is_listed_explained_ended_and_recorded(world: SshEngine) -> None:
     task = make_orphan(world)
+    world.engine_again()  # whose it is comes from the journal
     listed = world.get("/api/processes")["hosts"]
     assert [row["host"] for row in listed] == [host_of(world)]
     assert set(listed[0]["sources"]) == {"job", "run"}
