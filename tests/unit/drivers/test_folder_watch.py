@@ -2,10 +2,13 @@
 
 import asyncio
 import os
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC
 from pathlib import Path
+from types import FrameType
+from typing import TypeVar
 
 import pytest
 
@@ -27,6 +30,7 @@ from engine.kernel.definitions import (
     Text,
 )
 
+T = TypeVar("T")
 JOB = '<job title="{}"><script language="shell">exit 0</script></job>'
 CHAIN = '<job_chain><job_chain_node state="1" job="a"/></job_chain>'
 DEADLINE_S = 20.0
@@ -569,25 +573,38 @@ async def test_many_files_do_not_hold_up_the_event_loop(world: World) -> None:
     assert turns > 3
 
 
-def test_five_thousand_files_are_read_in_linear_time(world: World) -> None:
-    def seconds_for(count: int, folder: str) -> float:
+def calls_of(work: Callable[[], T]) -> tuple[T, int]:
+    """Return the result of some work and how many calls it took: the same on any machine."""
+    calls = 0
+
+    def count(_frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal calls
+        if event in {"call", "c_call"}:
+            calls += 1
+
+    sys.setprofile(count)
+    try:
+        return work(), calls
+    finally:
+        sys.setprofile(None)
+
+
+def test_ten_times_the_files_take_ten_times_the_work(world: World) -> None:
+    def work_for(count: int, folder: str) -> int:
         root = world.root / folder
         for number in range(count):
             place = root / f"f{number % 50}"
             place.mkdir(parents=True, exist_ok=True)
             (place / f"j{number}.job.xml").write_text(JOB)
         watcher = LiveFolder(root, {}, UTC)
-        began = time.process_time()
-        found = watcher.scan()
-        took = time.process_time() - began
+        found, calls = calls_of(watcher.scan)
         assert found is not None
         assert len(found.defined) == count
-        began = time.process_time()
-        assert watcher.scan() is None
-        assert time.process_time() - began < took
-        return took
+        again, calls_again = calls_of(watcher.scan)
+        assert again is None
+        assert calls_again < calls / 4, "files that have not changed are not read again"
+        return calls
 
-    small = seconds_for(500, "small")
-    big = seconds_for(5000, "big")
-    # Ten times the files; twice that leaves room for a busy host, and quadratic would be 100.
-    assert big < 20 * small + 0.5
+    small = work_for(200, "small")
+    big = work_for(2000, "big")
+    assert big < 11 * small
