@@ -56,6 +56,8 @@ def _errand(life_line: socket.socket) -> Errand:
 
 def _end_with(life_line: socket.socket) -> None:
     """Wait for the end of the door or of the connection; the process goes with it."""
+    # Signals are for the main thread, which may wait in the system and has to be woken by them.
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     with contextlib.suppress(OSError):
         while life_line.recv(1024):
             pass

@@ -51,6 +51,11 @@ class Child:
         status = await self._process.wait()
         return status if status >= 0 else 128 - status
 
+    @property
+    def was_killed(self) -> bool:
+        """Whether it had no chance to leave the terminal as it was."""
+        return self._process.returncode == -signal.SIGKILL
+
     def close_input(self) -> None:
         """Tell a process with pipes that nothing more comes."""
         if self._terminal is None and self.input is not None:
@@ -58,7 +63,10 @@ class Child:
             self.input = None
 
     async def end(self) -> None:
-        """Hang up; insist after the grace time; return when the process is gone."""
+        """Hang up; insist after the grace time; return when the process is gone.
+
+        What it says at its end, such as how the screen was before, can still be read.
+        """
         self.signal(signal.SIGHUP)
         try:
             async with asyncio.timeout(HANGUP_GRACE_S):

@@ -155,7 +155,7 @@ class Door:
             for service in late:
                 service.cancel()
         for connection in tuple(self._connections):
-            connection.close(CLOSING)
+            connection.abort()
         if self._acceptor is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(limits.DRAIN_S):
@@ -311,6 +311,8 @@ class Door:
 
 def _shown(wish: Wish) -> str:
     what = f"command {limits.shown(' '.join(wish.words))}" if wish.words else "cockpit"
+    if wish.words[:1] == ("--go",):
+        what = f"cockpit at {limits.shown(wish.words[1])}"
     if wish.window is None:
         return f"{what}, without a terminal"
     return f"{what}, {wish.window[0]}x{wish.window[1]} {wish.terminal_type}"

@@ -9,7 +9,7 @@ import shlex
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-COMMANDS: Final = frozenset({"order", "command", "tail"})
+COMMANDS: Final = frozenset({"command", "kill", "order", "orphans", "plan", "processes", "tail"})
 """Subcommands that reach nothing but the engine."""
 CLOSED_OPTIONS: Final = frozenset({"--engine", "--data", "--token-file", "--ca-file"})
 """Which engine, and with whose rights, is not for the person to say; nor are files."""

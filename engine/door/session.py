@@ -24,6 +24,10 @@ HOW: Final = (
     "ssh -T HOST order list"
 )
 ONLY_COMMANDS: Final = "this key hands over commands and opens no terminal: ssh -T HOST order list"
+RESTORED_SCREEN: Final = (
+    b"\x1b[?1000;1002;1003;1004;1006;1015;2004;2026l\x1b[<u\x1b[?25h\x1b[?1049l\x1b[0m\r\n"
+)
+"""What a cockpit would have said if it had not been killed: no mouse, one screen, a cursor."""
 _SIGNALS: Final = {
     name: signal.Signals[f"SIG{name}"] for name in ("HUP", "INT", "QUIT", "TERM", "USR1", "WINCH")
 }
@@ -74,8 +78,11 @@ class Session(asyncssh.SSHServerSession[bytes]):
         self._feeding: asyncio.Task[None] | None = None
         self._may_write = asyncio.Event()
         self._may_write.set()
-        self._is_lost = asyncio.Event()
+        self._is_over = asyncio.Event()
+        self._is_lost = False
+        """The client has gone; otherwise it is we who want the end."""
         self._farewell = ""
+        self._restores_screen = False
 
     @property
     def on_terminal(self) -> bool:
@@ -199,7 +206,8 @@ class Session(asyncssh.SSHServerSession[bytes]):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End what runs here."""
-        self._is_lost.set()
+        self._is_lost = True
+        self._is_over.set()
         self._may_write.set()
         self._gone(self)
 
@@ -214,13 +222,13 @@ class Session(asyncssh.SSHServerSession[bytes]):
     def end(self, why: str) -> None:
         """End a running session, with a sentence for the person."""
         self._farewell = self._farewell or why
-        self._is_lost.set()
-        self._may_write.set()
+        self._is_over.set()
 
     async def run(self, child: Child) -> int | None:
-        """Serve until the process or the client goes; return the exit status of the process.
+        """Serve until the process or the client goes, or `end` is called.
 
-        The caller ends the process; then `finish` says good-bye.
+        Returns the exit status of the process, None when it was not the process that ended first.
+        Afterwards `finish` says good-bye.
         """
         self._child = child
         child.resize(*self._window)
@@ -231,23 +239,28 @@ class Session(asyncssh.SSHServerSession[bytes]):
             for reader, kind in zip(child.outputs, kinds, strict=False)
         ]
         ended = asyncio.create_task(child.wait())
-        lost = asyncio.create_task(self._is_lost.wait())
+        over = asyncio.create_task(self._is_over.wait())
         try:
-            await asyncio.wait({ended, lost}, return_when=asyncio.FIRST_COMPLETED)
-            if not ended.done():
-                return None
-            # What the process has said last is still on its way.
-            await asyncio.wait({*pumps}, timeout=DRAIN_S)
-            return ended.result()
+            await asyncio.wait({ended, over}, return_when=asyncio.FIRST_COMPLETED)
+            has_ended_first = ended.done()
+            if not self._is_lost:
+                # What the process says last, or said last, is still on its way.
+                await child.end()
+                await asyncio.wait({*pumps}, timeout=DRAIN_S)
+                self._restores_screen = child.was_killed
+            return ended.result() if has_ended_first else None
         finally:
             self._child = None
-            for task in (ended, lost, *pumps, *([self._feeding] if self._feeding else [])):
+            for task in (ended, over, *pumps, *([self._feeding] if self._feeding else [])):
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError, OSError):
                     await task
 
     def finish(self, status: int | None) -> None:
         """Close the channel after the process has gone."""
+        if self._restores_screen and self.on_terminal and self._chan is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._chan.write(RESTORED_SCREEN)
         if self._farewell:
             self._say(self._farewell)
         self._leave(REFUSED if status is None else status)

@@ -136,7 +136,7 @@ def test_nobody_else_comes_in(
     assert done.returncode == 255
     assert "Permission denied (publickey)" in done.stderr
     assert not door.children()
-    assert "no login from 127.0.0.1" in door.log
+    wait_for("a line in the log", lambda: "no login from 127.0.0.1" in door.log)
     assert "login of" not in door.log
 
 
@@ -253,6 +253,14 @@ def test_of_the_client_s_environment_only_language_and_colour_arrive(door: DoorW
     finally:
         tail.kill()
         tail.wait(30)
+    door.await_nobody()
+
+
+def test_a_client_that_sends_too_much_environment_is_cut_off(door: DoorWorld) -> None:
+    sent = " ".join(f"LC_A{number}={'x' * 1000}" for number in range(20))
+    done = door.call("anna", "-o", f"SetEnv={sent}", "tail")
+    assert done.returncode == 255
+    assert "sends too much environment" in door.log
     door.await_nobody()
 
 
