@@ -228,7 +228,7 @@ def test_a_job_without_an_order_runs_with_what_it_is_started_with(world: SshEngi
 
 
 def test_a_timeout_ends_the_whole_run_on_its_host(world: SshEngine) -> None:
-    script = "setsid sleep 700 & sleep 800"
+    script = "setsid sleep 5700 & sleep 5800"
     world.write_ssh_chain(world.login(), script, 'timeout="2"')
     world.start_engine()
     world.add("a")

@@ -17,8 +17,8 @@ pytestmark = [
 PASSWORD = "Tv3-throwaway-Qm8"
 CLEANUP = "/kill_jobs/remote_cleanup_test"
 FAMILY = """
-nohup sleep 700 >/dev/null 2>&1 &
-setsid sleep 800 &
+nohup sleep 5700 >/dev/null 2>&1 &
+setsid sleep 5800 &
 echo started
 while [ ! -e "$HOME/go" ]; do sleep 0.1; done
 echo "n=1" >> "$SCHEDULER_RETURN_VALUES"
@@ -136,8 +136,8 @@ def test_what_a_lost_step_leaves_on_its_host_is_ended_by_the_cleanup_chain(
     assert run["state"] == "failed"
     assert "unreachable" in run["steps"][0]["error_text"]
     living = world.server.processes()
-    assert any("sleep 700" in text for text in living.values())
-    assert any("sleep 800" in text for text in living.values())
+    assert any("sleep 5700" in text for text in living.values())
+    assert any("sleep 5800" in text for text in living.values())
     world.server.start()
     assert cleanup_run(world)["state"] == "SUCCESS"
     world.awaited("the orphan's end", lambda: not world.server.processes())
@@ -167,7 +167,7 @@ def test_a_host_that_stays_away_leads_the_cleanup_order_to_its_error_state(
     run = cleanup_run(world)
     assert run["state"] == "ERROR"
     assert "unreachable" in run["state_text"]
-    assert any("sleep 700" in text for text in world.server.processes().values())
+    assert any("sleep 5700" in text for text in world.server.processes().values())
 
 
 def test_an_unknown_cleanup_chain_fails_the_step_before_anything_runs(world: SshEngine) -> None:

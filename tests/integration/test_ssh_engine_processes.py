@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.timeout(180),
 ]
 
-SCRIPT = "nohup sleep 700 >/dev/null 2>&1 &\nsetsid sleep 800 &\necho started; sleep 900"
+SCRIPT = "nohup sleep 5700 >/dev/null 2>&1 &\nsetsid sleep 5800 &\necho started; sleep 5900"
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_an_orphan_is_listed_explained_ended_and_recorded(world: SshEngine) -> N
     assert run["order"] == "/work,a"
     assert run["expected"].startswith("alive/")
     commands = {row["command"] for row in shown["processes"] if row["mark"] == "orphan"}
-    assert {"sleep 700", "sleep 800"} <= commands
+    assert {"sleep 5700", "sleep 5800"} <= commands
     orphans = json.loads(world.ask("orphans", "--json").stdout)["orphans"]
     assert [each["token"] for each in orphans] == [run["token"]]
     assert run["token"] in world.ask("orphans").stdout
