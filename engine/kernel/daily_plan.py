@@ -24,12 +24,17 @@ from engine.kernel.calendar import (
     StartKind,
     following_start,
     known_start,
+    start_from,
 )
 from engine.kernel.events.tasks import Cause
 from engine.kernel.ids import ChainKey, JobKey, OrderKey, SchedulePath, TaskId
 from engine.kernel.instants import IMMEDIATELY, NEVER, Duration, Instant
 from engine.kernel.plans import Calendars, has_begun
 from engine.kernel.state import JobState, Missed, Order, State, Task
+
+LEAD_MS = 25 * 3_600_000
+"""A plan of a later time begins so long before it: a period lies within one day, and each of them
+begins its repeats anew. Only where periods touch nobody knows so early when a repeat comes."""
 
 
 class PlanStatus(Enum):
@@ -336,6 +341,9 @@ def _from_start(planned: _Planned, start: Start | None, window: _Window) -> _Ent
     """Yield this start and those after it; None for one before the window."""
     lasts = planned.entry.duration or Duration(0)
     calendar = planned.calendar
+    entrance = Instant(window.from_ - LEAD_MS)
+    if start is not None and calendar is not None and start.at < entrance:
+        start = start_from(calendar, entrance)
     while start is not None and start.at < window.to:
         if start.at < window.from_:
             yield None

@@ -27,8 +27,9 @@ from engine.server.context import context_of
 
 SLICE_S: Final = 0.005
 """Work on a plan before others get their turn."""
-WORK_MAX_S: Final = 60.0
-"""A plan that takes longer is cut off, and says so: thousands of repeats by the second."""
+WORK_MAX_S: Final = 30.0
+"""A plan that takes longer is cut off, and says so: thousands of repeats by the second. It is half
+of what clients wait for an answer."""
 DAYS_MAX: Final = 400
 ENTRIES_DEFAULT: Final = 100_000
 ENTRIES_MAX: Final = 1_000_000

@@ -27,6 +27,7 @@ from engine.kernel.calendar.next_start import (
     next_fixed_start,
     next_job_start,
     next_order_start,
+    start_from,
     starts_between,
 )
 from engine.kernel.calendar.run_time import (
@@ -81,6 +82,7 @@ __all__ = [
     "period_at",
     "schedule_findings",
     "spans_between",
+    "start_from",
     "starts_between",
     "substitution_problem",
 ]

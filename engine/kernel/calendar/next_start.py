@@ -216,12 +216,15 @@ def known_start(calendar: Calendar, at: Instant) -> Start:
 
     One that it does not explain, such as an order's own `at`, counts as kind `AT`.
     """
-    found = (
-        _first_order_start(calendar, at)
-        if calendar.user is CalendarUser.ORDER
-        else next_job_start(calendar, at)
-    )
+    found = start_from(calendar, at)
     return found if found is not None and found.at == at else Start(at=at, kind=StartKind.AT)
+
+
+def start_from(calendar: Calendar, instant: Instant) -> Start | None:
+    """Return the first start from an instant on, whatever was before; `once` does not count."""
+    if calendar.user is CalendarUser.ORDER:
+        return _first_order_start(calendar, instant)
+    return next_job_start(calendar, instant)
 
 
 def following_start(calendar: Calendar, ended: Instant, last_start: Instant) -> Start | None:

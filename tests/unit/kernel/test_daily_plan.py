@@ -235,6 +235,19 @@ def test_it_is_lazy_and_lets_the_caller_look_at_the_clock() -> None:
     assert list(islice(far, 50)) == [None] * 50
 
 
+def test_a_plan_of_a_far_year_is_not_worked_out_from_today() -> None:
+    w = world()
+    w.adds("x", run_time=RunTime(periods=(period("09:00", "10:00", repeat=1),)))
+    far = plan(PlanBasis.of(w.state, w.now), moment("2035-01-01"), moment("2035-01-02"), {})
+    steps = 0
+    for entry in far:
+        steps += 1
+        if entry is not None:
+            assert entry.at == moment("2035-01-01 09:00")
+            break
+    assert steps < 2 * 3600
+
+
 def test_it_says_what_the_engine_then_does() -> None:
     w = world(
         shell_job(
