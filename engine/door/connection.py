@@ -209,7 +209,12 @@ class Connection(asyncssh.SSHServer):
         """End the connection and all of its sessions, each with this sentence."""
         for session in self.sessions:
             session.end(why)
-        if not self._sessions and self._conn is not None:
+        if not self._sessions:
+            self.disconnect(why)
+
+    def disconnect(self, why: str) -> None:
+        """End the connection when what was said to it is sent."""
+        if self._conn is not None:
             self._conn.disconnect(asyncssh.DISC_BY_APPLICATION, why)
 
     def abort(self) -> None:

@@ -155,7 +155,7 @@ class Door:
             for service in late:
                 service.cancel()
         for connection in tuple(self._connections):
-            connection.abort()
+            connection.disconnect(CLOSING)
         if self._acceptor is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(limits.DRAIN_S):

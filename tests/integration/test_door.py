@@ -1,5 +1,6 @@
 """Who comes through the door with a real `ssh`, what they may do there, and what nobody may."""
 
+import contextlib
 import re
 import signal
 import socket
@@ -450,6 +451,41 @@ def test_an_engine_that_believes_everybody_gets_no_door(place: DoorWorld) -> Non
     )
     assert done.returncode == 2
     assert "believes everybody of this host" in done.stderr
+
+
+def test_a_door_of_another_account_reaches_the_engine_by_tokens_alone(tmp_path: Path) -> None:
+    with World(tmp_path / "world") as world:
+        world.write_job("work", "true")
+        world.write_chain("walk", ["work"])
+        place = DoorWorld(world, tmp_path)
+        place.admit("anna", "operator")
+        own = tmp_path / "own"
+        own.mkdir()
+        tokens = own / "tokens"
+        tokens.touch()
+        port = free_port()
+        world.start_engine("--listen", f"127.0.0.1:{port}", "--token-file", str(tokens))
+        world.environment["POINTSMAN_ENGINE"] = f"http://127.0.0.1:{port}"
+        people = str(place.own / "authorized_keys")
+        place.open("--folder", str(own), "--people", people, data=False)
+        assert place.call("anna", "order add /walk by-url --suspended").returncode == 0
+        assert world.order("/walk", "by-url") is not None
+
+
+def test_rubbish_instead_of_ssh_is_nobody(door: DoorWorld) -> None:
+    for rubbish in (
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\0" * 100_000,
+        b"SSH-2.0-x\r\n" + b"\xff" * 70_000,
+    ):
+        with socket.create_connection(("127.0.0.1", door.port), 5) as line:
+            line.settimeout(20)
+            with contextlib.suppress(ConnectionError):
+                line.sendall(rubbish)
+                while line.recv(4096):
+                    pass
+    assert door.call("anna", "order list").returncode == 0
+    assert "Traceback" not in door.log
 
 
 def listening_ports(pid: int) -> list[int]:

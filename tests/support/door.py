@@ -64,7 +64,7 @@ class DoorWorld:
     def write_people(self, lines: Sequence[str]) -> None:
         """Replace the file of people as a whole."""
         self.lines = list(lines)
-        self.own.mkdir(mode=0o700, exist_ok=True)
+        self.own.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = self.own / "draft"
         draft.write_text("".join(f"{line}\n" for line in self.lines))
         draft.chmod(0o600)
@@ -77,10 +77,11 @@ class DoorWorld:
 
     # --- the door ------------------------------------------------------------------------------
 
-    def open(self, *options: str) -> Program:
+    def open(self, *options: str, data: bool = True) -> Program:
         """Open the door and wait until it says so."""
         self.port = free_port()
-        listen = ["--listen", f"127.0.0.1:{self.port}", "--data", str(self.world.data)]
+        listen = ["--listen", f"127.0.0.1:{self.port}"]
+        listen += ["--data", str(self.world.data)] if data else []
         name = f"door-{secrets.token_hex(4)}"
         door = self.door = self.world.run(name, ["door", *listen, *options])
 
