@@ -9,6 +9,7 @@ from itertools import takewhile
 from random import Random
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -30,6 +31,7 @@ from tests.support.random_calendars import Case, random_case
 
 _ASKED_FOR = os.environ.get("POINTSMAN_CALENDAR_EXAMPLES")
 _EXAMPLES = int(_ASKED_FOR or "150")
+pytestmark = pytest.mark.timeout(120 if _ASKED_FOR is None else 0)
 _COMPARED_DAYS = 5
 _MARGIN_DAYS = 3
 """The longest repeat plus a day: what lies behind it has no effect on the days compared."""

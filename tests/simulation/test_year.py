@@ -27,6 +27,7 @@ ZONE = "Europe/Berlin"
 BEGIN, END = "2029-12-31 12:00", "2030-12-31 12:00"
 ORDERS, JOBS = 200, 20
 IS_DENSE = os.environ.get("POINTSMAN_YEAR") == "dense"
+pytestmark = pytest.mark.timeout(0 if IS_DENSE else 120)
 
 HOLIDAYS = """<holidays><weekdays><day day="6 7"/></weekdays>
 <holiday date="2030-01-01"/><holiday date="2030-04-19"/><holiday date="2030-04-22"/>
