@@ -129,9 +129,12 @@ def _host(given: Mapping[str, Any], folder: Path) -> WatchedHost:
     if isinstance(target, list):
         problems = "; ".join(f"{each.name} {each.text}" for each in target)
         raise ValueError(f"{shown}: {problems}")  # noqa: TRY004  # it is the value that is wrong
+    name = str(given.get("name") or target)
+    if "/" in name:
+        raise ValueError(f"{shown}: a name without a slash is needed, it is part of addresses")
     temporary = given.get("temp_dir")
     return WatchedHost(
-        name=str(given.get("name") or target),
+        name=name,
         target=target,
         folders=() if temporary is None else (str(temporary),),
         is_protected=given.get("protected") is True,

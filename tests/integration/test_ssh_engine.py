@@ -227,6 +227,21 @@ def test_a_job_without_an_order_runs_with_what_it_is_started_with(world: SshEngi
     assert not [name for name, content in world.kept_files() if PASSWORD.encode() in content]
 
 
+def test_twelve_steps_run_on_one_host_at_the_same_time(world: SshEngine) -> None:
+    """A server lets ten sessions share a connection."""
+    go = world.server.home() / "go"
+    script = f"echo up >> {go}.log; while [ ! -e {go} ]; do sleep 0.1; done"
+    world.write_ssh_chain(world.login(), script, 'tasks="12"')
+    world.start_engine()
+    for number in range(12):
+        world.add(str(number))
+    log = world.server.home() / "go.log"
+    world.awaited("twelve runs", lambda: log.exists() and log.read_text().count("up") == 12, 60)
+    go.touch()
+    for number in range(12):
+        assert world.run_of(str(number))["state"] == "done"
+
+
 def test_a_timeout_ends_the_whole_run_on_its_host(world: SshEngine) -> None:
     script = "setsid sleep 5700 & sleep 5800"
     world.write_ssh_chain(world.login(), script, 'timeout="2"')

@@ -127,6 +127,17 @@ def test_a_cut_connection_neither_ends_the_script_nor_loses_its_result(world: Ss
     assert world.task_log(task).count("started") == 1
 
 
+def test_a_connection_that_falls_silent_loses_nothing_either(world: SshEngine) -> None:
+    """The server's processes are stopped: no answer comes, and no end of the connection."""
+    world.write_settings(keepalive_s=1, answer_timeout_s=3)
+    begin(world)
+    world.server.freeze(frozen=True)
+    (world.server.home() / "go").touch()
+    run = world.run_of("a", 60)
+    assert run["state"] == "failed"
+    assert "exit code 3" in run["steps"][0]["error_text"]
+
+
 def test_what_a_lost_step_leaves_on_its_host_is_ended_by_the_cleanup_chain(
     world: SshEngine,
 ) -> None:

@@ -76,6 +76,7 @@ def test_hosts_are_read_with_their_logins(tmp_path: Path) -> None:
         ("[[ssh.hosts]]\nhost = 'a'", "user is missing"),
         ("[[ssh.hosts]]\nhost='a'\nuser='u'\npasword='x'", "pasword is no setting"),
         ("[[ssh.hosts]]\nhost='a'\nuser='u'\npassword_file='none'", "cannot be read"),
+        ("[[ssh.hosts]]\nhost='a'\nuser='u'\nuse_keyagent=true\nname='a/b'", "without a slash"),
         (
             "[[ssh.hosts]]\nhost='a'\nuser='u'\nuse_keyagent=true\n" * 2,
             "two hosts are called 'u@a'",
