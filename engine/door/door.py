@@ -16,7 +16,7 @@ from engine.door.child import started
 from engine.door.connection import Admitted, Connection
 from engine.door.errand import Errand
 from engine.door.host_key import host_key
-from engine.door.people import Grant, People, PeopleFile, fingerprint
+from engine.door.people import People, PeopleFile, fingerprint
 from engine.door.session import Session, Wish
 from engine.door.terminal import session_environment
 from engine.door.tokens import SessionTokens
@@ -213,7 +213,16 @@ class Door:
         work = self._serve(connection.admitted, session, wish, self._count)
         service = asyncio.create_task(work, name=f"session {self._count}")
         self._services.add(service)
-        service.add_done_callback(self._services.discard)
+        service.add_done_callback(lambda done: self._served(session, done))
+
+    def _served(self, session: Session, service: asyncio.Task[None]) -> None:
+        """Leave no client waiting for a service that failed by a fault of ours."""
+        self._services.discard(service)
+        fault = None if service.cancelled() else service.exception()
+        if fault is not None:
+            log.error("%s failed", service.get_name(), exc_info=fault)
+        if fault is not None or service.cancelled():
+            session.refuse("the door failed at this session; its log says why")
 
     async def _serve(self, who: Admitted, session: Session, wish: Wish, number: int) -> None:
         token = ""
@@ -278,7 +287,7 @@ class Door:
             admitted = connection.admitted
             if admitted is None:
                 continue
-            self._check_rights(connection, admitted.grant, people, now)
+            self._check_rights(connection, admitted, people, now)
             quiet = monotonic - connection.quiet_since
             if not connection.sessions and quiet > limits.IDLE_CONNECTION_S:
                 connection.close("nothing is going on")
@@ -286,13 +295,14 @@ class Door:
                 self._check_session(connection, session, monotonic)
 
     def _check_rights(
-        self, connection: Connection, grant: Grant, people: People, now: Instant
+        self, connection: Connection, admitted: Admitted, people: People, now: Instant
     ) -> None:
         """End who lost the right to be here; two looks, since editors write files in pieces."""
+        grant = admitted.grant
         if grant in people.grants and now < grant.expires_at:
             self._doubted.discard(connection)
         elif connection in self._doubted:
-            log.warning("the rights of %s have changed", connection.address)
+            log.warning("the rights of %s have changed", admitted.name)
             connection.close("your rights have changed; log in again")
         else:
             self._doubted.add(connection)

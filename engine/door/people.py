@@ -301,7 +301,10 @@ def _expiry(text: str | None) -> Instant:
     if not digits.isascii() or not digits.isdecimal() or len(digits) not in forms:
         raise ValueError("expiry-time is YYYYMMDD or YYYYMMDDHHMM[SS], in UTC with a Z at the end")
     at = datetime.strptime(digits, forms[len(digits)])  # noqa: DTZ007  # the zone comes next
-    return from_datetime(at.replace(tzinfo=UTC) if text.endswith("Z") else at.astimezone())
+    try:
+        return from_datetime(at.replace(tzinfo=UTC) if text.endswith("Z") else at.astimezone())
+    except (OverflowError, OSError) as error:
+        raise ValueError(f"expiry-time: {error}") from error
 
 
 def _key(text: str) -> bytes:
