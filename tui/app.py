@@ -5,6 +5,8 @@ four times a second, and only what changed. Nothing here waits for the engine.
 """
 
 import asyncio
+import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -12,6 +14,8 @@ from typing import ClassVar
 
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.events import Resize
+from textual.geometry import Size
 
 from engine.kernel.ids import ChainKey, NodeState, OrderKey, TaskId, chain_key
 from engine.kernel.instants import Duration, Instant
@@ -76,6 +80,8 @@ from tui.widgets.question import Question
 DRAW_S = 0.25
 """Redraws for data: four a second."""
 THEME_CHECK_S = 1.0
+SIZE_CHECK_S = 1.0
+"""How soon a change of the terminal's size is noticed whose notice got lost."""
 RESTART_S = 5.0
 MOVED_SHOWN = Duration(1_000)
 ORDERS_OFFERED_MAX = 2_000
@@ -160,7 +166,19 @@ class Cockpit(App[int], inherit_bindings=False):
         self._show(Look(place=self._first))
         self.set_interval(DRAW_S, self._draw)
         self.set_interval(THEME_CHECK_S, self._reload_theme)
+        self.set_interval(SIZE_CHECK_S, self._heed_size)
         self.run_worker(self._follow(), group="follower", exit_on_error=False)
+
+    def _heed_size(self) -> None:
+        """Take over the terminal's size if its notice got lost while a screen was being changed."""
+        if self.is_headless:
+            return
+        try:
+            size = Size(*os.get_terminal_size(sys.__stdout__.fileno() if sys.__stdout__ else 1))
+        except OSError:
+            return
+        if size.area and (size != self.size or size != self.screen.outer_size):
+            self.post_message(Resize(size, size))
 
     async def _follow(self) -> None:
         """Follow the engine; a fault of ours costs a fresh start, not the program."""
