@@ -46,6 +46,8 @@ LOG_BYTES_MAX: Final = 4 * 1024 * 1024
 LIST_LIMIT_DEFAULT: Final = 1_000
 LIST_LIMIT_MAX: Final = 100_000
 HISTORY_LIMIT_MAX: Final = 10_000
+REASON_MAX: Final = 200
+"""Characters of the reason that somebody gives for a request."""
 
 
 def json_response(content: Row, status: int = 200) -> Response:
@@ -254,20 +256,30 @@ def _past_order_row(entry: OrderHistoryEntry) -> Row:
 
 
 async def command(request: Request) -> Response:
-    """Handle `POST /api/command`: `{"kind": "AddOrder", …}`."""
+    """Handle `POST /api/command?reason=`: `{"kind": "AddOrder", …}`.
+
+    A reason is kept in the journal beside the name of whoever asked.
+    """
     context = context_of(request)
     caller = await context.admit(request, Role.OPERATOR)
-    parsed = await _parsed(request, parse_request)
+    parsed = await parsed_body(request, parse_request)
     needed = role_for(parsed)
     if not caller.role.includes(needed):
         raise HTTPException(403, f"This needs a token with the role {needed.value}")
     try:
-        done = await carry_out(context.port, parsed, caller.name)
+        done = await carry_out(context.port, parsed, _cause(caller.name, request))
     except EngineStopping:
         return http_problem(503, "The engine is stopping and takes no more requests")
     if isinstance(done, Problem):
         return problem_response(done)
     return json_response(accepted_row(done.number, done.subject))
+
+
+def _cause(name: str, request: Request) -> str:
+    """Return who asked, with the reason they gave."""
+    given = request.query_params.get("reason", "")
+    reason = " ".join("".join(c if c.isprintable() else " " for c in given).split())
+    return f"{name}: {reason[:REASON_MAX]}" if reason else name
 
 
 def role_for(request: PublicRequest) -> Role:
@@ -291,7 +303,7 @@ async def terminate(request: Request) -> Response:
     """Handle `POST /api/terminate`: `{"timeout_s": 60, "restart": false}`, both may be absent."""
     context = context_of(request)
     await context.admit(request, Role.ADMIN)
-    given = await _parsed(request, parse_object)
+    given = await parsed_body(request, parse_object)
     timeout_s, restart = given.get("timeout_s"), given.get("restart", False)
     if timeout_s is not None and (isinstance(timeout_s, bool) or not isinstance(timeout_s, int)):
         raise HTTPException(400, "timeout_s is a number of seconds")
@@ -310,7 +322,8 @@ async def _reader(request: Request) -> ServerContext:
     return context
 
 
-async def _parsed(request: Request, parse: Callable[[bytes], Any]) -> Any:
+async def parsed_body(request: Request, parse: Callable[[bytes], Any]) -> Any:
+    """Return the body of a JSON request as `parse` reads it. Raises HTTPException."""
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip()
     if kind.lower() != "application/json":
         raise HTTPException(415, "Send JSON with the content type application/json")

@@ -43,10 +43,13 @@ async def why(request: Request) -> Response:
 
 
 def _answer(subject: str, reasons: tuple[Reason, ...]) -> Response:
-    return json_response({"subject": subject, "reasons": [_row(reason) for reason in reasons]})
+    return json_response(
+        {"subject": subject, "reasons": [reason_row(reason) for reason in reasons]}
+    )
 
 
-def _row(reason: Reason) -> dict[str, object]:
+def reason_row(reason: Reason) -> dict[str, object]:
+    """Return a reason as a row."""
     until = None if reason.until is None or reason.until >= NEVER else reason.until
     return {
         "kind": reason.kind.value,
