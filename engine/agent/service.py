@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 TICK_S = 0.2
 """Between looks at the leases."""
-SWEEP_S = 10.0
+SWEEP_MS = 10_000
 WAIT_S_MAX = 3600.0
 """No request waits longer, whatever its engine asks for."""
 
@@ -66,8 +66,17 @@ class _Line:
 class AgentService:
     """Answers requests and carries out what the ledger decides. One event loop uses it."""
 
-    def __init__(self, ledger: Ledger, files: SessionFiles, ledger_id: str) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        files: SessionFiles,
+        ledger_id: str,
+        *,
+        clock: Callable[[], Moment] = boot_time,
+    ) -> None:
+        """`clock` is the host's boot-time clock; the simulator brings its own."""
         self.ledger = ledger
+        self._clock = clock
         self.ledger_id = ledger_id
         self._files = files
         self._lines: dict[str, _Line] = {}
@@ -104,12 +113,13 @@ class AgentService:
 
     async def run(self) -> None:
         """Watch leases and retention until cancelled."""
-        swept = 0.0
+        sweep_at = self._clock()
         while True:
-            self._do(self.ledger.tick(boot_time()))
-            if time.monotonic() - swept > SWEEP_S:
-                swept = time.monotonic()
-                self._do(self.ledger.sweep(boot_time()))
+            at = self._clock()
+            self._do(self.ledger.tick(at))
+            if at >= sweep_at:
+                sweep_at = at + SWEEP_MS
+                self._do(self.ledger.sweep(at))
             await asyncio.sleep(TICK_S)
 
     # --- requests --------------------------------------------------------------------------------
@@ -121,7 +131,7 @@ class AgentService:
         turn = line.turn
         line.wake.set()
         line.wake = asyncio.Event()
-        reply, actions = self.ledger.attend(request, boot_time())
+        reply, actions = self.ledger.attend(request, self._clock())
         self._do(actions)
         if isinstance(reply, Refusal):
             return reply
@@ -143,7 +153,7 @@ class AgentService:
 
     def command(self, request: CommandRequest) -> CommandAnswer | Refusal:
         """Carry out commands."""
-        reply, actions = self.ledger.command(request, boot_time())
+        reply, actions = self.ledger.command(request, self._clock())
         self._do(actions)
         return reply
 
@@ -151,7 +161,7 @@ class AgentService:
         return SessionAnswer(
             run=self.ledger.run,
             ledger=self.ledger_id,
-            stamp=self.ledger.stamp(boot_time()),
+            stamp=self.ledger.stamp(self._clock()),
             is_terminating=self.ledger.is_terminating,
             is_new=news.is_new,
             executions=news.executions,
@@ -187,7 +197,7 @@ class AgentService:
 
     def may_start(self, key: ExecutionKey) -> bool:
         """Return whether the ledger still wants it."""
-        return self.ledger.may_start(key, boot_time())
+        return self.ledger.may_start(key, self._clock())
 
     def launched(self, key: ExecutionKey, pid: int, started_at: Instant) -> None:
         """Pass on that a program runs."""
@@ -209,7 +219,7 @@ class AgentService:
 
     def _end(self, ending: TaskEnded | TaskNotBegun, sizes: Sequence[int]) -> None:
         engine = self.ledger.engine_of(ending.key)
-        self._do(self.ledger.ended(ending, sizes, boot_time()))
+        self._do(self.ledger.ended(ending, sizes, self._clock()))
         self._tell(engine)
         self._look_quiet()
 

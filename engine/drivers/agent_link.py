@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Literal
+from typing import Literal, Protocol
 from urllib.parse import quote
 
 from engine.codec import agent_wire
@@ -71,9 +71,38 @@ class AgentPulse:
     text: str
 
 
+class AgentClient(Protocol):
+    """Requests to one agent: `HttpClient`, or what the simulator puts in its place."""
+
+    async def post(self, path: str, body: bytes, *, patience_s: float) -> HttpAnswer:
+        """Send JSON. Raises AgentUnreachable without an answer, AgentRefused for TLS faults."""
+        ...
+
+    async def get(self, path: str, *, patience_s: float) -> HttpAnswer:
+        """Ask for a resource; raises as `post`."""
+        ...
+
+    async def close(self) -> None:
+        """Close all connections."""
+
+
+Connect = Callable[[AgentUri, Credentials, float], AgentClient]
+"""Returns the client for an agent; the last argument is how long connecting may take."""
+
+
+def boot_time() -> Moment:
+    """Return the boot-time clock in milliseconds: it goes on while the host sleeps."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+
+
+def over_http(agent: AgentUri, credentials: Credentials, connect_s: float) -> AgentClient:
+    """Return a client that really connects."""
+    return HttpClient(agent, credentials, connect_s=connect_s)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentDriverSettings:
-    """Timeouts, and credentials by agent."""
+    """Timeouts, credentials by agent, and how to get outside."""
 
     link: LinkSettings = field(default_factory=LinkSettings)
     connect_s: float = CONNECT_S
@@ -81,11 +110,9 @@ class AgentDriverSettings:
     credentials: Credentials = field(default_factory=Credentials)
     """For agents that have none of their own."""
     credentials_by_agent: Mapping[AgentUri, Credentials] = field(default_factory=dict)
-
-
-def boot_time() -> Moment:
-    """Return the boot-time clock in milliseconds: it goes on while the host sleeps."""
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+    connect: Connect = over_http
+    """With `clock` the whole outside; the simulator brings its own."""
+    clock: Callable[[], Moment] = boot_time
 
 
 class AgentDriver:
@@ -153,7 +180,7 @@ class AgentDriver:
 
     async def probe(self, agent: AgentUri) -> bool:
         """Return whether an agent answers within five seconds and takes tasks."""
-        client = HttpClient(agent, self._credentials(agent), connect_s=self.settings.probe_s)
+        client = self.settings.connect(agent, self._credentials(agent), self.settings.probe_s)
         try:
             async with asyncio.timeout(self.settings.probe_s):
                 answer = await client.get(
@@ -180,11 +207,8 @@ class AgentDriver:
             del self._lines[line.agent]
 
     def _open(self, agent: AgentUri) -> "_Line":
-        line = _Line(
-            self,
-            agent,
-            HttpClient(agent, self._credentials(agent), connect_s=self.settings.connect_s),
-        )
+        client = self.settings.connect(agent, self._credentials(agent), self.settings.connect_s)
+        line = _Line(self, agent, client)
         self._lines[agent] = line
         if self._group is not None:
             line.start(self._group)
@@ -197,8 +221,9 @@ class AgentDriver:
 class _Line:
     """One agent: its link core, its connections, its deliveries."""
 
-    def __init__(self, driver: AgentDriver, agent: AgentUri, client: HttpClient) -> None:
+    def __init__(self, driver: AgentDriver, agent: AgentUri, client: AgentClient) -> None:
         self._driver = driver
+        self._clock = driver.settings.clock
         self.agent = agent
         self._client = client
         self._path = f"{agent_wire.SESSION_PATH}/{quote(driver.engine_id, safe='')}"
@@ -207,7 +232,7 @@ class _Line:
             engine=driver.engine_id,
             epoch=driver.epoch,
             settings=driver.settings.link,
-            at=boot_time(),
+            at=self._clock(),
         )
         self._waiting: list[LinkAction] = []
         """Actions from before `run`."""
@@ -231,18 +256,18 @@ class _Line:
         may_be_older: bool,
     ) -> None:
         """Pass on what is demanded."""
-        self._do(self._link.demand(keep, runs, boot_time(), may_be_older=may_be_older))
+        self._do(self._link.demand(keep, runs, self._clock(), may_be_older=may_be_older))
         self._wake.set()
 
     def forget(self, keys: Collection[ExecutionKey]) -> None:
         """Pass on what is to be forgotten."""
-        self._do(self._link.forget(keys, boot_time()))
+        self._do(self._link.forget(keys, self._clock()))
         self._wake.set()
 
     def look(self) -> AgentPulse:
         """Return how the session is."""
         view = self._link.view()
-        age = None if view.heard_at is None else Duration(boot_time() - view.heard_at)
+        age = None if view.heard_at is None else Duration(self._clock() - view.heard_at)
         return AgentPulse(
             agent=self.agent,
             status=view.status,
@@ -276,14 +301,14 @@ class _Line:
     async def _tick_until_idle(self) -> None:
         while not (self._link.is_idle() and self._deliveries.empty()):
             self._wake.clear()
-            pause_s = (self._link.wakeup() - boot_time()) / 1000
+            pause_s = (self._link.wakeup() - self._clock()) / 1000
             if pause_s > 0:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(min(pause_s, SLEEP_S_MAX)):
                         await self._wake.wait()
             else:
                 await asyncio.sleep(0)
-            self._do(self._link.tick(boot_time()))
+            self._do(self._link.tick(self._clock()))
         # Before anything is awaited: what is demanded from now on gets a line of its own.
         self._driver.drop(self)
 
@@ -322,20 +347,20 @@ class _Line:
             answer = await self._client.post(self._path, body, patience_s=action.patience / 1000)
             if answer.status == HTTPStatus.ACCEPTED and not answer.body:
                 heartbeat = _heartbeat(answer)
-                return self._link.session_answered(ticket, heartbeat, boot_time())
+                return self._link.session_answered(ticket, heartbeat, self._clock())
             if answer.status == HTTPStatus.OK:
                 news = agent_wire.session_answer.from_json(answer.body)
-                return self._link.session_answered(ticket, news, boot_time())
+                return self._link.session_answered(ticket, news, self._clock())
             refusal = _refusal(answer)
             if refusal is not None:
-                return self._link.session_refused(ticket, refusal, boot_time())
+                return self._link.session_refused(ticket, refusal, self._clock())
             kind, text = FailureKind.REFUSED, refusal_text(self.agent, answer)
         except AgentUnreachable as error:
             kind, text = FailureKind.UNREACHABLE, str(error)
         except (AgentRefused, CodecError) as error:
             kind, text = FailureKind.REFUSED, str(error)
         log.debug("Session with %s failed: %s", self.agent, text)
-        return self._link.session_failed(ticket, kind, text, boot_time())
+        return self._link.session_failed(ticket, kind, text, self._clock())
 
     async def _send_commands(self, action: SendCommands) -> list[LinkAction]:
         ticket = action.ticket
@@ -347,17 +372,17 @@ class _Line:
             )
             if answer.status == HTTPStatus.OK:
                 outcomes = agent_wire.command_answer.from_json(answer.body)
-                return self._link.commands_answered(ticket, outcomes, boot_time())
+                return self._link.commands_answered(ticket, outcomes, self._clock())
             refusal = _refusal(answer)
             if refusal is not None:
-                return self._link.commands_refused(ticket, refusal, boot_time())
+                return self._link.commands_refused(ticket, refusal, self._clock())
             kind, text = FailureKind.REFUSED, refusal_text(self.agent, answer)
         except AgentUnreachable as error:
             kind, text = FailureKind.UNREACHABLE, str(error)
         except (AgentRefused, CodecError) as error:
             kind, text = FailureKind.REFUSED, str(error)
         log.debug("Commands to %s failed: %s", self.agent, text)
-        return self._link.commands_failed(ticket, kind, text, boot_time())
+        return self._link.commands_failed(ticket, kind, text, self._clock())
 
     # --- deliveries ------------------------------------------------------------------------------
 
@@ -379,7 +404,7 @@ class _Line:
             if reports:
                 await self._driver.report(reports)
             for delivery in deliveries:
-                self._do(self._link.committed(delivery.mark, boot_time()))
+                self._do(self._link.committed(delivery.mark, self._clock()))
             self._wake.set()
 
     async def _store(self, pieces: Sequence[Output]) -> None:
