@@ -25,7 +25,7 @@ from engine.kernel.ids import (
 from engine.kernel.instants import Instant
 from engine.kernel.params import is_yes, value_of
 from engine.kernel.plans import has_begun, schedule_is_missing
-from engine.kernel.queues import PriorityQueue
+from engine.kernel.queues import Lane, PriorityQueue, QueuedOrder, QueuePriority
 from engine.kernel.state import ChainState, JobState, State
 
 # --- what is missing -----------------------------------------------------------------------------
@@ -93,10 +93,6 @@ def at_order_limit(state: State, chain: ChainState) -> bool:
     return limit is not None and state.started_in_chain.get(chain.key, 0) >= limit
 
 
-QueuedOrder: TypeAlias = tuple[tuple[Instant, int, int], OrderKey]
-"""Start time, minus priority, place in the queue; and whose they are."""
-
-
 def next_order(state: State, job: JobKey, at: Instant) -> OrderKey | None:
     """Return the order that the job takes next: start time, priority, arrival (1.7).
 
@@ -119,40 +115,41 @@ def _first_orders(state: State, job: JobKey, at: Instant) -> Iterator[QueuedOrde
         chain = state.chains[chain_key]
         if not chain_serves(chain, node):
             continue
-        waiting = [queue.touched]
-        if not at_order_limit(state, chain):
-            waiting.append(queue.fresh)
-        for entries in waiting:
-            first = entries.first()
-            if first is not None and first[0][0] <= at and _is_shut_out(state, first[1]):
-                first = _first_of_the_others(state, entries)
+        for lane, waiting in queue.lanes.items():
+            if not _lane_is_open(state, chain, lane):
+                continue
+            first = waiting.first()
+            if first is not None and first[0][0] <= at and _lacks_schedule(state, first[1]):
+                first = _first_with_schedule(state, waiting)
             if first is not None and first[0][0] <= at:
                 yield first
 
 
-def _is_shut_out(state: State, key: OrderKey) -> bool:
-    """Whether something else than its node and its start time keeps the order from starting.
-
-    Its named schedule is missing (js1031), or it has not begun and its super chain lets no further
-    one begin (js1207).
-    """
-    order = state.orders[key]
-    if schedule_is_missing(state, order.run_time) and not has_begun(order):
-        return True
-    if order.outer is None or order.started_at is not None:
+def _lane_is_open(state: State, chain: ChainState, lane: Lane) -> bool:
+    """Whether stopped and full chains let the orders of a lane go on (1.5, 1.8, js1207)."""
+    if not lane.touched and at_order_limit(state, chain):
         return False
-    chain = state.chains.get(order.outer.chain)
-    return chain is not None and (chain.stopped or at_order_limit(state, chain))
+    outer = None if lane.outer is None else state.chains.get(lane.outer)
+    return outer is None or (not outer.stopped and (lane.begun or not at_order_limit(state, outer)))
 
 
-def _first_of_the_others(
-    state: State, entries: PriorityQueue[OrderKey, tuple[Instant, int, int]]
+def _lacks_schedule(state: State, key: OrderKey) -> bool:
+    """Whether the named schedule of an order that has not begun is missing (js1031)."""
+    order = state.orders[key]
+    return schedule_is_missing(state, order.run_time) and not has_begun(order)
+
+
+def _first_with_schedule(
+    state: State, entries: PriorityQueue[OrderKey, QueuePriority]
 ) -> QueuedOrder | None:
-    """Return the first order that is not shut out; looks at all that wait here."""
+    """Return the first order that lacks no schedule; looks at all that wait here.
+
+    Orders without their schedule have no start time either, so that this is hardly ever needed.
+    """
     found = [
         ((order.start_at, -order.priority, order.place), key)
         for key in entries.keys()  # noqa: SIM118  # not a dict
-        if not _is_shut_out(state, key)
+        if not _lacks_schedule(state, key)
         for order in (state.orders[key],)
     ]
     return min(found) if found else None

@@ -203,13 +203,8 @@ def start_ahead(state: State, job: JobState, at: Instant) -> Instant:
 
 def _earliest_order_start(state: State, job: JobState) -> Instant:
     queues = (state.queues.get(node) for node in state.nodes_of_job.get(job.key, ()))
-    firsts = (
-        waiting.first()
-        for queue in queues
-        if queue is not None
-        for waiting in (queue.touched, queue.fresh)
-    )
-    return min((first[0][0] for first in firsts if first is not None), default=NEVER)
+    firsts = (first for queue in queues if queue is not None for first in queue.firsts())
+    return min((priority[0] for priority, _ in firsts), default=NEVER)
 
 
 def never_opens(state: State, job: JobState, from_: Instant) -> bool:

@@ -1,4 +1,4 @@
-"""A priority queue whose entries can be changed and withdrawn.
+"""Queues: one whose entries can be changed and withdrawn, and that of the orders at a node.
 
 Withdrawn entries stay in the heap until they surface (O(log n) for everything); when they outnumber
 the living ones the heap is built anew, so memory stays linear.
@@ -6,7 +6,10 @@ the living ones the heap is built anew, so memory stays linear.
 
 import heapq
 from collections.abc import Iterator
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeAlias, TypeVar
+
+from engine.kernel.ids import ChainKey, OrderKey
+from engine.kernel.instants import Instant
 
 
 class Comparable(Protocol):
@@ -77,9 +80,76 @@ class PriorityQueue(Generic[K, P]):
         """Iterate over the keys in no particular order."""
         return iter(self._living)
 
+    def copy(self) -> "PriorityQueue[K, P]":
+        """Return a queue of its own with the same entries."""
+        copied: PriorityQueue[K, P] = PriorityQueue()
+        copied._heap = self._heap.copy()
+        copied._living = self._living.copy()
+        copied._serial = self._serial
+        return copied
+
     def _compact(self) -> None:
         if len(self._heap) > 2 * len(self._living) + _DEAD_ENTRIES_MIN:
             self._heap = [
                 (priority, serial, key) for key, (priority, serial) in self._living.items()
             ]
             heapq.heapify(self._heap)
+
+
+# --- orders at a node ----------------------------------------------------------------------------
+
+QueuePriority: TypeAlias = tuple[Instant, int, int]
+"""Start time, minus priority, place: the order of orders-and-jobs.md 1.7."""
+
+QueuedOrder: TypeAlias = tuple[QueuePriority, OrderKey]
+
+
+class Lane(NamedTuple):
+    """What decides, beside its node, whether an order may go on: the same for all in a lane."""
+
+    touched: bool
+    """Its run in this chain has started: `max_orders` lets it go on (1.8)."""
+    outer: ChainKey | None = None
+    """The super chain it belongs to, which may be stopped or full (1.10)."""
+    begun: bool = False
+    """Its run in the super chain has started."""
+
+
+class NodeQueue:
+    """The orders at one node: all of them, and those that a job may take, in their order.
+
+    The latter stand in lanes, because a stopped or full chain holds some of them and lets others
+    go on: who asks for the next order looks at the first one of each lane only.
+    """
+
+    __slots__ = ("all", "lanes")
+
+    def __init__(self) -> None:
+        self.all: dict[OrderKey, None] = {}
+        self.lanes: dict[Lane, PriorityQueue[OrderKey, QueuePriority]] = {}
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, NodeQueue):
+            return NotImplemented
+        return self.all.keys() == other.all.keys() and self.lanes == other.lanes
+
+    __hash__ = None  # type: ignore[assignment]  # mutable
+
+    def wait(self, key: OrderKey, lane: Lane, priority: QueuePriority) -> None:
+        """Let an order wait for a job."""
+        self.lanes.setdefault(lane, PriorityQueue()).set(key, priority)
+
+    def drop(self, key: OrderKey) -> None:
+        """Forget an order."""
+        del self.all[key]
+        for lane, waiting in list(self.lanes.items()):
+            waiting.discard(key)
+            if not waiting:
+                del self.lanes[lane]
+
+    def firsts(self) -> Iterator[QueuedOrder]:
+        """Iterate over the first order of each lane."""
+        for waiting in self.lanes.values():
+            first = waiting.first()
+            if first is not None:
+                yield first

@@ -161,17 +161,26 @@ def _chain_reasons(state: State, chain: ChainState, order: Order) -> Iterator[Re
     if chain.replacement is not None or chain.removal_held:
         yield Reason(kind=ReasonKind.CHAIN_CHANGES, subject=path)
     if not order.touched and at_order_limit(state, chain):
-        yield Reason(
-            kind=ReasonKind.CHAIN_FULL,
-            subject=path,
-            used=state.started_in_chain.get(chain.key, 0),
-            limit=chain.definition.max_orders,
-        )
+        yield _full(state, chain)
+    outer = None if order.outer is None else state.chains.get(order.outer.chain)
+    if outer is not None and outer.stopped:
+        yield Reason(kind=ReasonKind.CHAIN_STOPPED, subject=outer.definition.path)
+    if outer is not None and not order.lane.begun and at_order_limit(state, outer):
+        yield _full(state, outer)
+
+
+def _full(state: State, chain: ChainState) -> Reason:
+    return Reason(
+        kind=ReasonKind.CHAIN_FULL,
+        subject=chain.definition.path,
+        used=state.started_in_chain.get(chain.key, 0),
+        limit=chain.definition.max_orders,
+    )
 
 
 def _turn(state: State, order: Order) -> Iterator[Reason]:
     queue = state.queues.get((order.key.chain, order.state))
-    waiting = None if queue is None else (queue.touched if order.touched else queue.fresh)
+    waiting = None if queue is None else queue.lanes.get(order.lane)
     first = None if waiting is None else waiting.first()
     if first is not None and first[1] != order.key:
         yield Reason(kind=ReasonKind.TURN, subject=first[1].id)

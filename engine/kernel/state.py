@@ -49,7 +49,7 @@ from engine.kernel.ids import (
 from engine.kernel.instants import IMMEDIATELY, NEVER, Duration, Instant
 from engine.kernel.params import NO_PARAMS, Params, value_of
 from engine.kernel.pending import PendingCommands, SourceState
-from engine.kernel.queues import PriorityQueue
+from engine.kernel.queues import Lane, NodeQueue, PriorityQueue
 from engine.kernel.reports import AgentStatus
 from engine.kernel.ssh_runs import SshRunState
 
@@ -159,6 +159,13 @@ class Order:
     def file_agent(self) -> AgentUri:
         """The agent whose file it stands for; empty for the engine's own host."""
         return AgentUri(value_of(self.params, FILE_AGENT_PARAM) or "")
+
+    @property
+    def lane(self) -> Lane:
+        """With which orders it waits at its node."""
+        if self.outer is None:
+            return Lane(self.touched)
+        return Lane(self.touched, self.outer.chain, self.started_at is not None)
 
     @property
     def waits_in_queue(self) -> bool:
@@ -400,9 +407,6 @@ class NamedMonitor:
     definition: Monitor
 
 
-QueuePriority: TypeAlias = tuple[Instant, int, int]
-"""Start time, minus priority, place: the order of 1.7."""
-
 NodeKey: TypeAlias = tuple[ChainKey, NodeState]
 
 K = TypeVar("K", bound=str)
@@ -422,32 +426,6 @@ def job_of_node(node: Node) -> JobKey | None:
             return None
         case _:
             assert_never(node)
-
-
-class NodeQueue:
-    """The orders at one node: all of them, and those that a job may take, in their order.
-
-    Orders whose run has started are kept apart from the others, because a chain at its `max_orders`
-    lets only the former go on (1.8).
-    """
-
-    __slots__ = ("all", "fresh", "touched")
-
-    def __init__(self) -> None:
-        self.all: dict[OrderKey, None] = {}
-        self.touched: PriorityQueue[OrderKey, QueuePriority] = PriorityQueue()
-        self.fresh: PriorityQueue[OrderKey, QueuePriority] = PriorityQueue()
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, NodeQueue):
-            return NotImplemented
-        return (
-            self.all.keys() == other.all.keys()
-            and self.touched == other.touched
-            and self.fresh == other.fresh
-        )
-
-    __hash__ = None  # type: ignore[assignment]  # mutable
 
 
 TimerSubject: TypeAlias = OrderKey | TaskId | JobKey
@@ -547,8 +525,7 @@ class State:
         queue = self.queues.setdefault((chain, order.state), NodeQueue())
         queue.all[key] = None
         if order.waits_in_queue:
-            waiting = queue.touched if order.touched else queue.fresh
-            waiting.set(key, (order.start_at, -order.priority, order.place))
+            queue.wait(key, order.lane, (order.start_at, -order.priority, order.place))
             if IMMEDIATELY < order.start_at < NEVER:
                 self.timers.set(key, order.start_at)
         if order.touched and not order.blacklisted:
@@ -569,9 +546,7 @@ class State:
             del self.orders_of_chain[chain]
         node = (chain, order.state)
         queue = self.queues[node]
-        del queue.all[key]
-        queue.touched.discard(key)
-        queue.fresh.discard(key)
+        queue.drop(key)
         if not queue.all:
             del self.queues[node]
         self.timers.discard(key)

@@ -162,15 +162,20 @@ def place(
     at: Instant,
     parent: OrderKey | None = None,
 ) -> Iterator[Event]:
-    """Put a new order at its first node; a delay there does not count (1.6)."""
+    """Put a new order at its first node; a delay there does not count (1.6).
+
+    A first node that suspends its orders does so even when it is skipped (1.5).
+    """
     first = definition.state or state.chains[definition.key.chain].definition.nodes[0].state
+    named = state.node(definition.key.chain, first)
+    suspends = suspends_on_arrival(entry.node) or (named is not None and suspends_on_arrival(named))
     yield OrderAdded(
         definition=definition,
         state=entry.node.state,
         initial_state=first,
         start_at=start_at,
         at=at,
-        suspended=definition.suspended or suspends_on_arrival(entry.node),
+        suspended=definition.suspended or suspends,
         parent=parent,
         inner_chain=entry.inner_chain,
         outer_state=entry.outer_state,
@@ -192,8 +197,19 @@ def go_to(
         yield OrderNodeChanged(order=key, state=target, former=order.state, start_at=IMMEDIATELY)
     elif isinstance(node, EndNode):
         yield from end_chain(state, key, node.state, at, succeeded=succeeded)
+    elif is_skipped_end(state, order, node):
+        yield from finish(state, key, order.state, at)
     else:
         yield from arrive(state, key, node, at)
+
+
+def is_skipped_end(state: State, order: Order, node: Node) -> bool:
+    """Whether the node is skipped and nevertheless the last one: the order ends before it (2.8)."""
+    return (
+        order.outer is None
+        and node.state == order.end_state
+        and state.chains[order.key.chain].action(node.state) is NodeAction.NEXT_STATE
+    )
 
 
 def arrive(
@@ -261,11 +277,7 @@ def _skips_end_state(state: State, order: Order, goto: NodeState | None) -> bool
     if goto is None:
         return False
     node = resolve(state, order.key.chain, goto, order.end_state)
-    return (
-        not isinstance(node, Problem)
-        and node.state == order.end_state
-        and state.chains[order.key.chain].action(node.state) is NodeAction.NEXT_STATE
-    )
+    return not isinstance(node, Problem) and is_skipped_end(state, order, node)
 
 
 # --- the end of a run ----------------------------------------------------------------------------
@@ -349,7 +361,11 @@ def finish(state: State, key: OrderKey, end: NodeState, at: Instant) -> Iterator
     elif order.is_file_order or order.suspended:
         yield OrderBlacklisted(order=key)
     else:
-        yield OrderRemoved(order=key)
+        if order.is_permanent and order.definition.key in state.order_files:
+            # Its run ends where it began: it goes, and stays away until its file is read again.
+            yield OrderFileGone(order=order.definition.key)
+        if key in state.orders:
+            yield OrderRemoved(order=key)
 
 
 def return_to_start(

@@ -189,10 +189,8 @@ def _next_start(view: View, nodes: Iterable[NodeKey]) -> Instant:
     for node in nodes:
         queue = view.state.queues.get(node)
         if queue is not None:
-            for waiting in (queue.touched, queue.fresh):
-                first = waiting.first()
-                if first is not None:
-                    found = min(found, first[0][0])
+            for priority, _ in queue.firsts():
+                found = min(found, priority[0])
     return view.now if found <= IMMEDIATELY else found
 
 

@@ -70,11 +70,18 @@ def _move_waiting_on(
 
 
 def _put_back_dropped(state: State, chain: ChainKey, at: Instant) -> Iterator[Event]:
-    """Permanent orders that stand at an end because every node was skipped start again (js864)."""
+    """Permanent orders that have not begun and stand where every node was skipped (js864).
+
+    They are put to the first node from their initial one on that is not skipped any more.
+    """
     for key in list(state.orders_of_chain.get(chain, ())):
         order = state.orders[key]
         standing = state.node(chain, order.state)
-        if order.is_permanent and not order.touched and isinstance(standing, EndNode):
+        dropped = (
+            isinstance(standing, EndNode)
+            or state.chains[chain].action(order.state) is NodeAction.NEXT_STATE
+        )
+        if order.is_permanent and not order.touched and order.outer is None and dropped:
             entry = start_node(state, chain, order.initial_state, order.end_state)
             if not isinstance(entry, Problem):
                 yield OrderNodeChanged(

@@ -38,6 +38,8 @@ from engine.kernel.travel import (
     arrive,
     carry_out_held,
     end_chain,
+    finish,
+    is_skipped_end,
     resolve,
     return_to_start,
 )
@@ -145,6 +147,8 @@ def _send_to(state: State, request: ModifyOrder, at: Instant) -> Iterator[Event]
     assert not isinstance(node, Problem), "checked before"
     if isinstance(node, EndNode):
         yield from end_chain(state, key, node.state, at, succeeded=True)
+    elif is_skipped_end(state, order, node):
+        yield from finish(state, key, order.state, at)
     else:
         # A pending setback is over; the start time of a run that has not begun stays (2.13).
         start_at = IMMEDIATELY if order.setback_count else order.start_at
