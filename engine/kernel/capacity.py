@@ -49,6 +49,15 @@ def missing_requisites(state: State, job: JobState) -> Iterator[tuple[str, str]]
         yield "schedule", str(run_time.schedule)
 
 
+def is_incomplete(state: State, job: JobState) -> bool:
+    """Whether the job is not active for want of its schedule or a monitor (live-folder.md 7.2).
+
+    Without its process class or a lock it is active and waits, as for one that is full or held.
+    """
+    waited_for = {"process_class", "lock"}
+    return any(kind not in waited_for for kind, _ in missing_requisites(state, job))
+
+
 # --- the job as a whole --------------------------------------------------------------------------
 
 

@@ -27,6 +27,7 @@ from engine.kernel.definitions import (
     ProcessClass,
     ScheduleFile,
     SinkNode,
+    Visible,
 )
 from engine.kernel.effects import KillMode
 from engine.kernel.events.tasks import Cause
@@ -263,6 +264,10 @@ class JobWait:
     locks: tuple[LockPath, ...] = ()
 
 
+def _visible(configured: Visible, *, was_enqueued: bool) -> Visible:
+    return Visible.YES if configured is Visible.NO and was_enqueued else configured
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobState:
     """A job with what has become of it."""
@@ -299,11 +304,18 @@ class JobState:
     """How long the tasks that ran took together, for averages (3.7)."""
     missed: Missed | None = None
     state_text: str = ""
+    was_enqueued: bool = False
+    """An order or a task has waited for it while it was hidden."""
 
     @property
     def key(self) -> JobKey:
         """The job's key."""
         return self.definition.key
+
+    @property
+    def visible(self) -> Visible:
+        """Whether listings show it; hidden ones come out with their first work, for good (0.6)."""
+        return _visible(self.definition.visible, was_enqueued=self.was_enqueued)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -318,11 +330,18 @@ class ChainState:
     removal_held: bool = False
     file_turn: int = 0
     """Counts file orders that have gone; what was seen in a directory before then is outdated."""
+    was_enqueued: bool = False
+    """An order has come into it while it was hidden."""
 
     @property
     def key(self) -> ChainKey:
         """The chain's key."""
         return self.definition.key
+
+    @property
+    def visible(self) -> Visible:
+        """Whether listings show it; hidden ones come out with their first order, for good (0.6)."""
+        return _visible(self.definition.visible, was_enqueued=self.was_enqueued)
 
     def action(self, state: NodeState) -> NodeAction:
         """Return what happens to orders at this node."""
@@ -688,6 +707,15 @@ class State:
                 supers.pop(chain.key, None)
                 if not supers:
                     self.supers_of_chain.pop(node.chain, None)
+
+    def show_enqueued(self, *, job: JobKey | None = None, chain: ChainKey | None = None) -> None:
+        """Note that something was enqueued at a job or came into a chain that was hidden (0.6)."""
+        known_job = None if job is None else self.jobs.get(job)
+        if known_job is not None and known_job.visible is Visible.NO:
+            self.put_job(replace(known_job, was_enqueued=True))
+        known_chain = None if chain is None else self.chains.get(chain)
+        if known_chain is not None and known_chain.visible is Visible.NO:
+            self.put_chain(replace(known_chain, was_enqueued=True))
 
     # --- questions ---------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from engine.kernel.calendar import (
     WhenHoliday,
     spans_between,
 )
-from engine.kernel.capacity import missing_requisites
+from engine.kernel.capacity import is_incomplete
 from engine.kernel.instants import IMMEDIATELY, Instant
 from engine.kernel.plans import job_calendar, order_calendar
 from engine.kernel.state import JobState, Order, Task
@@ -55,7 +55,7 @@ def _job(
 ) -> Iterator[Element]:
     path = job.definition.path
     run_time = job.definition.run_time
-    if job.stopped or any(True for _ in missing_requisites(view.state, job)):
+    if job.stopped or is_incomplete(view.state, job):
         return  # only what is pending or running
     if run_time is not None:
         calendar = job_calendar(view.state, run_time)

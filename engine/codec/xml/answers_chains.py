@@ -64,7 +64,7 @@ def chain_element(
         running_orders=state.started_in_chain.get(chain.key, 0),
         max_orders=definition.max_orders,
         state=chain_state_name(chain),
-        visible=None if definition.visible is Visible.YES else definition.visible.value,
+        visible=None if chain.visible is Visible.YES else chain.visible.value,
         orders_recoverable=yes_no(definition.orders_recoverable),
         process_class=given(definition.process_class),
     )

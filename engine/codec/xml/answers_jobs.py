@@ -30,7 +30,7 @@ from engine.codec.xml.answers_orders import chain_path, order_queue
 from engine.codec.xml.answers_run_time import run_time_element
 from engine.codec.xml.findings import Element
 from engine.kernel.calendar import CalendarUser
-from engine.kernel.capacity import is_in_period, missing_requisites
+from engine.kernel.capacity import is_in_period, is_incomplete, missing_requisites
 from engine.kernel.commands import ObjectKind
 from engine.kernel.definitions import Job, NativeScript, StepDurationLimit, Visible
 from engine.kernel.effects import KillMode
@@ -54,7 +54,7 @@ def job_state_name(state: State, job: JobState) -> str:
         return "stopping" if runs else "stopped"
     if runs:
         return "running"
-    return "loaded" if any(True for _ in missing_requisites(state, job)) else "pending"
+    return "loaded" if is_incomplete(state, job) else "pending"
 
 
 def is_listed(visible: Visible) -> bool:
@@ -119,7 +119,7 @@ def _job_attributes(view: View, job: JobState) -> dict[str, object]:
         "job": name,
         "state": job_state_name(state, job),
         "title": given(definition.title),
-        "visible": None if definition.visible is Visible.YES else definition.visible.value,
+        "visible": None if job.visible is Visible.YES else job.visible.value,
         "process_class": given(definition.process_class),
         "waiting_for_process": yes(waits_for_process),
         "all_steps": job.steps_measured,
@@ -145,7 +145,7 @@ def _job_attributes(view: View, job: JobState) -> dict[str, object]:
 
 def _next_start_time(view: View, job: JobState) -> str | None:
     """Return when it starts something next; only shown while it is pending or running."""
-    if job.stopped or any(True for _ in missing_requisites(view.state, job)):
+    if job.stopped or is_incomplete(view.state, job):
         return None
     start = start_ahead(view.state, job, view.now)
     return moment(start) if start < NEVER else None
@@ -169,7 +169,7 @@ def _job_file_part(view: View, job: JobState) -> Element:
         view,
         job.definition.source,
         ref(ObjectKind.JOB, job.definition.path),
-        state="incomplete" if missing else "active",
+        state="incomplete" if is_incomplete(view.state, job) else "active",
         requisites=needs,
         removed=job.removal_held,
     )

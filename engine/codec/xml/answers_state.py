@@ -137,7 +137,7 @@ def _job_entries(view: View) -> list[Entry]:
     found: list[Entry] = [
         (job.definition.path, partial(job_element, view, job))
         for job in state.jobs.values()
-        if is_listed(job.definition.visible)
+        if is_listed(job.visible)
     ]
     found += [
         (broken.path, partial(broken_job_element, view, broken.path))
@@ -152,7 +152,7 @@ def _chain_entries(view: View) -> list[Entry]:
     found: list[Entry] = [
         (chain.definition.path, partial(make, chain))
         for chain in view.state.chains.values()
-        if is_listed(chain.definition.visible)
+        if is_listed(chain.visible)
     ]
     found += [
         (broken.path, partial(broken_chain_element, view, broken.path))
@@ -281,8 +281,8 @@ def subsystems_element(view: View) -> Element:
     }
     jobs, chains = state.jobs.values(), state.chains.values()
     visible = {
-        "job": sum(is_listed(job.definition.visible) for job in jobs),
-        "order": sum(is_listed(chain.definition.visible) for chain in chains),
+        "job": sum(is_listed(job.visible) for job in jobs),
+        "order": sum(is_listed(chain.visible) for chain in chains),
     }
     result = element("subsystems")
     for name, count in counts.items():

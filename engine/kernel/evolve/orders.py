@@ -7,7 +7,7 @@ from typing import Any
 from engine.kernel.events import orders as e
 from engine.kernel.ids import OrderKey
 from engine.kernel.instants import IMMEDIATELY, Instant
-from engine.kernel.state import Missed, Order, Outer, State
+from engine.kernel.state import Missed, Order, Outer, State, job_of_node
 
 
 def _order_file_found(state: State, event: e.OrderFileFound) -> None:
@@ -49,6 +49,7 @@ def _order_added(state: State, event: e.OrderAdded) -> None:
         outer=outer,
     )
     state.put_order(state.order_with_place(order))
+    _show(state, order)
     if definition.key.id.isdecimal():
         number = max(state.control.last_order_number, int(definition.key.id))
         state.control = replace(state.control, last_order_number=number)
@@ -128,6 +129,7 @@ def _node_changed(state: State, event: e.OrderNodeChanged) -> None:
             )
         )
     )
+    _show(state, state.orders[event.order])
 
 
 def _chain_changed(state: State, event: e.OrderChainChanged) -> None:
@@ -147,6 +149,15 @@ def _chain_changed(state: State, event: e.OrderChainChanged) -> None:
         touched=False,
     )
     state.put_order(state.order_with_place(moved))
+    _show(state, moved)
+
+
+def _show(state: State, order: Order) -> None:
+    """Show a hidden chain and the hidden job at whose node the order stands now (0.6)."""
+    node = state.node(order.key.chain, order.state)
+    state.show_enqueued(job=None if node is None else job_of_node(node), chain=order.key.chain)
+    if order.outer is not None:
+        state.show_enqueued(chain=order.outer.chain)
 
 
 def _suspended(state: State, event: e.OrderSuspended) -> None:
@@ -209,6 +220,7 @@ def _returned(state: State, event: e.OrderReturned) -> None:
     if back.outer is not None and event.outer_state is not None:
         back = replace(back, outer=replace(back.outer, state=event.outer_state))
     state.put_order(state.order_with_place(back))
+    _show(state, back)
 
 
 def _without_run(order: Order) -> Order:

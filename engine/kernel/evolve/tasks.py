@@ -31,6 +31,7 @@ def _queued(state: State, event: e.TaskQueued) -> None:
             environment=event.environment,
         )
     )
+    state.show_enqueued(job=event.job)
     _count_task(state, event)
 
 

@@ -22,7 +22,7 @@ from engine.kernel.capacity import (
     Want,
     class_of,
     is_in_period,
-    missing_requisites,
+    is_incomplete,
     next_order,
 )
 from engine.kernel.events import Event
@@ -80,7 +80,8 @@ def plan_job(state: State, key: JobKey, at: Instant) -> Iterator[Event]:
     job = state.jobs.get(key)
     if job is None:
         return
-    is_lost = job.next_start <= at and not needs_period(job) and _is_incomplete(state, job)
+    # The single starts of an incomplete job pass.
+    is_lost = job.next_start <= at and not needs_period(job) and is_incomplete(state, job)
     if job.is_planned and at < job.open_until and not is_lost:
         return
     run_time = job.definition.run_time
@@ -97,11 +98,6 @@ def plan_job(state: State, key: JobKey, at: Instant) -> Iterator[Event]:
     start_at, cause = _next_start(state, state.jobs[key], calendar, asked_from)
     if not job.is_planned or (start_at, cause) != (job.next_start, job.next_start_cause):
         yield JobStartPlanned(job=key, start_at=start_at, cause=cause)
-
-
-def _is_incomplete(state: State, job: JobState) -> bool:
-    """Whether objects are missing that the job needs; its single starts pass meanwhile."""
-    return any(True for _ in missing_requisites(state, job))
 
 
 def _opening(calendar: Calendar, at: Instant) -> tuple[bool, Instant]:

@@ -1,5 +1,6 @@
 """How much runs at once, where, and who comes first (orders-and-jobs.md 3, 6, 7; agents.md 4)."""
 
+from engine.kernel.capacity import is_incomplete
 from engine.kernel.commands import (
     AfterDelay,
     JobAction,
@@ -9,13 +10,13 @@ from engine.kernel.commands import (
     PauseEngine,
     StartJob,
 )
-from engine.kernel.definitions import Lock, LockUse, ProcessClass, Select
+from engine.kernel.definitions import Lock, LockUse, MonitorUse, ProcessClass, Select
 from engine.kernel.demands import agent_demands, environment_of
 from engine.kernel.effects import KillMode
 from engine.kernel.events.control import AgentMarkCleared, AgentMarkedFailed
 from engine.kernel.events.orders import OrderFinished, OrderStepEnded, Transition
 from engine.kernel.events.tasks import TaskAssigned, TaskAwaitsAgent, TaskEnded
-from engine.kernel.ids import AgentUri, ClassPath, LockPath, job_key
+from engine.kernel.ids import AgentUri, ClassPath, LockPath, MonitorPath, job_key
 from engine.kernel.instants import FOREVER, seconds
 from engine.kernel.reports import (
     AgentContact,
@@ -442,3 +443,22 @@ def test_order_parameters_win_over_those_of_the_job_in_any_spelling() -> None:
     assert environment["SCHEDULER_JOB_NAME"] == "a"
     assert environment["SCHEDULER_ORDER_STATE"] == "100"
     assert environment["SCHEDULER_JOB_CHAIN"] == "walk"
+
+
+def test_a_job_without_its_class_or_lock_is_active_and_without_a_monitor_incomplete() -> None:
+    world = World(
+        shell_job("of_class", is_order_job=False, process_class=ClassPath("/c")),
+        shell_job("of_lock", is_order_job=False, locks=(LockUse(lock=LockPath("/l")),)),
+        shell_job("of_monitor", monitors=(MonitorUse(path=MonitorPath("/m")),)),
+    )
+    found = {
+        name: is_incomplete(world.state, world.state.jobs[job_key(f"/{name}")])
+        for name in ("of_class", "of_lock", "of_monitor")
+    }
+    assert found == {"of_class": False, "of_lock": False, "of_monitor": True}
+    for name in found:
+        world.does(StartJob(job=job_key(f"/{name}")))
+    assert {task.status for task in world.tasks()} == {TaskStatus.QUEUED}
+    world.defines(ProcessClass(path=ClassPath("/c")), Lock(path=LockPath("/l")))
+    started = [task.job for task in world.tasks() if task.status is not TaskStatus.QUEUED]
+    assert started == [job_key("/of_class"), job_key("/of_lock")]

@@ -16,14 +16,16 @@ from engine.kernel.definitions import (
     Lock,
     LockUse,
     MainConfiguration,
+    Monitor,
+    MonitorUse,
     ScheduleFile,
 )
 from engine.kernel.events.tasks import Cause, JobPeriodChanged, JobStartPlanned, TaskCreated
-from engine.kernel.ids import LockPath, SchedulePath, job_key
+from engine.kernel.ids import LockPath, MonitorPath, SchedulePath, job_key
 from engine.kernel.instants import FOREVER, Duration, seconds
 from engine.kernel.state import JobState, Missed, Task, TaskStatus
 from tests.support.timetable import Timetable, moment, period, single
-from tests.support.world import chain, node, shell_job
+from tests.support.world import SCRIPT, chain, node, shell_job
 
 JOB = job_key("job")
 DAYTIME = RunTime(periods=(period("09:00", "17:00"),))
@@ -110,11 +112,20 @@ def test_a_single_start_that_waits_for_a_lock_is_kept_over_midnight() -> None:
     assert w.starts("job") == ["2030-01-02 00:30"]
 
 
-def test_missed_starts_are_not_made_up_when_a_lock_appears_late() -> None:
+def test_a_single_start_waits_for_a_lock_that_is_not_there_yet() -> None:
     lock = LockUse(lock=LockPath("/lock"))
     w = Timetable("2030-01-01 08:00", job(RunTime(periods=(single("09:00"),)), locks=(lock,)))
     w.lives_until("2030-01-01 12:00")
     w.defines(Lock(path=LockPath("/lock")))
+    w.lives_until("2030-01-02 12:00")
+    assert w.starts() == ["2030-01-01 12:00", "2030-01-02 09:00"]
+
+
+def test_starts_of_an_incomplete_job_are_not_made_up_when_its_monitor_appears() -> None:
+    monitor = MonitorUse(path=MonitorPath("/monitor"))
+    w = Timetable("2030-01-01 08:00", job(RunTime(periods=(single("09:00"),)), monitors=(monitor,)))
+    w.lives_until("2030-01-01 12:00")
+    w.defines(Monitor(path=MonitorPath("/monitor"), script=SCRIPT))
     w.lives_until("2030-01-02 12:00")
     assert w.starts() == ["2030-01-02 09:00"]
 
