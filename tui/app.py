@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
@@ -19,8 +20,9 @@ from textual.geometry import Size
 
 from engine.kernel.ids import ChainKey, NodeState, OrderKey, TaskId, chain_key
 from engine.kernel.instants import Duration, Instant
-from engine.kernel.problems import Problem
 from tui import intents
+from tui.answers import LOCAL_NAMES, Person
+from tui.asking import Asking
 from tui.client import EngineAway, EngineClient, NotAdmitted, SnapshotNeeded
 from tui.commands import (
     NOUNS,
@@ -75,7 +77,7 @@ from tui.views.text import Line, clean
 from tui.widgets.form import Entered, StartForm
 from tui.widgets.palette import AsciiFilter, Palette, glyphs_of, textual_theme
 from tui.widgets.palette_box import Choice, PaletteBox
-from tui.widgets.question import Question
+from tui.widgets.question import Query, Question, Verdict
 
 DRAW_S = 0.25
 """Redraws for data: four a second."""
@@ -143,8 +145,11 @@ class Cockpit(App[int], inherit_bindings=False):
         self._made: dict[str, CockpitScreen] = {}
         self._past: list[Look] = []
         self._future: list[Look] = []
-        self._asked: dict[object, str] = {}
+        self.asking = Asking(client, self.mirror, self)
+        self.person: Person | None = None
+        """Who we are to the engine; None: not known yet."""
         self._drawn_second = 0
+        self._has_met = False
         self._tally = Tally()
         self._past_shown: Past | None = None
         self._notice: tuple[str, bool, float] = ("", False, 0.0)
@@ -214,8 +219,8 @@ class Cockpit(App[int], inherit_bindings=False):
             mirror=self.mirror if past is None else past.mirror,
             now=self.follower.now() if past is None else past.now,
             glyphs=self._glyphs,
-            asked=self._asked,
-            allowed=not self.settings.read_only and past is None,
+            asked=self.asking.marks(self._clock()),
+            allowed=not self.why_not_allowed(),
             memo={ORDER_COUNTS: self._tally.counts} if past is None else {},
         )
 
@@ -227,6 +232,7 @@ class Cockpit(App[int], inherit_bindings=False):
         changes = self.mirror.take_changes()
         if not changes and second == self._drawn_second:
             return
+        self._meet()
         self._drawn_second = second
         everything = changes.everything or bool(changes.agents)
         self._tally.update(self.mirror.state, now, None if everything else changes.orders)
@@ -236,6 +242,20 @@ class Cockpit(App[int], inherit_bindings=False):
         if current is not None and self._past_shown is None:
             current.draw(changes)
 
+    def _meet(self) -> None:
+        """Ask the engine who we are, once for each time that it is there."""
+        is_live = self.mirror.link.status is LinkStatus.LIVE
+        if is_live and not self._has_met:
+            self.run_worker(self._ask_name(), exclusive=True, group="name", exit_on_error=False)
+        self._has_met = is_live
+
+    async def _ask_name(self) -> None:
+        try:
+            self.person = await self.client.me()
+        except (EngineAway, NotAdmitted):
+            self._has_met = False
+        self._frame()
+
     def _current(self) -> CockpitScreen | None:
         return next(
             (one for one in reversed(self.screen_stack) if isinstance(one, CockpitScreen)), None
@@ -243,7 +263,9 @@ class Cockpit(App[int], inherit_bindings=False):
 
     def who(self) -> str:
         """Return the person and their rights, for the header."""
-        return f"{self.settings.person} {'ro' if self.settings.read_only else 'rw'}"
+        known = self.person
+        name = self.settings.person if known is None or known.name in LOCAL_NAMES else known.name
+        return f"{clean(name)} {'ro' if self.why_not_allowed() else 'rw'}"
 
     # --- places ------------------------------------------------------------------------------
 
@@ -291,51 +313,30 @@ class Cockpit(App[int], inherit_bindings=False):
 
     # --- asking the engine -------------------------------------------------------------------
 
-    def ask(self, asked: Sequence[Intent]) -> None:
+    def ask(self, asked: Sequence[Intent], *, reason: str = "", gone: Sequence[str] = ()) -> None:
         """Send requests, one after the other; tell in one line what became of them."""
+        why_not = self.why_not_allowed()
+        if not why_not and self.mirror.link.status is not LinkStatus.LIVE:
+            why_not = "the engine is away"
+        if why_not:
+            self.say(f"{why_not}: nothing was sent", bad=True)
+            return
+        fresh = self.asking.begin(asked, self._clock())
+        if not fresh:
+            self.say("asked already, no answer yet: it is not asked twice", bad=True)
+            return
+        work = self.asking.send(fresh, reason, gone)
+        self.run_worker(work, group="asking", exit_on_error=False)
+
+    def why_not_allowed(self) -> str:
+        """Return why this person may change nothing here; empty when they may."""
         if self._past_shown is not None:
-            self.say("this is the past: nothing was sent; :now comes back", bad=True)
-            return
+            return "this is the past; :now comes back"
         if self.settings.read_only:
-            self.say("read-only: nothing was sent", bad=True)
-            return
-        if self.mirror.link.status is not LinkStatus.LIVE:
-            self.say("the engine is away: nothing was sent", bad=True)
-            return
-        for intent in asked:
-            self._asked[intent.subject] = intent.what
-        self.run_worker(self._ask_all(list(asked)), group="asking", exit_on_error=False)
-
-    async def _ask_all(self, asked: list[Intent]) -> None:
-        refused: list[tuple[Intent, str]] = []
-        created = ""
-        for intent in asked:
-            try:
-                answer = await self.client.ask(intent.request)
-            except (EngineAway, NotAdmitted) as away:
-                refused.append((intent, str(away)))
-            else:
-                if isinstance(answer, Problem):
-                    refused.append((intent, str(answer)))
-                else:
-                    created = answer.subject or created
-            finally:
-                self._asked.pop(intent.subject, None)
-        self._tell(asked, refused, created)
-
-    def _tell(self, asked: list[Intent], refused: list[tuple[Intent, str]], created: str) -> None:
-        if not refused:
-            what = asked[0].what if len(asked) == 1 else f"{len(asked)} requests"
-            self.say(f"{what}: done{f', {created}' if created and created not in what else ''}")
-        elif len(asked) == 1:
-            self.say(f"{asked[0].what}: refused: {refused[0][1]}", bad=True)
-        else:
-            done = len(asked) - len(refused)
-            self.say(
-                f"{done} of {len(asked)} done, {len(refused)} refused: "
-                f"{refused[0][0].what}: {refused[0][1]}",
-                bad=True,
-            )
+            return "read-only: the cockpit was opened so"
+        if self.person is not None and not self.person.may_act:
+            return f"read-only: the token {self.person.name!r} may only look"
+        return ""
 
     def confirm(
         self,
@@ -347,14 +348,25 @@ class Cockpit(App[int], inherit_bindings=False):
         counted: int = 0,
     ) -> None:
         """Ask first, act after a yes."""
+        query = Query(title=title, consequences=consequences, yes=yes, counted=counted)
+        self._ask_first(query, lambda _reason: act())
 
-        def answered(answer: bool | None) -> None:
-            if answer:
-                act()
+    def question(self, query: Query, act: Callable[[str], None]) -> None:
+        """Ask first; after a yes `act` gets the reason that was given."""
+        name = self.scene().engine_name
+        kind = ", production" if self.is_production else ""
+        self._ask_first(replace(query, engine=f"on {name}{kind}"), act)
 
-        self.push_screen(
-            Question(self.palette, title, consequences, yes=yes, counted=counted), answered
-        )
+    def _ask_first(self, query: Query, act: Callable[[str], None]) -> None:
+        def answered(verdict: Verdict | None) -> None:
+            if verdict is None:
+                return
+            if verdict.yes:
+                act(verdict.reason)
+            elif verdict.moot:
+                self.say(f"{verdict.moot}: nothing was done")
+
+        self.push_screen(Question(self.palette, query), answered)
 
     def show_form(self, form: StartForm, start: Callable[[Entered], None]) -> None:
         """Show a form; `start` gets what was entered."""
@@ -395,7 +407,7 @@ class Cockpit(App[int], inherit_bindings=False):
     def show_help(self, title: str, actions: Sequence[Action]) -> None:
         """Show all keys of a screen."""
         lines = help_lines(
-            title, actions, for_help(), self._glyphs, allowed=not self.settings.read_only
+            title, actions, for_help(), self._glyphs, allowed=not self.why_not_allowed()
         )
         self.push_screen(HelpPage(self.palette, f"help: {title}", lines))
 
@@ -597,7 +609,7 @@ class Cockpit(App[int], inherit_bindings=False):
                     act=partial(current.action_act, action.id),
                 )
                 for action in current.actions
-                if action.id != "go.palette" and (not action.harm or not self.settings.read_only)
+                if action.id != "go.palette" and (not action.harm or not self.why_not_allowed())
             ]
         for name in theme_names(self.settings.themes_folder):
             found.append(Choice(name=f"theme {name}", note="", act=partial(self._try_theme, name)))

@@ -29,6 +29,7 @@ from engine.kernel.instants import Duration, Instant, from_datetime
 from engine.kernel.problems import Problem
 from engine.kernel.reports import AgentStatus
 from engine.kernel.state import State
+from tui.answers import Person, Trial, person_of_row, trial_of_row
 from tui.mirror import AgentPulse, Fact, FinishedRun, FinishedTask
 
 if TYPE_CHECKING:
@@ -100,8 +101,16 @@ class EngineClient(Protocol):
         """Follow events and pulses. Raises EngineAway, SnapshotNeeded, NotAdmitted."""
         ...
 
-    async def ask(self, request: Request) -> Accepted | Problem:
-        """Have a request carried out. Raises EngineAway."""
+    async def ask(self, request: Request, reason: str = "") -> Accepted | Problem:
+        """Have a request carried out; the reason goes into the journal. Raises EngineAway."""
+        ...
+
+    async def try_request(self, request: Request) -> Trial:
+        """Return what would come of a request. Raises EngineAway, NotAdmitted."""
+        ...
+
+    async def me(self) -> Person | None:
+        """Return who we are to the engine; None when it does not say. Raises EngineAway."""
         ...
 
     async def task_log(self, task: TaskId, offset: int, limit: int) -> LogPart | None:
@@ -208,8 +217,24 @@ class HttpEngine:
         except CodecError as error:
             raise SnapshotNeeded from error
 
-    async def ask(self, request: Request) -> Accepted | Problem:
-        """Have a request carried out. Raises EngineAway."""
+    async def ask(self, request: Request, reason: str = "") -> Accepted | Problem:
+        """Have a request carried out; the reason goes into the journal. Raises EngineAway."""
+        data, status = await self._post("/api/command", request, reason)
+        if "accepted" in data:
+            accepted = data["accepted"]
+            return Accepted(number=EventNumber(accepted["number"]), subject=accepted["subject"])
+        return _problem(data, status)
+
+    async def try_request(self, request: Request) -> Trial:
+        """Return what would come of a request. Raises EngineAway, NotAdmitted."""
+        data, status = await self._post("/api/try", request)
+        if status != 200:
+            return Trial(refusal=str(_problem(data, status)))
+        return trial_of_row(data)
+
+    async def _post(
+        self, path: str, request: Request, reason: str = ""
+    ) -> tuple[Mapping[str, Any], int]:
         import httpx  # noqa: PLC0415
 
         from engine.codec.json_api import REQUESTS  # noqa: PLC0415
@@ -217,19 +242,20 @@ class HttpEngine:
 
         client = await self._http()
         body = dump_json(REQUESTS.to_builtins(request))  # type: ignore[arg-type]  # public ones only
+        query = {"reason": reason} if reason else {}
+        kind = {"Content-Type": "application/json"}
         try:
-            answer = await client.post(
-                "/api/command", content=body, headers={"Content-Type": "application/json"}
-            )
-            data = answer.json()
+            answer = await client.post(path, content=body, headers=kind, params=query)
+            return answer.json(), answer.status_code
         except (httpx.HTTPError, OSError) as error:
             raise EngineAway(_reason(error)) from error
         except ValueError as error:
             raise EngineAway(f"its answer has the status {answer.status_code}") from error
-        if "accepted" in data:
-            accepted = data["accepted"]
-            return Accepted(number=EventNumber(accepted["number"]), subject=accepted["subject"])
-        return _problem(data, answer.status_code)
+
+    async def me(self) -> Person | None:
+        """Return who we are to the engine; None when it does not say. Raises EngineAway."""
+        answer = await self._get("/api/me")
+        return person_of_row(answer.json()) if answer.status_code == 200 else None
 
     async def task_log(self, task: TaskId, offset: int, limit: int) -> LogPart | None:
         """Return a piece of a log; a negative offset counts from the end."""

@@ -1,12 +1,7 @@
-"""What a person asks for, as requests to the engine, and what became of it.
-
-Nothing asked for is lost from sight: a request is pending until the engine has answered, then done
-or refused with the engine's own words.
-"""
+"""What a person asks for, as requests to the engine; `tui.asking` sends them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 
 from engine.kernel.commands import (
     AddOrder,
@@ -25,35 +20,10 @@ from engine.kernel.commands import (
 )
 from engine.kernel.definitions import OrderDefinition
 from engine.kernel.ids import ChainKey, JobKey, NodeState, OrderId, OrderKey, TaskId
-from engine.kernel.instants import Instant, seconds
-from engine.kernel.problems import Problem
+from engine.kernel.instants import seconds
 
 KILL_GRACE = seconds(10)
 """Between SIGTERM and SIGKILL."""
-
-
-class AskedStatus(Enum):
-    """What became of a request."""
-
-    SENT = "sent"
-    DONE = "done"
-    REFUSED = "refused"
-    UNANSWERED = "unanswered"
-    """The connection went before the answer came; the state will tell."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """One request on its way, or settled."""
-
-    subject: object
-    what: str
-    """In words, for the notice: `suspend od.1`."""
-    at: Instant
-    status: AskedStatus = AskedStatus.SENT
-    problem: Problem | None = None
-    created: str = ""
-    """What the request created: an order's id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from engine.kernel.ids import EventNumber, TaskId
 from engine.kernel.instants import Instant
 from engine.kernel.problems import Problem
 from engine.kernel.state import State
+from tui.answers import Person, Trial
 from tui.client import Accepted, EngineAway, FactDecoder, LogPart, Snapshot
 from tui.mirror import AgentPulse, Fact, FinishedRun, FinishedTask
 
@@ -69,10 +70,19 @@ class JournalFile:
                 yield fact
         await asyncio.Event().wait()
 
-    async def ask(self, request: Request) -> Accepted | Problem:
+    async def ask(self, request: Request, reason: str = "") -> Accepted | Problem:
+        """Refuse: nobody is there."""
+        _ = (request, reason)
+        return Problem(code="POINTSMAN", text="this is a saved journal, not an engine")
+
+    async def try_request(self, request: Request) -> Trial:
         """Refuse: nobody is there."""
         _ = request
-        return Problem(code="POINTSMAN", text="this is a saved journal, not an engine")
+        return Trial(refusal="this is a saved journal, not an engine")
+
+    async def me(self) -> Person | None:
+        """Return nobody."""
+        return None
 
     async def task_log(self, task: TaskId, offset: int, limit: int) -> LogPart | None:
         """Return nothing: logs are not in the journal."""

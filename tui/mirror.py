@@ -255,6 +255,20 @@ class Mirror:
         changes, self._changes = self._changes, Changes()
         return changes
 
+    def touch(self, subject: object) -> None:
+        """Have whatever shows this subject drawn anew."""
+        match subject:
+            case OrderKey():
+                self._changes.orders.add(subject)
+                self._changes.chains.add(subject.chain)
+            case int():
+                self._changes.tasks.add(TaskId(subject))
+            case str():
+                self._changes.chains.add(ChainKey(subject))
+                self._changes.jobs.add(JobKey(subject))
+            case _:
+                self._changes.others = True
+
     def chain_name(self, key: ChainKey) -> str:
         """Return the last part of a chain's path, or the whole path where that is not unique."""
         if not self._chain_names:

@@ -16,6 +16,7 @@ from engine.kernel.instants import Duration, Instant, seconds
 from engine.kernel.problems import Problem
 from engine.kernel.reports import AgentStatus
 from engine.kernel.state import State
+from tui.answers import Person, Trial
 from tui.client import Accepted, EngineAway, LogPart, Snapshot
 from tui.mirror import AgentPulse, Fact, FinishedRun, FinishedTask
 
@@ -39,6 +40,12 @@ class RecordedEngine:
         self.runs: list[FinishedRun] = []
         self.tasks: list[FinishedTask] = []
         self.on_ask: Callable[[Request], Sequence[Event] | Problem] = lambda _request: ()
+        self.reasons: list[str] = []
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+        self.tried: list[Request] = []
+        self.on_try: Callable[[Request], Trial] = lambda _request: Trial()
+        self.person: Person | None = Person(name="local", role="admin")
         self.snapshots = 0
         self.is_away = False
         self._facts: list[Fact] = []
@@ -137,15 +144,28 @@ class RecordedEngine:
         finally:
             self._streams.remove(stream)
 
-    async def ask(self, request: Request) -> Accepted | Problem:
+    async def ask(self, request: Request, reason: str = "") -> Accepted | Problem:
         """Note the request; answer as the test wants it."""
         self._check()
         self.asked.append(request)
+        self.reasons.append(reason)
+        await self.may_answer.wait()
         done = self.on_ask(request)
         if isinstance(done, Problem):
             return done
         self.play(*done)
         return Accepted(number=self.number, subject="")
+
+    async def try_request(self, request: Request) -> Trial:
+        """Answer as the test wants it."""
+        self._check()
+        self.tried.append(request)
+        return self.on_try(request)
+
+    async def me(self) -> Person | None:
+        """Return who asks."""
+        self._check()
+        return self.person
 
     async def task_log(self, task: TaskId, offset: int, limit: int) -> LogPart | None:
         """Return a piece of what `write` has written."""

@@ -21,7 +21,7 @@ from engine.kernel.ids import NodeState, chain_key
 from engine.kernel.instants import seconds
 from engine.kernel.problems import order_in_task
 from tests.support.end_of_day import CHAIN, MAIN
-from tui.widgets.question import Question
+from tui.widgets.question import Query, Question
 
 pytestmark = pytest.mark.anyio
 
@@ -117,13 +117,13 @@ async def test_remove_after_a_yes(desk: Any) -> None:
 async def test_a_question_ignores_hasty_fingers(desk: Any) -> None:
     async with desk("orders") as d:
         await d.shows("idle")
-        question = Question(d.app.palette, "Remove?", [], yes="remove")
+        question = Question(d.app.palette, Query(title="Remove?", consequences=[], yes="remove"))
         d.app.push_screen(question)
         await d.shows("Remove?")
-        question._is_quiet = False
+        question._hears = False
         await d.keys("y")
         assert d.app.screen is question
-        question._is_quiet = True
+        question._hears = True
         await d.keys("y")
         await d.until(lambda: d.app.screen is not question, "the question is answered")
 
@@ -134,7 +134,7 @@ async def test_kill_asks_and_names_the_consequence(desk: Any) -> None:
         await d.shows("runs")
         await d.keys("x")
         await _open_question(d)
-        await d.shows("SIGTERM now", "end_of_day")
+        await d.shows("(SIGTERM)", "end_of_day")
         await d.keys("y")
         (request,) = await d.asked(1)
         assert isinstance(request, KillTask)
@@ -274,7 +274,7 @@ async def test_the_whole_log_is_saved(
 
 async def _open_question(d: Any) -> None:
     await d.until(
-        lambda: isinstance(d.app.screen, Question) and d.app.screen._is_quiet, "a question"
+        lambda: isinstance(d.app.screen, Question) and d.app.screen.hears, "a question"
     )
 
 

@@ -242,7 +242,7 @@ async def test_looking_back_shows_the_screens_of_then_and_sends_nothing(desk: An
         await d.command("at 12:01:30")
         await d.shows("PAST 12:01:00", "runs")
         await d.keys("s")
-        await d.shows("read-only")
+        await d.shows("this is the past")
         await d.keys(";", ";", ";", ";")
         await d.shows("PAST 12:02:00", "waits")
         await d.keys(",", ",", ",", ",")

@@ -1,28 +1,64 @@
-"""What screens do to orders, tasks and nodes, with the questions that their harm calls for."""
+"""What screens do to orders, tasks and nodes, with the questions that their harm calls for.
+
+The rule (harm 1 to 3) is in one place, `Acting.carry_out`: one row that the same key undoes goes at
+once; what changes the course is asked for; what destroys, more than ten rows and everything on a
+production engine is asked for with the list and a reason, and from a hundred on with the count.
+"""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from engine.kernel.commands import NodeAction
 from engine.kernel.ids import ChainKey, JobKey, NodeState, OrderKey, TaskId
-from engine.kernel.state import Order
+from engine.kernel.state import Order, TaskStatus
 from tui import intents
+from tui.client import EngineAway, NotAdmitted
 from tui.intents import Intent
 from tui.screens.base import Shell
+from tui.views.rows import RowKey
 from tui.views.scene import Scene
 from tui.views.standing import Standing, standing_of_order
-from tui.views.text import Line, clean, line
+from tui.views.text import Line, Span, clean, line
+from tui.widgets.question import Query
 
 BULK_MAX = 10
 """More rows at once count as destructive."""
 COUNT_TYPED_FROM = 100
+TRIED_MAX = 20
+"""So many requests of one question are tried."""
+_MET_SHOWN = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Something to do, with what is said before."""
+
+    verb: str
+    """`Remove`, as the question begins."""
+    noun: str
+    """`order`, in the singular."""
+    names: Sequence[str]
+    """What it is done to, by name."""
+    asked: Sequence[Intent]
+    consequences: Sequence[Line]
+    harm: int
+    stamp: Callable[[], object]
+    """Returns something that is equal as long as the subjects stand as they did."""
+
+    @property
+    def subject(self) -> str:
+        """What it is done to, in words."""
+        return self.names[0] if len(self.names) == 1 else f"{len(self.names)} {self.noun}s"
 
 
 class Acting:
     """Acts on what is marked or under the cursor, through the shell."""
 
-    def __init__(self, shell: Shell) -> None:
+    def __init__(self, shell: Shell, gone: Callable[[], Sequence[RowKey]] = tuple) -> None:
+        """`gone` returns the marked rows that are no longer there."""
         self._shell = shell
+        self._gone = gone
 
     # --- orders ------------------------------------------------------------------------------
 
@@ -37,8 +73,8 @@ class Acting:
             for order in orders
             if order.suspended != suspend
         ]
-        word = "Suspend" if suspend else "Resume"
-        self._guarded(word, orders, asked, harm=1)
+        verb = "Suspend" if suspend else "Resume"
+        self._guarded(verb, orders, asked, harm=1)
 
     def run_now(self, keys: Sequence[OrderKey]) -> None:
         """End setbacks and waiting times."""
@@ -69,86 +105,166 @@ class Acting:
                 )
                 return
         asked = [intents.move_order(order.key, state) for order in orders]
-        self._guarded(f"Move to {state}", orders, asked, harm=2)
+        self._guarded(f"Move to {clean(state)}:", orders, asked, harm=2)
+
+    def change(self, keys: Sequence[OrderKey], asked: Sequence[Intent], lines: list[Line]) -> None:
+        """Change what an order was given; `lines` say what."""
+        orders = self._orders(keys)
+        self._guarded("Change", orders, asked if orders else (), harm=2, lines=lines)
 
     def _orders(self, keys: Sequence[OrderKey]) -> list[Order]:
         state = self._shell.scene().state
         found = [state.orders[key] for key in keys if key in state.orders]
-        gone = len(keys) - len(found)
-        if gone:
-            self._shell.say(f"{gone} of {len(keys)} orders are not there any more", bad=True)
+        if not found and (gone := [*keys, *self._gone()]):
+            names = " ".join(_names(gone)[:3])
+            self._shell.say(f"nothing was done: not there any more: {names}", bad=True)
         return found
 
     def _guarded(
-        self, word: str, orders: Sequence[Order], asked: Sequence[Intent], *, harm: int
+        self,
+        verb: str,
+        orders: Sequence[Order],
+        asked: Sequence[Intent],
+        *,
+        harm: int,
+        lines: Sequence[Line] | None = None,
     ) -> None:
-        """Send at once where one key takes it back, else ask first."""
-        if not asked:
-            return
-        count = len(asked)
-        if harm == 1 and count == 1 and not self._shell.is_production:
-            self._shell.ask(asked)
-            return
-        subject = clean(orders[0].key.id) if count == 1 else f"{count} orders"
-        self._shell.confirm(
-            f"{word} {subject}?",
-            consequences(self._shell.scene(), orders),
-            f"{word.lower()} {subject}",
-            lambda: self._shell.ask(asked),
-            counted=count if count >= COUNT_TYPED_FROM else 0,
+        """Carry something out on orders."""
+        keys = [order.key for order in orders]
+
+        def stamp() -> object:
+            return [_stamp_of(self._shell.scene(), key) for key in keys]
+
+        said = consequences(self._shell.scene(), orders) if lines is None else lines
+        names = [clean(key.id) for key in keys]
+        self.carry_out(
+            Plan(
+                verb=verb,
+                noun="order",
+                names=names,
+                asked=asked,
+                consequences=said,
+                harm=harm,
+                stamp=stamp,
+            )
         )
+
+    def carry_out(self, plan: Plan) -> None:
+        """Send at once where one key takes it back, else ask first."""
+        if not plan.asked:
+            return
+        count = len(plan.asked)
+        gone = _names(self._gone())
+        harm = 3 if count > BULK_MAX or self._shell.is_production else plan.harm
+        if harm == 1 and count == 1:
+            self._shell.ask(plan.asked, gone=gone)
+            return
+        before = plan.stamp()
+        self._shell.question(
+            Query(
+                title=f"{plan.verb} {plan.subject}?",
+                consequences=plan.consequences,
+                yes=f"{plan.verb[0].lower()}{plan.verb[1:]} {plan.subject}",
+                names=plan.names if count > 1 else (),
+                counted=count if count >= COUNT_TYPED_FROM else 0,
+                wants_reason=harm >= 3,
+                moot=lambda: "" if plan.stamp() == before else f"{plan.subject} changed meanwhile",
+                try_it=self._trial(plan.asked),
+            ),
+            lambda reason: self._shell.ask(plan.asked, reason=reason, gone=gone),
+        )
+
+    def _trial(self, asked: Sequence[Intent]) -> Callable[[], Awaitable[Sequence[Line]]]:
+        async def try_it() -> Sequence[Line]:
+            refused: list[str] = []
+            met: list[str] = []
+            try:
+                for intent in asked[:TRIED_MAX]:
+                    trial = await self._shell.client.try_request(intent.request)
+                    if trial.refusal:
+                        refused.append(f"{intent.what}: {trial.refusal}")
+                    met += [text for text in trial.met if text not in met]
+            except (EngineAway, NotAdmitted) as away:
+                return [line(Span(f" {clean(str(away))}", "fail"))]
+            return trial_lines(min(len(asked), TRIED_MAX), refused, met)
+
+        return try_it
 
     # --- tasks -------------------------------------------------------------------------------
 
     def kill(self, tasks: Sequence[TaskId]) -> None:
         """End tasks: SIGTERM, after ten seconds SIGKILL."""
-        state = self._shell.scene().state
-        living = [state.tasks[task] for task in tasks if task in state.tasks]
+        scene = self._shell.scene()
+        living = [scene.state.tasks[task] for task in tasks if task in scene.state.tasks]
         if not living:
             self._shell.say("no task is running here", bad=True)
             return
         lines = []
         for task in living[:5]:
             order = f" of {clean(task.order.id)}" if task.order is not None else ""
-            job = self._shell.scene().job_name(task.job)
-            lines.append(line(f" task {task.id}, {job}{order}"))
-        lines.append(line(" SIGTERM now, SIGKILL to the whole process tree after 10 s."))
-        lines.append(line(" The order takes its error way."))
-        what = f"task {living[0].id}" if len(living) == 1 else f"{len(living)} tasks"
-        self._shell.confirm(
-            f"Kill {what}?",
-            lines,
-            f"kill {what}",
-            lambda: self._shell.ask([intents.kill_task(task.id) for task in living]),
+            lines.append(line(f" task {task.id}, {scene.job_name(task.job)}{order}"))
+        lines.append(line(" Asked to end now (SIGTERM); the whole process tree is killed"))
+        lines.append(line(" after 10 s. The order goes its error way."))
+        keys = [task.id for task in living]
+        self.carry_out(
+            Plan(
+                verb="Kill",
+                noun="task",
+                names=[f"task {task.id}" for task in living],
+                asked=[intents.kill_task(task.id) for task in living],
+                consequences=lines,
+                harm=2,
+                stamp=lambda: [_task_stamp(self._shell.scene(), key) for key in keys],
+            )
         )
 
     # --- jobs --------------------------------------------------------------------------------
 
     def stop_jobs(self, jobs: Sequence[JobKey]) -> None:
         """Stop jobs, or let stopped ones go on."""
-        state = self._shell.scene().state
-        known = [state.jobs[job] for job in jobs if job in state.jobs]
+        scene = self._shell.scene()
+        known = [scene.state.jobs[job] for job in jobs if job in scene.state.jobs]
         if not known:
             return
         stop = not all(job.stopped for job in known)
-        names = ", ".join(self._shell.scene().job_name(job.key) for job in known[:3])
-        self._ask(
-            f"{'Stop' if stop else 'Unstop'} {names}?",
-            "It starts no tasks; running ones go on, orders wait." if stop else "It goes on.",
-            "stop" if stop else "let it go on",
-            [intents.stop_job(job.key, stopped=stop) for job in known],
+        keys = [job.key for job in known]
+        said = "It starts no tasks; running ones go on, orders wait." if stop else "It goes on."
+        self.carry_out(
+            Plan(
+                verb="Stop" if stop else "Unstop",
+                noun="job",
+                names=[f"job {scene.job_name(key)}" for key in keys],
+                asked=[intents.stop_job(key, stopped=stop) for key in keys],
+                consequences=[line(f" {said}")],
+                harm=2,
+                stamp=lambda: [
+                    job.stopped
+                    for key in keys
+                    if (job := self._shell.scene().state.jobs.get(key)) is not None
+                ],
+            )
         )
 
     def start_jobs(self, jobs: Sequence[JobKey]) -> None:
         """Start a task of each job; jobs for orders start with orders only."""
-        state = self._shell.scene().state
-        known = [state.jobs[job] for job in jobs if job in state.jobs]
+        scene = self._shell.scene()
+        known = [scene.state.jobs[job] for job in jobs if job in scene.state.jobs]
         for_orders = [job for job in known if job.definition.is_order_job]
         if for_orders:
-            name = self._shell.scene().job_name(for_orders[0].key)
+            name = scene.job_name(for_orders[0].key)
             self._shell.say(f"{name} works on orders: start one in its chain", bad=True)
             return
-        self._shell.ask([intents.start_job(job.key) for job in known])
+        self.carry_out(
+            Plan(
+                verb="Start",
+                noun="job",
+                names=[f"job {scene.job_name(job.key)}" for job in known],
+                asked=[intents.start_job(job.key) for job in known],
+                consequences=[line(" A task of each is started.")],
+                harm=1,
+                stamp=bool,
+            )
+        )
 
     # --- chains and nodes --------------------------------------------------------------------
 
@@ -159,12 +275,22 @@ class Acting:
         if not known:
             return
         stop = not all(chain.stopped for chain in known)
-        names = ", ".join(clean(chain.definition.path) for chain in known[:3])
-        self._ask(
-            f"{'Stop' if stop else 'Unstop'} {names}?",
-            "No order takes another step; running steps go on." if stop else "Orders go on.",
-            "stop" if stop else "let it go on",
-            [intents.stop_chain(chain.key, stopped=stop) for chain in known],
+        keys = [chain.key for chain in known]
+        said = "No order takes another step; running steps go on." if stop else "Orders go on."
+        self.carry_out(
+            Plan(
+                verb="Stop" if stop else "Unstop",
+                noun="chain",
+                names=[f"chain {clean(chain.definition.path)}" for chain in known],
+                asked=[intents.stop_chain(key, stopped=stop) for key in keys],
+                consequences=[line(f" {said}")],
+                harm=2,
+                stamp=lambda: [
+                    chain.stopped
+                    for key in keys
+                    if (chain := self._shell.scene().state.chains.get(key)) is not None
+                ],
+            )
         )
 
     def stop_node(self, chain: ChainKey, node: NodeState) -> None:
@@ -183,16 +309,58 @@ class Acting:
         wanted = NodeAction.PROCESS if is_set else action
         word = "stop" if action is NodeAction.STOP else "skip"
         word = f"un{word}" if is_set else word
-        self._ask(
-            f"{word.capitalize()} node {clean(node)}?",
-            "Orders are worked on again." if is_set else what,
-            f"{word} {clean(node)}",
-            [intents.set_node(chain, node, wanted)],
+        said = "Orders are worked on again." if is_set else what
+
+        def stamp() -> object:
+            now = self._shell.scene().state.chains.get(chain)
+            return None if now is None else now.action(node)
+
+        self.carry_out(
+            Plan(
+                verb=word.capitalize(),
+                noun="node",
+                names=[f"node {clean(node)}"],
+                asked=[intents.set_node(chain, node, wanted)],
+                consequences=[line(f" {said}")],
+                harm=2,
+                stamp=stamp,
+            )
         )
 
-    def _ask(self, title: str, what: str, yes: str, asked: Sequence[Intent]) -> None:
-        act: Callable[[], None] = lambda: self._shell.ask(asked)  # noqa: E731  # a name for the type
-        self._shell.confirm(title, [line(f" {what}")], yes, act)
+
+def _names(keys: Sequence[RowKey]) -> list[str]:
+    return [clean(key.id if isinstance(key, OrderKey) else str(key)) for key in keys]
+
+
+def _stamp_of(scene: Scene, key: OrderKey) -> object:
+    """Return where an order stands, for noticing that it moved while a person was asked."""
+    order = scene.state.orders.get(key)
+    if order is None:
+        return None
+    return order.state, order.task, order.suspended, order.blacklisted
+
+
+def _task_stamp(scene: Scene, key: TaskId) -> object:
+    task = scene.state.tasks.get(key)
+    return task is not None and task.status is not TaskStatus.ENDED
+
+
+def trial_lines(count: int, refused: Sequence[str], met: Sequence[str]) -> list[Line]:
+    """Return what a try found out, in lines."""
+    if refused and len(refused) == count:
+        head = line(Span(" the engine would refuse:", "fail"))
+    elif refused:
+        said = f" {count - len(refused)} of {count} would be done, {len(refused)} refused:"
+        head = line(Span(said, "fail"))
+    else:
+        head = line(Span(f" tried: {'it' if count == 1 else 'all'} would be done", "ok"))
+    lines = [head, *(line(f"   {clean(text)}") for text in refused[:_MET_SHOWN])]
+    if met:
+        lines.append(line(" then, as things are now:"))
+        lines += [line(f"   {clean(text)}") for text in met[:_MET_SHOWN]]
+        if len(met) > _MET_SHOWN:
+            lines.append(line(f"   and {len(met) - _MET_SHOWN} more"))
+    return lines
 
 
 def consequences(scene: Scene, orders: Sequence[Order]) -> list[Line]:
@@ -204,6 +372,4 @@ def consequences(scene: Scene, orders: Sequence[Order]) -> list[Line]:
     ]
     if in_task:
         lines.append(line(f" {in_task:3} in a task: takes effect after the running step"))
-    names = " ".join(clean(order.key.id) for order in orders[:6])
-    more = f" … {len(orders) - 6} more" if len(orders) > 6 else ""
-    return [*lines, line(), line(f" {names}{more}")]
+    return lines

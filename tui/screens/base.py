@@ -24,6 +24,7 @@ from tui.widgets.entry import Entry
 from tui.widgets.form import Entered, StartForm
 from tui.widgets.lines import Lines
 from tui.widgets.palette import Palette
+from tui.widgets.question import Query
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +69,15 @@ class Shell(Protocol):
         """Go to the place shown before this one."""
         ...
 
-    def ask(self, intents: Sequence[Intent]) -> None:
-        """Send requests to the engine and tell what became of them."""
+    def ask(self, asked: Sequence[Intent], *, reason: str = "", gone: Sequence[str] = ()) -> None:
+        """Send requests to the engine and tell what became of them.
+
+        `reason` goes into the journal, `gone` names marked rows that are no longer there.
+        """
+        ...
+
+    def question(self, query: Query, act: Callable[[str], None]) -> None:
+        """Ask first; after a yes `act` gets the reason that was given."""
         ...
 
     def confirm(
@@ -82,6 +90,10 @@ class Shell(Protocol):
         counted: int = 0,
     ) -> None:
         """Ask first, act after a yes."""
+        ...
+
+    def why_not_allowed(self) -> str:
+        """Return why this person may change nothing here; empty when they may."""
         ...
 
     def command(self, text: str) -> None:
@@ -255,7 +267,7 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
         self.query_one("#crumbs", Lines).show([crumbs])
         rule = self.query_one("#rule", Lines)
         rule.show(
-            [self.shell.notice_line(width) or away_line(scene, width) or rule_line(scene, width)]
+            [self.shell.notice_line(width) or away_line(scene, width) or self.rule(scene, width)]
         )
         strip = self.query_one("#strip", Lines)
         lines = [(Span(" "), *spans) for spans in self.strip(scene)[: self.strip_lines]]
@@ -279,6 +291,10 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
         """Return the right part of the second line."""
         return ""
 
+    def rule(self, scene: Scene, width: int) -> Line:
+        """Return the line above the strip."""
+        return rule_line(scene, width)
+
     def strip(self, scene: Scene) -> list[Line]:
         """Return the lines about the row under the cursor."""
         _ = scene
@@ -297,8 +313,8 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
         action = next((a for a in self.actions if a.id == action_id), None)
         if action is None:
             return
-        if action.harm and not self.shell.scene().allowed:
-            self.shell.say(f"read-only: {action.help} is not possible here", bad=True)
+        if action.harm and (why := self.shell.why_not_allowed()):
+            self.shell.say(f"{why}. Not possible here: {action.help}", bad=True)
             return
         method = getattr(self, f"do_{action.method}", None)
         if method is not None:

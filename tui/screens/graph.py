@@ -55,7 +55,7 @@ class GraphScreen(CockpitScreen):
     def __init__(self, shell: Shell) -> None:
         super().__init__(shell)
         self.graph = GraphRows()
-        self.acting = Acting(shell)
+        self.acting = Acting(shell, lambda: self.orders.take_gone())
         self.order_listing = Listing(orders.CHAIN_VIEW.columns)
         self.shows_map = False
         self._flow: Flow | None = None

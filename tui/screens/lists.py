@@ -21,7 +21,7 @@ class ChainsScreen(TableScreen):
 
     def __init__(self, shell: Shell) -> None:
         super().__init__(shell, chains.VIEW)
-        self.acting = Acting(shell)
+        self.acting = Acting(shell, self.take_gone)
 
     def enter(self, key: RowKey) -> None:
         """Show the graph."""
@@ -58,7 +58,7 @@ class OrdersScreen(TableScreen):
 
     def __init__(self, shell: Shell) -> None:
         super().__init__(shell, self.shown_view)
-        self.acting = Acting(shell)
+        self.acting = Acting(shell, self.take_gone)
 
     def crumbs(self, scene: Scene) -> list[str]:
         """Return the chain above the orders."""
@@ -137,7 +137,7 @@ class TasksScreen(TableScreen):
 
     def __init__(self, shell: Shell) -> None:
         super().__init__(shell, tasks.VIEW)
-        self.acting = Acting(shell)
+        self.acting = Acting(shell, self.take_gone)
 
     def enter(self, key: RowKey) -> None:
         """Show the log."""

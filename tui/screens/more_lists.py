@@ -20,7 +20,7 @@ class JobsScreen(TableScreen):
 
     def __init__(self, shell: Shell) -> None:
         super().__init__(shell, jobs.VIEW)
-        self.acting = Acting(shell)
+        self.acting = Acting(shell, self.take_gone)
 
     def enter(self, key: RowKey) -> None:
         """Show the job's tasks."""

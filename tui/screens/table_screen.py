@@ -45,6 +45,10 @@ class TableScreen(CockpitScreen):
         """The table."""
         return self.query_one("#table", Table)
 
+    def take_gone(self) -> list[RowKey]:
+        """Return the marked rows that have vanished, and forget them."""
+        return self.table.take_gone()
+
     @property
     def main(self) -> Widget | None:
         """The table takes the keys."""
@@ -63,6 +67,7 @@ class TableScreen(CockpitScreen):
         if self.is_ready:
             if changed:
                 self.table.marks.clear()
+            self.table.arrive()
             self.table.select(look.key if look is not None else None)
         super().open_place(place, look)
         if self.is_ready:
@@ -125,7 +130,9 @@ class TableScreen(CockpitScreen):
         shown, total = len(self.table.rows), self.listing.total
         parts = [f"{shown} of {total}" if shown != total else f"{total}"]
         if self.table.marks:
-            parts.insert(0, f"{len(self.table.marks)} marked")
+            marked = self.table.marked_count
+            gone = len(self.table.marks) - marked
+            parts.insert(0, f"{marked} marked" + (f", {gone} gone" if gone else ""))
         if self.troubles_only:
             parts.append("problems only")
         if self.sorting.column:
@@ -157,11 +164,14 @@ class TableScreen(CockpitScreen):
 
     def filter_done(self, text: str) -> None:
         """Take the filter."""
+        self.table.take_gone()
         self.set_filter(text)
         self.redraw()
+        self.table.forget_hidden()
 
     def redraw(self) -> None:
-        """Draw with everything made anew."""
+        """Draw with everything made anew, as a person wanted it."""
+        self.table.arrive()
         self.draw(Changes(everything=True))
 
     def do_filter(self) -> None:
@@ -180,8 +190,10 @@ class TableScreen(CockpitScreen):
 
     def do_problems(self) -> None:
         """Show only rows with trouble, or all."""
+        self.table.take_gone()
         self.troubles_only = not self.troubles_only
         self.redraw()
+        self.table.forget_hidden()
 
     def do_wide(self) -> None:
         """Show all columns, or as many as fit."""
@@ -215,6 +227,20 @@ class TableScreen(CockpitScreen):
             self.redraw()
 
     # --- rows --------------------------------------------------------------------------------
+
+    def action_act(self, action_id: str) -> None:
+        """Do what a key stands for, unless the row it was meant for has gone from under it."""
+        action = next((one for one in self.actions if one.id == action_id), None)
+        table = self.table
+        if action is not None and action.harm and table.has_slipped and not table.marks:
+            table.has_slipped = False
+            self.shell.say(
+                "nothing was done: the row under the cursor has gone, the list moved; "
+                "look again, then press again",
+                bad=True,
+            )
+            return
+        super().action_act(action_id)
 
     def on_table_moved(self, event: Table.Moved) -> None:
         """Show the detail of the row under the cursor."""

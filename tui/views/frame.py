@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from engine.kernel.instants import to_datetime
 from engine.kernel.reports import AgentStatus
+from engine.kernel.sessions.marks import Mark
 from tui.keys import Action
 from tui.mirror import LinkStatus
 from tui.views.agents import agent_uris, status_of
@@ -41,11 +42,10 @@ def _count(scene: Scene) -> Counter[Standing]:
 def header_line(scene: Scene, counts: Counter[Standing], width: int, *, who: str) -> Line:
     """Return engine, person, link with its age, trouble in words, clock."""
     glyphs = scene.glyphs
-    name = scene.state.main.scheduler_id or scene.state.control.engine_id or "engine"
     clock = to_datetime(scene.now, scene.zone)
     right = line(Span(f"{clock:%Y-%m-%d %H:%M:%S}Z " if width >= 120 else f"{clock:%H:%M:%S} "))
     link = scene.mirror.link
-    left: list[Span] = [Span(f" {clean(name)}", "bold"), Span(f"  {who}  ", "dim")]
+    left: list[Span] = [Span(f" {scene.engine_name}", "bold"), Span(f"  {who}  ", "dim")]
     away = age_text(max(scene.now - link.since, 0))
     match link.status:
         case LinkStatus.LIVE:

@@ -72,6 +72,7 @@ def order_row(scene: Scene, order: Order, *, with_chain: bool = True) -> Row:
     chain = Span(scene.chain_name(order.key.chain))
     root, depth = root_of(scene, order)
     indent = "  " * (depth - 1) + f"{scene.glyphs.child} " if depth else ""
+    asked = scene.asked.get(order.key, "")
     cells: tuple[Span | tuple[Span, ...], ...] = (
         status_span(scene, order.key, standing),
         (Span(indent, "dim"), Span(clean(order.key.id), moved)),
@@ -79,7 +80,9 @@ def order_row(scene: Scene, order: Order, *, with_chain: bool = True) -> Row:
         Span(clean(order.state) or "-", moved),
         Span(str(order.task) if order.task is not None else "-", "" if order.task else "dim"),
         Span(duration_text(since) if since is not None else "-", "" if since else "dim"),
-        Span(waits, role_of(standing) if standing in TROUBLES else "")
+        Span(clean(asked), "late")
+        if asked
+        else Span(waits, role_of(standing) if standing in TROUBLES else "")
         if waits
         else Span(f"on {agent}" if agent else "", "run"),
         Span(clean(order.title)),

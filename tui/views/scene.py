@@ -43,6 +43,11 @@ class Scene:
         """The engine's state as far as the mirror has heard."""
         return self.mirror.state
 
+    @property
+    def engine_name(self) -> str:
+        """What the engine calls itself."""
+        return clean(self.state.main.scheduler_id or self.state.control.engine_id or "engine")
+
     def pulse(self, agent: AgentUri) -> AgentPulse | None:
         """Return the last sign of life of an agent."""
         return self.mirror.pulses.get(agent)

@@ -86,6 +86,10 @@ class Table(Widget, can_focus=True):
         """Rows whose widths are in already."""
         self._drawn: list[tuple[object, ...]] = []
         self._last_mark: RowKey | None = None
+        self.has_slipped = False
+        """The row under the cursor vanished by itself, and another took its place: a key that is
+        pressed now was meant for the one before."""
+        self._is_arriving = True
 
     # --- content -----------------------------------------------------------------------------
 
@@ -101,6 +105,11 @@ class Table(Widget, can_focus=True):
         self._grow()
         self._restore(anchor)
         self._refresh_changed()
+
+    def arrive(self) -> None:
+        """Say that a person wants other rows: what vanishes now does not slip away."""
+        self._is_arriving = True
+        self.has_slipped = False
 
     def refresh_in_sight(self) -> None:
         """Make the rows in sight anew and repaint those that changed."""
@@ -145,9 +154,11 @@ class Table(Widget, can_focus=True):
         if found is not None:
             self._cursor = found
         else:
+            self.has_slipped = self._cursor_key is not None and not self._is_arriving
             self._cursor = min(self._cursor, max(len(self.rows) - 1, 0))
             self._set_key()
         self.marks &= self._index.keys()
+        self._is_arriving = False
         self._keep_in_sight()
 
     def _set_key(self) -> None:
@@ -169,10 +180,28 @@ class Table(Widget, can_focus=True):
         return self.rows[self._cursor] if self._cursor < len(self.rows) else None
 
     def subjects(self) -> list[RowKey]:
-        """Return what an action is about: the marked rows, else the one under the cursor."""
+        """Return what an action is about: the marked rows, else the one under the cursor.
+
+        When all marked rows have vanished it is about nothing, never about the cursor's row.
+        """
         if self.marks:
             return [row.key for row in self.rows if row.key in self.marks]
         return [] if self.cursor_key is None else [self.cursor_key]
+
+    @property
+    def marked_count(self) -> int:
+        """How many of the rows that are shown are marked."""
+        return sum(1 for key in self.marks if key in self._index)
+
+    def take_gone(self) -> list[RowKey]:
+        """Return the marked rows that have vanished, and forget them."""
+        gone = [key for key in self.marks if key not in self._index]
+        self.marks &= self._index.keys()
+        return gone
+
+    def forget_hidden(self) -> None:
+        """Unmark what a filter hides: no action may reach it."""
+        self.marks &= self._index.keys()
 
     def select(self, key: RowKey | None) -> None:
         """Put the cursor on a row; one that is not there yet is taken as soon as it comes."""
@@ -190,6 +219,7 @@ class Table(Widget, can_focus=True):
         if not self.rows:
             return
         self._cursor = max(0, min(index, len(self.rows) - 1))
+        self.has_slipped = False
         self._keep_in_sight()
         self._set_key()
         self._refresh_changed()
