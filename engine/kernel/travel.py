@@ -195,12 +195,26 @@ def go_to(
         # The chain was changed under the order: it waits, visibly, for somebody to send it on.
         yield OrderSuspended(order=key, reason=str(node))
         yield OrderNodeChanged(order=key, state=target, former=order.state, start_at=IMMEDIATELY)
-    elif isinstance(node, EndNode):
-        yield from end_chain(state, key, node.state, at, succeeded=succeeded)
+        return
+    skipped = _skipped(state, key.chain, target, node)
+    if isinstance(node, EndNode):
+        yield from end_chain(state, key, node.state, at, succeeded=succeeded, skipped=skipped)
     elif is_skipped_end(state, order, node):
-        yield from finish(state, key, order.state, at)
+        yield from finish(state, key, order.state, at, at_end_state=True)
     else:
-        yield from arrive(state, key, node, at)
+        yield from arrive(state, key, node, at, skipped=skipped)
+
+
+def _skipped(
+    state: State, chain: ChainKey, target: NodeState, reached: Node
+) -> tuple[NodeState, ...]:
+    """Return the nodes that lie between a target and where `resolve` says it leads."""
+    found: list[NodeState] = []
+    node = state.node(chain, target)
+    while isinstance(node, JobNode | NestedNode) and node.state != reached.state:
+        found.append(node.state)
+        node = None if node.next_state is None else state.node(chain, node.next_state)
+    return tuple(found)
 
 
 def is_skipped_end(state: State, order: Order, node: Node) -> bool:
@@ -213,7 +227,13 @@ def is_skipped_end(state: State, order: Order, node: Node) -> bool:
 
 
 def arrive(
-    state: State, key: OrderKey, node: Node, at: Instant, start_at: Instant = IMMEDIATELY
+    state: State,
+    key: OrderKey,
+    node: Node,
+    at: Instant,
+    start_at: Instant = IMMEDIATELY,
+    *,
+    skipped: tuple[NodeState, ...] = (),
 ) -> Iterator[Event]:
     """Let an order come to a node where it waits for a job (1.6).
 
@@ -224,7 +244,9 @@ def arrive(
         yield OrderSuspended(order=key, reason=f"the node {node.state} suspends its orders")
     if start_at == IMMEDIATELY and _delay(node):
         start_at = later(at, _delay(node))
-    yield OrderNodeChanged(order=key, state=node.state, former=order.state, start_at=start_at)
+    yield OrderNodeChanged(
+        order=key, state=node.state, former=order.state, start_at=start_at, skipped=skipped
+    )
 
 
 def stay(state: State, key: OrderKey, start_at: Instant, at: Instant) -> Iterator[Event]:
@@ -264,7 +286,7 @@ def advance(
     goto = target if target is not None else error_state
     if order.outer is None and order.end_state is not None:
         if order.state == order.end_state or _skips_end_state(state, order, goto):
-            yield from finish(state, key, order.state, at)
+            yield from finish(state, key, order.state, at, at_end_state=True)
             return
     succeeded = target is not None
     if goto is None:
@@ -284,12 +306,18 @@ def _skips_end_state(state: State, order: Order, goto: NodeState | None) -> bool
 
 
 def end_chain(
-    state: State, key: OrderKey, end: NodeState, at: Instant, *, succeeded: bool
+    state: State,
+    key: OrderKey,
+    end: NodeState,
+    at: Instant,
+    *,
+    succeeded: bool,
+    skipped: tuple[NodeState, ...] = (),
 ) -> Iterator[Event]:
     """End an order's way through a chain: in a super chain it goes on to the next inner one."""
     order = state.orders[key]
     if order.outer is None:
-        yield from finish(state, key, end, at)
+        yield from finish(state, key, end, at, skipped=skipped)
         return
     node = state.node(order.outer.chain, order.outer.state)
     following = None
@@ -304,7 +332,8 @@ def end_chain(
         yield OrderSuspended(order=key, reason=str(entry))
         yield OrderNodeChanged(order=key, state=end, former=order.state, start_at=IMMEDIATELY)
     elif entry is None:
-        yield from finish(state, key, end, at)
+        ends = order.outer.state == order.end_state
+        yield from finish(state, key, end, at, skipped=skipped, at_end_state=ends)
     else:
         yield from _change_chain(state, key, entry, end, IMMEDIATELY, at)
 
@@ -341,7 +370,15 @@ def _change_chain(
         yield OrderSuspended(order=moved, reason=f"the node {entry.node.state} suspends its orders")
 
 
-def finish(state: State, key: OrderKey, end: NodeState, at: Instant) -> Iterator[Event]:
+def finish(
+    state: State,
+    key: OrderKey,
+    end: NodeState,
+    at: Instant,
+    *,
+    skipped: tuple[NodeState, ...] = (),
+    at_end_state: bool = False,
+) -> Iterator[Event]:
     """End the run of an order (2.10): it returns to its start, stays blacklisted, or goes."""
     order = state.orders[key]
     start_at = next_start(state, order, at)
@@ -352,7 +389,7 @@ def finish(state: State, key: OrderKey, end: NodeState, at: Instant) -> Iterator
         or end != order.initial_state
         or order.initial_state == order.end_state
     )
-    yield OrderFinished(order=key, state=end, at=at)
+    yield OrderFinished(order=key, state=end, at=at, skipped=skipped, at_end_state=at_end_state)
     if order.removal_held or order.replacement is not None:
         yield from carry_out_held(state, key, at)
         return

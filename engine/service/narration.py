@@ -16,7 +16,7 @@ from engine.kernel.events import Event
 from engine.kernel.events import files as f
 from engine.kernel.events import orders as o
 from engine.kernel.events import tasks as t
-from engine.kernel.ids import OrderKey, TaskId
+from engine.kernel.ids import NodeState, OrderKey, TaskId
 from engine.kernel.instants import IMMEDIATELY, NEVER, Instant, utc_text
 from engine.kernel.limits import NARRATION_LINES_MAX
 from engine.kernel.signals import signal_name
@@ -65,6 +65,7 @@ class Narrator:
         self._task_of_order: dict[OrderKey, TaskId] = {}
         self._unfinished = {task.id for task in state.tasks.values() if task.holds_slot}
         """Tasks of which something may still have to be said."""
+        self._locks = {task.id: task.locks for task in state.tasks.values() if task.locks}
         self._lost = 0
 
     def committed(self, events: Iterable[Event], rows: Iterable[StoredEvent]) -> None:
@@ -126,9 +127,14 @@ class Narrator:
                 # One message: a second one with the same event number would count as a repeat.
                 text = "\n".join(_created(event, job.definition.path if job else event.job))
                 yield _line(event.task, row, "info", text)
+                if event.locks:
+                    self._locks[event.task] = event.locks
                 if event.order is not None:
                     self._task_of_order[event.order] = event.task
             case t.TaskClosed():
+                released = "\n".join(self._released(event.task))
+                if released:
+                    yield _line(event.task, row, "info", released)
                 yield Finish(task=event.task)
                 self._forget(event.task)
             case _:
@@ -143,6 +149,14 @@ class Narrator:
             return TaskId(task)
         order = getattr(event, "order", None)
         return None if order is None else self._task_of_order.get(order)
+
+    def _released(self, task: TaskId) -> Iterator[str]:
+        for use in self._locks.pop(task, ()):
+            others = len(self._state.lock_holders.get(use.lock, ()))
+            if others:
+                yield f"SCHEDULER-857 The lock {use.lock} is released, {others} tasks still hold it"
+            else:
+                yield f"SCHEDULER-856 The lock {use.lock} is released and free"
 
     def _forget(self, task: TaskId) -> None:
         for order in [key for key, known in self._task_of_order.items() if known == task]:
@@ -178,6 +192,10 @@ def _said(event: Event) -> tuple[str, str] | None:
             return "warn", f"{why} The task is told to end ({event.mode.value})"
         case t.TaskWarned():
             return "warn", f"{event.code} {event.text}"
+        case t.JobStopped():
+            return "warn", f"SCHEDULER-978 The job stops after this error: {event.reason}"
+        case t.JobErrorsCounted():
+            return "info", "SCHEDULER-977 The job does not stop because of this error"
         case f.ExitCommandsChosen():
             count, code = len(event.commands), event.exit_code
             return "info", f"SCHEDULER-328 {count} on-exit command(s) for the exit code {code}"
@@ -199,6 +217,11 @@ def _said(event: Event) -> tuple[str, str] | None:
             return _said_of_order(event)
 
 
+def _passed(skipped: tuple[NodeState, ...]) -> Iterator[str]:
+    for state in skipped:
+        yield f"SCHEDULER-859 The node {state} is skipped"
+
+
 def _next(start_at: Instant) -> str:
     if start_at >= NEVER:
         return ", without a start time"
@@ -212,15 +235,25 @@ def _said_of_order(event: Event) -> tuple[str, str] | None:
                 text = f"SCHEDULER-845 The order stays at {event.state}: its job stops"
                 return "warn", text
             result = event.transition.value
-            return "info", f"SCHEDULER-843 The step at {event.state} has ended: {result}"
+            text = f"SCHEDULER-843 The step at {event.state} has ended: {result}"
+            if event.transition is o.Transition.ERROR and event.error_code:
+                text += "\nSCHEDULER-846 The order takes the way of an error, as its task has one"
+            return "info", text
         case o.OrderSetBack():
             when = utc_text(event.start_at) if 0 < event.start_at < NEVER else "at once"
             return "warn", f"SCHEDULER-946 Set back for the {event.count}. time, again {when}"
         case o.OrderNodeChanged():
-            return "info", f"The order goes to the node {event.state}"
+            text = "\n".join((*_passed(event.skipped), f"The order goes to the node {event.state}"))
+            if IMMEDIATELY < event.start_at < NEVER:
+                text += f"\nSCHEDULER-938 The order waits until {utc_text(event.start_at)}"
+            return "info", text
         case o.OrderSuspended():
             reason = f": {event.reason}" if event.reason else ""
             return "info", f"SCHEDULER-991 The order is suspended{reason}"
+        case o.OrderResumed():
+            return "info", "SCHEDULER-992 The order is not suspended any more"
+        case o.OrderReplacementHeld():
+            return "info", "SCHEDULER-942 A new order of this id waits for the end of this step"
         case f.OrderFileStays():
             text = f"SCHEDULER-340 The order has ended, but its file {event.path} is still there"
             return "error", text
@@ -232,6 +265,9 @@ def _said_of_order(event: Event) -> tuple[str, str] | None:
         case o.OrderRemoved():
             return "info", "SCHEDULER-945 The order has gone from its job chain"
         case o.OrderFinished():
-            return "info", f"The order has reached its end at {event.state or 'no node'}"
+            end = f"The order has reached its end at {event.state or 'no node'}"
+            if event.at_end_state:
+                end = f"SCHEDULER-704 {end}: that is its end state"
+            return "info", "\n".join((*_passed(event.skipped), end))
         case _:
             return None

@@ -148,7 +148,7 @@ def _send_to(state: State, request: ModifyOrder, at: Instant) -> Iterator[Event]
     if isinstance(node, EndNode):
         yield from end_chain(state, key, node.state, at, succeeded=True)
     elif is_skipped_end(state, order, node):
-        yield from finish(state, key, order.state, at)
+        yield from finish(state, key, order.state, at, at_end_state=True)
     else:
         # A pending setback is over; the start time of a run that has not begun stays (2.13).
         start_at = IMMEDIATELY if order.setback_count else order.start_at

@@ -130,6 +130,8 @@ class OrderNodeChanged:
     former: NodeState
     start_at: Instant
     setback_count: int = 0
+    skipped: tuple[NodeState, ...] = ()
+    """The nodes in between that are set to be skipped (SCHEDULER-859)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +208,10 @@ class OrderFinished:
     state: NodeState
     """The end node; empty when a failing node had no error node."""
     at: Instant
+    skipped: tuple[NodeState, ...] = ()
+    """The nodes before it that are set to be skipped (SCHEDULER-859)."""
+    at_end_state: bool = False
+    """The order's `end_state` has ended it here (SCHEDULER-704)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

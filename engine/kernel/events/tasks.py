@@ -207,6 +207,8 @@ class JobStopped:
     persistent: bool = True
     """False: only until the reason (a pending replacement) is gone."""
     reason: str = ""
+    task: TaskId | None = None
+    """The failed task that has stopped it (SCHEDULER-978)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +235,8 @@ class JobErrorsCounted:
     delayed_until: Instant | None = None
     restarts: bool = False
     """A task starts by itself when the pause is over (jobs with an automatic start)."""
+    task: TaskId | None = None
+    """The failed task, if its error neither stops nor pauses the job (SCHEDULER-977)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from engine.kernel.definitions import AgentReference, NativeScript, ProcessClass, Select
 from engine.kernel.events import Event
-from engine.kernel.events.tasks import TaskAssigned, TaskAwaitsAgent, TaskEnded
+from engine.kernel.events.tasks import TaskAssigned, TaskAwaitsAgent, TaskEnded, TaskWarned
 from engine.kernel.ids import LOCAL, AgentUri, ExecutionKey, TaskId
 from engine.kernel.instants import Duration, Instant, later, seconds
 from engine.kernel.monitors import foreign_monitors, refusal_of
 from engine.kernel.params import value_of
 from engine.kernel.reports import AgentStatus
-from engine.kernel.state import ClassState, State, Task, TaskStatus
+from engine.kernel.state import SINK_JOB, ClassState, State, Task, TaskStatus
 from engine.kernel.watchdog import begin_ssh_run, is_ssh
 
 ORDER_AGENT_PARAM = "scheduler.remote_scheduler"
@@ -37,6 +37,9 @@ def assign(state: State, task_id: TaskId, at: Instant) -> Iterator[Event]:
     process_class = state.process_classes.get(task.process_class)
     native = isinstance(state.jobs[task.job].definition.script, NativeScript)
     wanted = _wanted_by_order(state, task)
+    if native and wanted is not None and task.job != SINK_JOB:
+        text = f"{ORDER_AGENT_PARAM} counts for shell jobs only and is ignored here"
+        yield TaskWarned(task=task_id, code="SCHEDULER-484", text=text)
     foreign = foreign_monitors(state, state.jobs[task.job].definition) if native else ()
     if foreign:
         code, _, text = refusal_of(foreign[0]).partition(" ")

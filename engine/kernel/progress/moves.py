@@ -127,7 +127,7 @@ def _settle_order(
         yield from _moved(state, key, outcome, outcome.moved_to, count, at)
     else:
         succeeded = code == 0 or outcome.tolerated
-        yield from _leave(state, key, node, code, count, at, succeeded=succeeded)
+        yield from _leave(state, task, key, node, code, count, at, succeeded=succeeded)
     yield from carry_out_held(state, key, at)
 
 
@@ -194,6 +194,7 @@ def _moved(
 
 def _leave(
     state: State,
+    task: Task,
     key: OrderKey,
     node: Node | None,
     code: int,
@@ -223,6 +224,7 @@ def _leave(
         order = state.orders[key]
         if order.suspended and not order.setback_count:
             # Suspended while the step ran that failed once too often: it waits to be sent on (4.3).
+            yield _too_often(task, count)
             yield OrderSetBack(order=key, count=count + 1, start_at=NEVER)
             return
         if order.setback_count:
@@ -231,11 +233,19 @@ def _leave(
             else:
                 yield from stay(state, key, order.start_at, at)
             return
+        yield _too_often(task, count)
+        text = "The order was set back too often: it takes the way of an error"
+        yield TaskWarned(task=task.id, code="SCHEDULER-943", text=text)
     if on_error is OnError.SUSPEND:
         if not state.orders[key].suspended:
             yield OrderSuspended(order=key, reason="its step failed")
         return
     yield from advance(state, key, None, node.error_state, at)
+
+
+def _too_often(task: Task, count: int) -> TaskWarned:
+    text = f"The order was set back {count} times already, more often its job does not allow"
+    return TaskWarned(task=task.id, code="SCHEDULER-947", text=text)
 
 
 def _target(node: JobNode | NestedNode, code: int, *, succeeded: bool) -> NodeState | None:
@@ -263,15 +273,19 @@ def _settle_job(state: State, task: Task, outcome: Outcome, at: Instant) -> Iter
         delay = max(fitting, key=lambda entry: entry.count) if fitting else None
         if delay is not None and delay.delay is None:
             yield JobErrorsCounted(job=job.key, consecutive=consecutive)
-            yield JobStopped(job=job.key, reason=f"{consecutive} tasks in a row have failed")
+            yield JobStopped(
+                job=job.key, reason=f"{consecutive} tasks in a row have failed", task=task.id
+            )
             return
         until = at if delay is None or not delay.delay else later(at, delay.delay)
         yield from _retry_later(state, task, consecutive, until, at)
         return
-    yield JobErrorsCounted(job=job.key, consecutive=consecutive)
     stops = job.definition.stop_on_error or outcome.kept
+    yield JobErrorsCounted(job=job.key, consecutive=consecutive, task=None if stops else task.id)
     if stops and not job.stopped:
-        yield JobStopped(job=job.key, reason=f"{outcome.error_code} {outcome.error_text}")
+        yield JobStopped(
+            job=job.key, reason=f"{outcome.error_code} {outcome.error_text}", task=task.id
+        )
 
 
 def _retry_later(

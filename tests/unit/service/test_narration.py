@@ -4,12 +4,14 @@ import asyncio
 from typing import cast
 
 from engine.codec.journal import JOURNAL, StoredEvent
+from engine.kernel.commands import ModifyNode, NodeAction
+from engine.kernel.definitions import Lock, LockUse, OnError
 from engine.kernel.events import Event
-from engine.kernel.ids import EventNumber, TaskId
+from engine.kernel.ids import EventNumber, LockPath, NodeState, TaskId, chain_key
 from engine.kernel.instants import Instant
 from engine.service.narration import Narrator
 from engine.store.task_logs import TaskLogs
-from tests.support.world import World, chain, node, shell_job
+from tests.support.world import World, chain, native_job, node, setback, shell_job
 
 
 class Written:
@@ -75,3 +77,59 @@ def test_an_ignored_signal_is_a_warning_with_its_name() -> None:
     warnings = [line for line in lines if line.startswith("warn SCHEDULER-279")]
     assert len(warnings) == 1
     assert "SIGTERM" in warnings[0]
+
+
+def codes(world: World) -> list[str]:
+    """Return the codes of the original that stand in all task logs, in their order."""
+    found = (line.split()[1] for line in told(world, world.journal) if " " in line)
+    return [code.removeprefix("SCHEDULER-") for code in found if code.startswith("SCHEDULER-")]
+
+
+def test_an_error_says_whether_it_stops_the_job_and_what_becomes_of_the_order() -> None:
+    stopping = World(shell_job("a", stop_on_error=True), chain("walk", node("100", "a")))
+    stopping.adds("1")
+    stopping.ends(code=3)
+    assert codes(stopping)[2:] == ["280", "845", "978"]
+    going_on = World(shell_job("a"), chain("walk", node("100", "a")))
+    going_on.adds("1")
+    going_on.ends(code=3)
+    assert codes(going_on)[2:] == ["280", "843", "846", "945", "977"]
+
+
+def test_the_end_state_and_skipped_nodes_are_named() -> None:
+    nodes = [node(state, "a") for state in ("100", "200", "300")]
+    world = World(shell_job("a"), chain("walk", *nodes))
+    walk = chain_key("walk")
+    skip = NodeAction.NEXT_STATE
+    world.does(ModifyNode(chain=walk, state=NodeState("200"), action=skip))
+    world.adds("1", end_state=NodeState("300"))
+    world.ends()
+    world.ends()
+    assert [code for code in codes(world) if code in {"859", "704"}] == ["859", "704"]
+
+
+def test_a_setback_too_many_is_told_with_what_follows() -> None:
+    world = World(
+        shell_job("a", **setback((1, 0), most=1)),
+        chain("walk", node("100", "a", on_error=OnError.SETBACK)),
+    )
+    world.adds("1")
+    world.ends(code=1)
+    world.ends(code=1)
+    assert [code for code in codes(world) if code.startswith("94")] == ["946", "947", "943", "945"]
+
+
+def test_locks_are_told_when_they_are_taken_and_given_back() -> None:
+    shared = LockUse(lock=LockPath("/l"), exclusive=False)
+    job = shell_job("a", locks=(shared,), tasks=2)
+    world = World(job, chain("walk", node("100", "a")), Lock(path=LockPath("/l")))
+    world.adds("1")
+    assert "855" in codes(world)
+    world.ends()
+    assert "856" in codes(world)
+
+
+def test_jobs_of_our_own_code_say_that_they_ignore_the_orders_agent() -> None:
+    world = World(native_job("a", "split"), chain("walk", node("100", "a")))
+    world.adds("1", params={"scheduler.remote_scheduler": "elsewhere:4445"})
+    assert codes(world)[-1] == "484"
