@@ -34,6 +34,7 @@ from tui.commands import (
     parse,
 )
 from tui.follower import Follower, system_now
+from tui.host_watch import HostWatch
 from tui.intents import Intent
 from tui.keys import ACTIONS, Action
 from tui.mirror import Changes, Link, LinkStatus, Mirror
@@ -54,6 +55,7 @@ from tui.screens.more_lists import (
     ProblemsScreen,
 )
 from tui.screens.order import OrderScreen
+from tui.screens.processes import HostsScreen, ProcessesScreen
 from tui.screens.pulses import PulsesScreen
 from tui.screens.starting import start_at_once
 from tui.settings import Settings
@@ -109,6 +111,8 @@ SCREENS: dict[str, Callable[[Shell], CockpitScreen]] = {
     "history": HistoryScreen,
     "plan": PlanScreen,
     "needs": NeedsScreen,
+    "processes": ProcessesScreen,
+    "hosts": HostsScreen,
 }
 
 
@@ -136,6 +140,9 @@ class Cockpit(App[int], inherit_bindings=False):
         self.settings = settings
         self.mirror = Mirror()
         self.follower = Follower(client, self.mirror, now=now)
+        self.hosts = HostWatch(
+            client, self.mirror, now=self.follower.now, is_shown=self._shows_hosts
+        )
         self.actions: tuple[Action, ...] = settings.actions or ACTIONS
         self.is_production = settings.production
         self.shows_header = True
@@ -173,6 +180,7 @@ class Cockpit(App[int], inherit_bindings=False):
         self.set_interval(THEME_CHECK_S, self._reload_theme)
         self.set_interval(SIZE_CHECK_S, self._heed_size)
         self.run_worker(self._follow(), group="follower", exit_on_error=False)
+        self.run_worker(self.hosts.run(), group="hosts", exit_on_error=False)
 
     def _heed_size(self) -> None:
         """Take over the terminal's size if its notice got lost while a screen was being changed."""
@@ -260,6 +268,10 @@ class Cockpit(App[int], inherit_bindings=False):
         return next(
             (one for one in reversed(self.screen_stack) if isinstance(one, CockpitScreen)), None
         )
+
+    def _shows_hosts(self) -> bool:
+        current = self._current()
+        return current is not None and current.watches_hosts
 
     def who(self) -> str:
         """Return the person and their rights, for the header."""
@@ -409,11 +421,12 @@ class Cockpit(App[int], inherit_bindings=False):
         lines = help_lines(
             title, actions, for_help(), self._glyphs, allowed=not self.why_not_allowed()
         )
-        self.push_screen(HelpPage(self.palette, f"help: {title}", lines))
+        self.show_page(f"help: {title}", lines)
 
     def show_page(self, title: str, lines: Sequence[Line]) -> None:
         """Show lines over the screen."""
-        self.push_screen(HelpPage(self.palette, title, lines))
+        page = HelpPage(self.palette, title, lines, partial(self.copy, what="the page"))
+        self.push_screen(page)
 
     def resynchronise(self) -> None:
         """Take a fresh snapshot."""

@@ -7,9 +7,10 @@ kernel values. Importing this module is cheap: httpx and the codecs are loaded w
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import quote
 
 from engine.errors import CodecError
 from engine.kernel.commands import Request
@@ -31,6 +32,15 @@ from engine.kernel.reports import AgentStatus
 from engine.kernel.state import State
 from tui.answers import Person, Trial, person_of_row, trial_of_row
 from tui.mirror import AgentPulse, Fact, FinishedRun, FinishedTask
+from tui.remote import (
+    AuditLine,
+    HostLook,
+    SignalAnswer,
+    SignalAsked,
+    answer_of_row,
+    audit_of_row,
+    host_of_row,
+)
 
 if TYPE_CHECKING:
     import httpx
@@ -123,6 +133,24 @@ class EngineClient(Protocol):
 
     async def past_tasks(self) -> list[FinishedTask]:
         """Return finished tasks, newest first."""
+        ...
+
+    async def processes(self) -> list[HostLook] | None:
+        """Return the remote hosts, and have them looked at; None without such a service."""
+        ...
+
+    async def host_processes(
+        self, host: str, *, everyone: bool = False, refresh: bool = False
+    ) -> HostLook | None:
+        """Return a host with its processes; None when it is not in the list any more."""
+        ...
+
+    async def signal(self, asked: SignalAsked) -> SignalAnswer:
+        """Have processes of a host signalled, or told what would be. Raises EngineAway."""
+        ...
+
+    async def process_audit(self, limit: int) -> list[AuditLine]:
+        """Return the last attempts to signal something, newest first."""
         ...
 
     async def close(self) -> None:
@@ -286,6 +314,49 @@ class HttpEngine:
         rows = answer.json()["tasks"]
         return [task for task in (_task_of_row(row) for row in rows) if task is not None]
 
+    async def processes(self) -> list[HostLook] | None:
+        """Return the remote hosts, and have them looked at; None without such a service."""
+        answer = await self._get("/api/processes")
+        if answer.status_code == 404:
+            return None
+        return [host_of_row(row) for row in _found(answer).json()["hosts"]]
+
+    async def host_processes(
+        self, host: str, *, everyone: bool = False, refresh: bool = False
+    ) -> HostLook | None:
+        """Return a host with its processes; None when it is not in the list any more."""
+        query = {name: "true" for name, on in (("all", everyone), ("refresh", refresh)) if on}
+        answer = await self._get(_host_path(host), **query)
+        if answer.status_code == 404:
+            return None
+        return replace(host_of_row(_found(answer).json()), is_everyone=everyone)
+
+    async def signal(self, asked: SignalAsked) -> SignalAnswer:
+        """Have processes of a host signalled, or told what would be. Raises EngineAway."""
+        import httpx  # noqa: PLC0415
+
+        client = await self._http()
+        timeout = httpx.Timeout(asked.patience_s, connect=CONNECT_S)
+        try:
+            answer = await client.post(
+                f"{_host_path(asked.subject.host)}/signal", json=asked.body(), timeout=timeout
+            )
+            data = answer.json()
+        except (httpx.HTTPError, OSError) as error:
+            raise EngineAway(_reason(error)) from error
+        except ValueError as error:
+            raise EngineAway(f"its answer has the status {answer.status_code}") from error
+        if "result" not in data:
+            return SignalAnswer(outcome="refused", text=_problem(data, answer.status_code).text)
+        return answer_of_row(data["result"])
+
+    async def process_audit(self, limit: int) -> list[AuditLine]:
+        """Return the last attempts to signal something, newest first."""
+        answer = await self._get("/api/process-audit", limit=limit)
+        if answer.status_code == 404:
+            return []
+        return [audit_of_row(row) for row in _found(answer).json()["records"]]
+
     async def close(self) -> None:
         """Let go of connections."""
         if self._client is not None:
@@ -322,6 +393,10 @@ class FactDecoder:
             event=self._journal.decode(row["kind"], body),
             cause=row.get("cause") or "",
         )
+
+
+def _host_path(host: str) -> str:
+    return f"/api/processes/{quote(host, safe='@:')}"
 
 
 def _decode_state(data: bytes) -> State:

@@ -53,6 +53,12 @@ NOUNS: tuple[Noun, ...] = (
     Noun(name="order", argument="ORDER", needs_argument=True, help="everything about one order"),
     Noun(name="tasks", aliases=("ta",), help="tasks running, queued and just ended"),
     Noun(name="agents", aliases=("ag",), help="agents as lease gauges"),
+    Noun(
+        name="processes",
+        aliases=("ps",),
+        help="processes on the SSH hosts: steps, orphans, what was left behind",
+    ),
+    Noun(name="hosts", aliases=("ho",), help="the SSH hosts: whether they answer, what is there"),
     Noun(name="locks", aliases=("lo",), help="locks: who holds them, who waits"),
     Noun(name="classes", aliases=("cl",), help="process classes: who uses them, who waits"),
     Noun(name="history", aliases=("hi",), help="finished runs of orders"),

@@ -18,6 +18,7 @@ from engine.kernel.state import State
 from tui.answers import Person, Trial
 from tui.client import Accepted, EngineAway, FactDecoder, LogPart, Snapshot
 from tui.mirror import AgentPulse, Fact, FinishedRun, FinishedTask
+from tui.remote import AuditLine, HostLook, SignalAnswer, SignalAsked
 
 
 class JournalFile:
@@ -95,6 +96,27 @@ class JournalFile:
 
     async def past_tasks(self) -> list[FinishedTask]:
         """Return nothing: they come from the events."""
+        return []
+
+    async def processes(self) -> list[HostLook] | None:
+        """Return nothing: hosts are not in the journal."""
+        return None
+
+    async def host_processes(
+        self, host: str, *, everyone: bool = False, refresh: bool = False
+    ) -> HostLook | None:
+        """Return nothing: hosts are not in the journal."""
+        _ = (host, everyone, refresh)
+        return None
+
+    async def signal(self, asked: SignalAsked) -> SignalAnswer:
+        """Refuse: nobody is there."""
+        _ = asked
+        return SignalAnswer(outcome="refused", text="this is a saved journal, not an engine")
+
+    async def process_audit(self, limit: int) -> list[AuditLine]:
+        """Return nothing: that is another file."""
+        _ = limit
         return []
 
     async def close(self) -> None:

@@ -49,6 +49,7 @@ def _on(*places: str) -> tuple[str, ...]:
 
 _ROWS = _on("graph", LISTS)
 _ORDERS = _on("orders", "order", "graph", "needs")
+_THINGS = ("locks", "classes", "plan")
 _STARTS = _on("chains", "orders", "order", "graph")
 
 ACTIONS: tuple[Action, ...] = (
@@ -59,7 +60,7 @@ ACTIONS: tuple[Action, ...] = (
         keys=("/",),
         label="filter",
         help="words (and), a|b expression, !x without, col=value, col>value, -f fuzzy",
-        places=_on(LISTS),
+        places=_on("graph", LISTS),
         rank=3,
     ),
     Action(
@@ -126,12 +127,26 @@ ACTIONS: tuple[Action, ...] = (
         keys=("!",),
         label="problems",
         help="only rows with trouble",
-        places=_on(LISTS),
+        places=_on("graph", LISTS),
     ),
     Action(id="show.header", keys=("ctrl+e",), label="header", help="hide or show the first line"),
     Action(id="show.crumbs", keys=("ctrl+g",), label="crumbs", help="hide or show the second line"),
     Action(
         id="show.strip", keys=("z",), label="strip", help="hide or show the lines about the row"
+    ),
+    Action(
+        id="show.full",
+        keys=("f",),
+        label="full",
+        help="full screen: the rows alone, or everything again",
+    ),
+    Action(
+        id="show.zoom",
+        keys=("z",),
+        label="zoom",
+        help="this panel alone, or all again; on the map: shorter labels until it fits",
+        places=_on("graph", "pulses"),
+        rank=7,
     ),
     Action(
         id="show.wide",
@@ -168,14 +183,39 @@ ACTIONS: tuple[Action, ...] = (
         places=_on(LISTS),
     ),
     Action(
-        id="show.copy", keys=("c",), label="copy", help="copy the row (OSC 52)", places=_on(LISTS)
+        id="show.sort_name",
+        keys=("N",),
+        label="by name",
+        help="sort by name; again: reverse",
+        places=_on(LISTS),
+    ),
+    Action(
+        id="show.sort_age",
+        keys=("A",),
+        label="by age",
+        help="sort by age or time; again: reverse",
+        places=_on(LISTS),
+    ),
+    Action(
+        id="show.sort_status",
+        keys=("S",),
+        label="by status",
+        help="sort by status, the worst first; again: reverse",
+        places=_on(LISTS),
+    ),
+    Action(
+        id="show.copy",
+        keys=("c",),
+        label="copy",
+        help="copy the row, or the page, to the clipboard of the terminal",
+        places=_on("graph", "order", LISTS),
     ),
     Action(
         id="show.save",
         keys=("ctrl+s",),
         label="save",
-        help="save what is shown: .csv, .json or .txt by the name; a log whole",
-        places=_on("graph", LISTS, "log"),
+        help="save what is shown: .csv, .json, .txt or .svg by the name; a log whole",
+        places=_on("graph", "order", LISTS, "log"),
     ),
     Action(id="show.link", keys=("Y",), label="link", help="copy the command that opens this view"),
     # Rows.
@@ -196,11 +236,18 @@ ACTIONS: tuple[Action, ...] = (
         rank=8,
     ),
     Action(
+        id="row.definition",
+        keys=("y",),
+        label="definition",
+        help="the definition as XML, as its file says it",
+        places=_on("chains", "graph", "orders", "order", "needs", "jobs", "tasks", *_THINGS),
+    ),
+    Action(
         id="row.log",
         keys=("l",),
         label="log",
         help="output of the task behind the row",
-        places=_on("orders", "order", "tasks", "graph", "jobs", "needs", "history"),
+        places=_on("orders", "order", "tasks", "graph", "jobs", "needs", "history", "processes"),
         rank=12,
     ),
     Action(
@@ -230,7 +277,23 @@ ACTIONS: tuple[Action, ...] = (
         keys=("o",),
         label="order",
         help="the order behind the row",
-        places=_on("tasks"),
+        places=_on("tasks", "processes"),
+        rank=9,
+    ),
+    Action(
+        id="row.behind",
+        keys=("o",),
+        label="order",
+        help="the order behind it",
+        places=_on("log", "history", "events"),
+        rank=9,
+    ),
+    Action(
+        id="row.graph",
+        keys=("o",),
+        label="graph",
+        help="the graph of its chain, at the node where it stands",
+        places=_on("orders", "order", "needs"),
         rank=9,
     ),
     Action(
@@ -261,6 +324,14 @@ ACTIONS: tuple[Action, ...] = (
         rank=27,
     ),
     Action(
+        id="orders.again",
+        keys=("=",),
+        label="again",
+        help="repeat the last start",
+        harm=1,
+        places=(*_STARTS, "pulses", "needs"),
+    ),
+    Action(
         id="orders.suspend",
         keys=("s",),
         label="suspend",
@@ -286,6 +357,15 @@ ACTIONS: tuple[Action, ...] = (
         harm=2,
         places=_ORDERS,
         rank=8,
+    ),
+    Action(
+        id="orders.edit",
+        keys=("e",),
+        label="edit",
+        help="change parameters, start time, priority, end node, title",
+        harm=2,
+        places=_on("orders", "order", "needs"),
+        rank=11,
     ),
     Action(
         id="orders.reset",
@@ -347,7 +427,7 @@ ACTIONS: tuple[Action, ...] = (
         label="stop node",
         help="stop or unstop the node",
         harm=2,
-        places=_on("graph"),
+        places=_on("graph", "orders", "order"),
         rank=9,
     ),
     Action(
@@ -356,8 +436,68 @@ ACTIONS: tuple[Action, ...] = (
         label="skip node",
         help="let orders pass the node, or not",
         harm=2,
-        places=_on("graph"),
+        places=_on("graph", "orders", "order"),
         rank=5,
+    ),
+    # Processes of remote hosts.
+    Action(
+        id="processes.end",
+        keys=("x", "ctrl+k"),
+        label="end",
+        help="end: TERM, later KILL; an orphan at once, anything else after a question",
+        harm=2,
+        places=_on("processes"),
+        rank=30,
+    ),
+    Action(
+        id="processes.kill",
+        keys=("X",),
+        label="kill",
+        help="KILL now, after a question",
+        harm=2,
+        places=_on("processes"),
+        rank=29,
+    ),
+    Action(
+        id="processes.signal",
+        keys=("s",),
+        label="signal",
+        help="send another signal, after a question",
+        harm=2,
+        places=_on("processes"),
+        rank=28,
+    ),
+    Action(
+        id="processes.why",
+        keys=("d",),
+        label="why",
+        help="what x would do, process by process, with the reasons; sends nothing",
+        places=_on("processes"),
+        rank=27,
+    ),
+    Action(
+        id="processes.everyone",
+        keys=("a",),
+        label="all accounts",
+        help="processes of all accounts, or of our own",
+        places=_on("processes"),
+        rank=10,
+    ),
+    Action(
+        id="processes.hosts",
+        keys=("h",),
+        label="hosts",
+        help="the hosts: whether they answer, how many processes are there",
+        places=_on("processes"),
+        rank=9,
+    ),
+    Action(
+        id="hosts.look",
+        keys=("r",),
+        label="look",
+        help="look at the host now",
+        places=_on("hosts"),
+        rank=20,
     ),
     # The graph.
     Action(
@@ -380,10 +520,18 @@ ACTIONS: tuple[Action, ...] = (
         keys=("N",),
         label="previous trouble",
         help="the previous row with trouble",
-        places=_ROWS,
+        places=_on("graph"),
     ),
     Action(
         id="graph.map", keys=("v",), label="map", help="rail or map", places=_on("graph"), rank=12
+    ),
+    Action(
+        id="graph.follow",
+        keys=(".",),
+        label="follow",
+        help="keep the order in view and show its way, or no longer",
+        places=_on("graph"),
+        rank=13,
     ),
     # Logs.
     Action(

@@ -32,6 +32,7 @@ from engine.kernel.ids import (
 from engine.kernel.instants import Duration, Instant
 from engine.kernel.reports import AgentStatus
 from engine.kernel.state import State
+from tui.remote import Remote
 
 FACTS_MAX = 5_000
 RUNS_MAX = 2_000
@@ -149,6 +150,8 @@ class Changes:
     jobs: set[JobKey] = field(default_factory=set)
     chains: set[ChainKey] = field(default_factory=set)
     agents: set[AgentUri] = field(default_factory=set)
+    remote: bool = False
+    """Remote hosts and their processes."""
     others: bool = False
     """Locks, process classes, files, the engine itself, the link."""
 
@@ -160,6 +163,7 @@ class Changes:
             or self.jobs
             or self.chains
             or self.agents
+            or self.remote
             or self.others
         )
 
@@ -178,6 +182,8 @@ class Mirror:
         self.is_filled = False
         """Whether there has been a snapshot; before that, nothing shown means nothing known."""
         self.pulses: dict[AgentUri, AgentPulse] = {}
+        self.remote = Remote()
+        """Hosts and processes, as far as anybody looked; not journaled."""
         self.facts: deque[Fact] = deque(maxlen=FACTS_MAX)
         self.runs: deque[FinishedRun] = deque(maxlen=RUNS_MAX)
         self.ended_tasks: deque[FinishedTask] = deque(maxlen=TASKS_MAX)
@@ -212,6 +218,10 @@ class Mirror:
         """Take note of a sign of life."""
         self.pulses[pulse.agent] = pulse
         self._changes.agents.add(pulse.agent)
+
+    def note_remote(self) -> None:
+        """Take note that something about remote hosts is new."""
+        self._changes.remote = True
 
     def apply(self, fact: Fact) -> None:
         """Fold one event; one that is already in is passed over. Raises MirrorBroken."""

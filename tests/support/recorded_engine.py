@@ -16,9 +16,11 @@ from engine.kernel.instants import Duration, Instant, seconds
 from engine.kernel.problems import Problem
 from engine.kernel.reports import AgentStatus
 from engine.kernel.state import State
+from tests.support.remote_hosts import RecordedHosts
 from tui.answers import Person, Trial
 from tui.client import Accepted, EngineAway, LogPart, Snapshot
 from tui.mirror import AgentPulse, Fact, FinishedRun, FinishedTask
+from tui.remote import AuditLine, HostLook, SignalAnswer, SignalAsked
 
 NOON = Instant(1_793_966_400_000)
 """2026-11-06 12:00:00 UTC."""
@@ -47,6 +49,7 @@ class RecordedEngine:
         self.on_try: Callable[[Request], Trial] = lambda _request: Trial()
         self.person: Person | None = Person(name="local", role="admin")
         self.snapshots = 0
+        self.hosts = RecordedHosts(self.now)
         self.is_away = False
         self._facts: list[Fact] = []
         self._streams: list[asyncio.Queue[Fact | AgentPulse | None]] = []
@@ -191,6 +194,29 @@ class RecordedEngine:
         """Return the tasks of before."""
         self._check()
         return list(self.tasks)
+
+    async def processes(self) -> list[HostLook] | None:
+        """Return the hosts."""
+        self._check()
+        return self.hosts.listed()
+
+    async def host_processes(
+        self, host: str, *, everyone: bool = False, refresh: bool = False
+    ) -> HostLook | None:
+        """Return a host with its processes."""
+        _ = (everyone, refresh)
+        self._check()
+        return self.hosts.detailed(host)
+
+    async def signal(self, asked: SignalAsked) -> SignalAnswer:
+        """Answer as the test wants it."""
+        self._check()
+        return self.hosts.signal(asked)
+
+    async def process_audit(self, limit: int) -> list[AuditLine]:
+        """Return what was done."""
+        self._check()
+        return self.hosts.attempts(limit)
 
     async def close(self) -> None:
         """Nothing to let go of."""

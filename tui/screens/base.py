@@ -13,6 +13,7 @@ from textual.widget import Widget
 
 from tui.client import EngineClient
 from tui.commands import Place, link_of
+from tui.host_watch import HostWatch
 from tui.intents import Intent
 from tui.keys import Action, actions_for
 from tui.mirror import Changes
@@ -42,6 +43,8 @@ class Shell(Protocol):
 
     palette: Palette
     client: EngineClient
+    hosts: HostWatch
+    """Looks at remote hosts while a screen shows them."""
     is_production: bool
     """Everything that changes something is asked for."""
     shows_header: bool
@@ -159,6 +162,8 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
     noun: ClassVar[str] = ""
     is_list: ClassVar[bool] = False
     strip_lines: ClassVar[int] = 3
+    watches_hosts: ClassVar[bool] = False
+    """Whether remote hosts are looked at while it is shown."""
 
     def __init__(self, shell: Shell) -> None:
         super().__init__()

@@ -238,6 +238,8 @@ def enter_need(shell: Shell, key: RowKey) -> None:
                 shell.go(Place(noun="order", argument=str(run.order)))
         case NeedKind.AGENT:
             shell.go(Place(noun="agents"), key=AgentUri(str(need.subject)))
+        case NeedKind.ORPHAN:
+            shell.go(Place(noun="processes"), key=need.subject)
         case NeedKind.JOB:
             shell.go(Place(noun="jobs"), key=JobKey(str(need.subject)))
         case NeedKind.NODE:

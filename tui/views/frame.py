@@ -91,6 +91,9 @@ def _counts(scene: Scene, counts: Counter[Standing], *, wide: bool) -> Iterable[
         fine = sum(1 for uri in agents if status_of(scene, uri) is AgentStatus.COUPLED)
         role = "late" if fine < len(agents) else "dim"
         yield Span(f"agents {fine}/{len(agents)} ", role)
+    orphans = scene.mirror.remote.count(Mark.ORPHAN)
+    if orphans:
+        yield Span(f"orphan {orphans} ", "fail")
     if scene.state.broken:
         yield Span(f"files broken {len(scene.state.broken)} ", "fail")
 

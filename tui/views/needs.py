@@ -10,10 +10,12 @@ from enum import Enum
 from engine.kernel.commands import NodeAction
 from engine.kernel.ids import NodeState, OrderKey
 from engine.kernel.reports import AgentStatus
+from engine.kernel.sessions.marks import Mark
 from tui.mirror import FinishedRun
 from tui.views.agents import agent_uris, status_of
 from tui.views.durations import duration_text
 from tui.views.jobs import orders_waiting
+from tui.views.processes import host_name, order_of
 from tui.views.rows import Column, Row, RowKey
 from tui.views.scene import Scene
 from tui.views.standing import Standing, standing_of_order
@@ -32,6 +34,7 @@ class NeedKind(Enum):
     ORDER = "order failed"
     RUN = "run failed"
     AGENT = "agent"
+    ORPHAN = "orphan"
     JOB = "job stopped"
     NODE = "node stopped"
     TASK = "task overdue"
@@ -60,6 +63,7 @@ def _find(scene: Scene) -> list[Need]:
         *_orders(scene),
         *_runs(scene),
         *_agents(scene),
+        *_orphans(scene),
         *_jobs(scene),
         *_nodes(scene),
         *_tasks(scene),
@@ -122,6 +126,26 @@ def _agents(scene: Scene) -> Iterable[Need]:
             said=f"{'late' if status is AgentStatus.DELAYED else 'lost'}, {tasks}  {text}".strip(),
             role="late" if status is AgentStatus.DELAYED else "fail",
         )
+
+
+def _orphans(scene: Scene) -> Iterable[Need]:
+    for host in scene.mirror.remote.hosts.values():
+        for run in host.runs.values():
+            if run.mark is not Mark.ORPHAN:
+                continue
+            own = [one for one in host.processes if one.identity.token == run.token]
+            if not own:
+                continue
+            began = [one.started_at for one in own if one.started_at is not None]
+            count = "1 process" if len(own) == 1 else f"{len(own)} processes"
+            whose = f" left by {order_of(run)}" if run.order else ""
+            yield Need(
+                kind=NeedKind.ORPHAN,
+                subject=own[0].identity,
+                name=host_name(scene, host),
+                age=scene.now - min(began) if began else None,
+                said=f"{count}{whose}",
+            )
 
 
 def _jobs(scene: Scene) -> Iterable[Need]:
@@ -230,6 +254,7 @@ def _detail(scene: Scene, key: RowKey) -> list[Line]:
         NeedKind.ORDER: "enter: the order; l: its log; s: resume; ctrl+l: reset",
         NeedKind.RUN: "enter: the log of the failed step",
         NeedKind.AGENT: "enter: the agents",
+        NeedKind.ORPHAN: "enter: the processes, there x ends them",
         NeedKind.JOB: "enter: the jobs, there u lets it go on",
         NeedKind.NODE: "enter: the graph, there u lets it go on",
         NeedKind.TASK: "enter: its log",
