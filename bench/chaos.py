@@ -9,13 +9,11 @@ the order is done. What is printed: what was done to the programs, and the count
 """
 
 import argparse
-import asyncio
 import contextlib
 import os
 import random
 import signal
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -26,6 +24,7 @@ from engine.kernel.commands import AddOrder
 from engine.kernel.definitions import OrderDefinition
 from engine.kernel.ids import order_key
 from tests.support.programs import World, free_port
+from tests.support.wires import Wire
 
 AGENTS = 3
 AT_ONCE = 20
@@ -43,53 +42,6 @@ CHAIN = """
 """
 
 
-# --- the network -------------------------------------------------------------------------------
-
-
-class Proxy:
-    """Stands between the engine and one agent; while it is cut, nothing passes and nothing ends."""
-
-    def __init__(self, target: int) -> None:
-        self.port = free_port()
-        self._target = target
-        self._whole = asyncio.Event()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def cut(self) -> None:
-        """Let nothing pass."""
-        self._loop.call_soon_threadsafe(self._whole.clear)
-
-    def mend(self) -> None:
-        """Let everything pass again."""
-        self._loop.call_soon_threadsafe(self._whole.set)
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._whole.set()
-        self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", self.port))
-        self._loop.run_forever()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self._whole.wait()
-        try:
-            there = await asyncio.open_connection("127.0.0.1", self._target)
-        except OSError:
-            writer.transport.abort()
-            return
-        await asyncio.gather(self._pass(reader, there[1]), self._pass(there[0], writer))
-
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while data := await reader.read(65_536):
-                await self._whole.wait()
-                writer.write(data)
-                await writer.drain()
-            await self._whole.wait()
-        writer.close()
-
-
 # --- the trouble -------------------------------------------------------------------------------
 
 
@@ -99,7 +51,7 @@ class Chaos:
 
     world: World
     ports: list[int]
-    proxies: list[Proxy]
+    wires: list[Wire]
     chance: random.Random
     done: Counter[str] = field(default_factory=Counter)
     _later: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
@@ -145,10 +97,10 @@ class Chaos:
         self.world.start_engine(is_awaited=False)
 
     def _cut(self) -> None:
-        proxy = self.chance.choice(self.proxies)
+        wire = self.chance.choice(self.wires)
         self.done["cable cut"] += 1
-        proxy.cut()
-        self._after(12.0, proxy.mend)
+        wire.cut()
+        self._after(12.0, wire.mend)
 
     def _freeze(self) -> None:
         agent = self.world.agents[self.chance.choice(self.ports)]
@@ -180,8 +132,8 @@ def main() -> int:
         World(Path(name, "world")) as world,
     ):
         ports = [free_port() for _ in range(AGENTS)]
-        proxies = [Proxy(port) for port in ports]
-        define(world, proxies, pause_s=0.6 * chosen.seconds * AT_ONCE / orders)
+        wires = [Wire(port) for port in ports]
+        define(world, wires, pause_s=0.6 * chosen.seconds * AT_ONCE / orders)
         for port in ports:
             world.start_agent(port)
         world.start_engine()
@@ -190,7 +142,7 @@ def main() -> int:
         world.submit_all(
             [AddOrder(order=OrderDefinition(key=order_key("/flow", each))) for each in ids]
         )
-        chaos = Chaos(world, ports, proxies, random.Random(chosen.seed))
+        chaos = Chaos(world, ports, wires, random.Random(chosen.seed))
         began = time.monotonic()
         chaos.go_on(chosen.seconds)
         world.await_ready(120.0)
@@ -200,13 +152,13 @@ def main() -> int:
         return judge(world.folder, ids)
 
 
-def define(world: World, proxies: list[Proxy], pause_s: float) -> None:
+def define(world: World, wires: list[Wire], pause_s: float) -> None:
     """Write the live folder."""
     folder = world.folder
     agents = "".join(
-        f'<remote_scheduler remote_scheduler="http://127.0.0.1:{proxy.port}"'
+        f'<remote_scheduler remote_scheduler="http://127.0.0.1:{wire.port}"'
         f' http_heartbeat_period="{PERIOD_S}" http_heartbeat_timeout="{TIMEOUT_S}"/>'
-        for proxy in proxies
+        for wire in wires
     )
     world.write(
         "agents.process_class.xml",

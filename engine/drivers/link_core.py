@@ -358,10 +358,7 @@ class Link:
             self._set_status(AgentStatus.DELAYED)
         if not is_repeat:
             self._opened_at = at
-        while len(self._tickets) >= TRANSMISSIONS_MAX:
-            oldest = next(iter(self._tickets))
-            del self._tickets[oldest]
-            self._actions.append(Cancel(ticket=oldest))
+        self._make_room(at)
         is_full = self._undelivered >= UNDELIVERED_BYTES_MAX
         # A repeat wants to know at once whether the agent is there.
         wait = Duration(0) if is_repeat or not self._is_coupled else self._wait
@@ -388,6 +385,21 @@ class Link:
             # away as for the others.
             pause = Duration(self._wait + self._settings.delay(self._period))
         self._repeat_at = at + pause
+
+    def _make_room(self, at: Moment) -> None:
+        """Give one transmission up when there are as many as may be.
+
+        The first one stays for its whole patience, for answers that are very late; the second one
+        for as long as an answer should take at most; the last one gives way to the next repeat, so
+        that a link that works again is noticed at once.
+        """
+        if len(self._tickets) < TRANSMISSIONS_MAX:
+            return
+        _, second, *_, newest = self._tickets
+        allowed = self._period + self._settings.delay(self._period)
+        given_up = second if self._tickets[second] + allowed <= at else newest
+        del self._tickets[given_up]
+        self._actions.append(Cancel(ticket=given_up))
 
     def _pause(self, at: Moment) -> Duration:
         """Return the time until the next repeat: short as long as a lease can be saved by it."""
