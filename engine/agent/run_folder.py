@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,6 +109,13 @@ class RunFolder:
         name = _UNSAFE.sub("_", job.rpartition("/")[2])[:_NAME_CHARACTERS_MAX]
         file = self.path / f"JobScheduler-Agent-{name}-{self.path.name}.sh"
         _write(file, script.strip().encode(errors="surrogateescape") + b"\n", 0o700)
+        return file
+
+    def keep_environment(self, environment: Mapping[str, str]) -> Path:
+        """Write an environment down for `carry_environment`, which removes the file."""
+        file = self.path / "environment"
+        entries = (f"{name}={value}\0" for name, value in environment.items())
+        _write(file, "".join(entries).encode(errors="surrogateescape"), 0o600)
         return file
 
     def state(self) -> RunState:

@@ -9,10 +9,12 @@ import errno
 import fcntl
 import os
 import pwd
+import re
 import resource
 import shutil
 import signal
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +25,8 @@ from engine.kernel.instants import Instant
 
 SUPERVISOR = Path(__file__).with_name("supervisor.sh")
 SHELL = "/bin/sh"
+CARRIER = Path(__file__).with_name("carry_environment.py")
+_SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 BUSY_PAUSES_S = (0.010, 0.050, 0.500, 1.440)
 """Between looks at a script file that somebody still has open for writing (agents.md 5.1)."""
 _NAMED_PRIORITIES = {"idle": 16, "below_normal": 6, "normal": 0, "above_normal": -6, "high": -16}
@@ -68,6 +72,8 @@ def spawn(
     """
     command = [*_prefix(folder, script, spec), str(script), *arguments]
     environment = surroundings.environment(spec, folder.returns, started_at)
+    if not all(_SHELL_NAME.fullmatch(name) for name in environment):
+        command = [*_carried(folder, environment), *command]
     told, tell = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         pid = os.posix_spawn(
@@ -133,6 +139,18 @@ def _file_actions(folder: RunFolder, tell: int) -> list[tuple[int, int, str, int
         (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
         (os.POSIX_SPAWN_OPEN, 4, str(folder.stderr), append, 0o600),
     ]
+
+
+def _carried(folder: RunFolder, environment: Mapping[str, str]) -> list[str]:
+    """Return what brings the environment past the supervisor: a shell drops names it cannot use.
+
+    Names of parameters may hold anything, `/` of node parameters for one (orders-and-jobs.md 9.1).
+    """
+    try:
+        file = folder.keep_environment(environment)
+    except OSError as error:
+        raise StartError(f"the task's environment cannot be written: {error}") from error
+    return [sys.executable, "-I", "-S", str(CARRIER), str(file)]
 
 
 def _prefix(folder: RunFolder, script: Path, spec: ProcessSpec) -> list[str]:

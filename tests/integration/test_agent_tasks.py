@@ -223,3 +223,26 @@ def _has_gone(pid: int) -> bool:
     except FileNotFoundError:
         return True
     return state in "ZX"
+
+
+@pytest.mark.parametrize("script", ["", "#!/bin/sh\n"])
+async def test_parameters_whose_names_no_shell_can_hold_reach_the_program_all_the_same(
+    agent: AgentProgram, engine: Engine, script: str
+) -> None:
+    names = {"SCHEDULER_PARAM_A.B": "dot", "SCHEDULER_PARAM_100/X": "ä\nslash", "PLAIN": "plain"}
+    script += "echo $PLAIN; tr '\\0' '\\n' </proc/$$/environ; kill -0 $$; exit 4"
+    end = await engine.exited(engine.run(agent.uri, script, environment=names))
+    assert (end.exit_code, end.first_line) == (4, "plain")
+    text = engine.text(1)
+    assert "SCHEDULER_PARAM_A.B=dot\n" in text
+    assert "SCHEDULER_PARAM_100/X=ä\nslash\n" in text
+
+
+async def test_signals_are_not_ignored_in_programs_with_such_parameters(
+    agent: AgentProgram, engine: Engine
+) -> None:
+    script = "grep SigIgn /proc/$$/status | cut -f2"
+    await engine.exited(engine.run(agent.uri, script, environment={"A.B": "1"}))
+    ignored = int(engine.text(1), 16)
+    ours = (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ)
+    assert not [number for number in ours if ignored >> (number - 1) & 1]
