@@ -145,6 +145,15 @@ def chain_being_removed(chain: str) -> Problem:
     )
 
 
+def chain_in_use(chain: str, user: str) -> Problem:
+    """The chain is part of a super chain and stays as long as that."""
+    return Problem(
+        code="SCHEDULER-894",
+        text=f"The job chain {chain!r} is still used by the job chain {user!r}",
+        subject=chain,
+    )
+
+
 def job_being_removed(job: str) -> Problem:
     """The job takes no new starts: it goes as soon as its tasks have ended."""
     return Problem(

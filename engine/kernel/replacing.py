@@ -53,6 +53,15 @@ def is_busy(state: State, key: ChainKey) -> bool:
     return any(order.task is not None for order in _orders_of(state, key))
 
 
+def user_of(state: State, key: ChainKey) -> str | None:
+    """Return the path of a super chain that still needs the chain (live-folder.md 7.1)."""
+    for user in state.supers_of_chain.get(key, ()):
+        known = state.chains.get(user)
+        if known is not None and not known.removal_held:
+            return known.definition.path
+    return None
+
+
 def _orders_of(state: State, key: ChainKey) -> list[Order]:
     found = [state.orders[order] for order in state.orders_of_chain.get(key, ())]
     for node in state.chains[key].definition.nodes:

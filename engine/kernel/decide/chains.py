@@ -16,7 +16,7 @@ from engine.kernel.events.orders import OrderNodeChanged
 from engine.kernel.ids import ChainKey, NodeState
 from engine.kernel.instants import Instant
 from engine.kernel.problems import Problem
-from engine.kernel.replacing import is_busy, remove_chain
+from engine.kernel.replacing import is_busy, remove_chain, user_of
 from engine.kernel.state import State
 from engine.kernel.travel import go_to, resolve, start_node
 
@@ -94,6 +94,9 @@ def decide_remove_chain(state: State, request: RemoveChain, at: Instant) -> Deci
     chain = state.chains.get(request.chain)
     if chain is None:
         return problems.unknown_object("Job_chain", request.chain)
+    user = user_of(state, chain.key)
+    if user is not None:
+        return problems.chain_in_use(chain.definition.path, user)
     if is_busy(state, chain.key):
         yield ChainRemovalHeld(chain=chain.key)
     else:

@@ -57,7 +57,7 @@ from engine.kernel.ids import (
     job_key,
 )
 from engine.kernel.instants import Instant
-from engine.kernel.replacing import define_chain, is_busy, remove_chain, remove_job
+from engine.kernel.replacing import define_chain, is_busy, remove_chain, remove_job, user_of
 from engine.kernel.state import SINK_JOB, State
 
 
@@ -262,7 +262,7 @@ def _remove_chain(state: State, path: str) -> Iterator[Event]:
     key = chain_key(path)
     if key not in state.chains:
         return
-    if is_busy(state, key):
+    if is_busy(state, key) or user_of(state, key) is not None:
         yield ChainRemovalHeld(chain=key)
         return
     yield from remove_chain(state, key)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
 from engine.kernel.calendar import Schedule
 from engine.kernel.definitions import NestedNode
@@ -156,27 +156,15 @@ def _affected_by_definition(state: State, event: Event) -> Iterator[Subject]:
             yield from _next_waiters(state, event.job)
             for path in state.process_classes:
                 yield ClassSubject(path)
-        case d.ChainDefined():
-            for node in event.chain.nodes:
-                job = job_of_node(node)
-                if job is not None:
-                    yield JobSubject(job)
-            reached = {event.chain.key, *state.supers_of_chain.get(event.chain.key, ())}
-            for key in state.order_files:
-                if key.chain in reached:
-                    yield FileSubject(key)
-            for path, process_class in state.process_classes.items():
-                if process_class.removal_held:
-                    yield ClassSubject(path)
-        case d.ChainReplacementHeld():
-            yield ChainSubject(event.chain.key)
-        case d.ChainRemovalHeld():
-            yield ChainSubject(event.chain)
-        case d.ChainRemoved():
-            for path in state.process_classes:
-                yield ClassSubject(path)
-        case d.ChainStopSet() | d.NodeActionSet():
-            yield from _jobs_of_chain(state, event.chain)
+        case (
+            d.ChainDefined()
+            | d.ChainReplacementHeld()
+            | d.ChainRemovalHeld()
+            | d.ChainRemoved()
+            | d.ChainStopSet()
+            | d.NodeActionSet()
+        ):
+            yield from _affected_by_chain(state, event)
         case d.ProcessClassDefined():
             yield from _everything_waiting(state, event.process_class.path)
         case d.ProcessClassRemovalHeld():
@@ -212,6 +200,51 @@ def _affected_by_definition(state: State, event: Event) -> Iterator[Subject]:
                 yield TaskSubject(task)
         case _:
             return
+
+
+def _affected_by_chain(
+    state: State,
+    event: d.ChainDefined
+    | d.ChainReplacementHeld
+    | d.ChainRemovalHeld
+    | d.ChainRemoved
+    | d.ChainStopSet
+    | d.NodeActionSet,
+) -> Iterator[Subject]:
+    match event:
+        case d.ChainDefined():
+            yield from _inner_chains(state, event.chain.key)
+            for node in event.chain.nodes:
+                job = job_of_node(node)
+                if job is not None:
+                    yield JobSubject(job)
+            reached = {event.chain.key, *state.supers_of_chain.get(event.chain.key, ())}
+            for key in state.order_files:
+                if key.chain in reached:
+                    yield FileSubject(key)
+            for path, process_class in state.process_classes.items():
+                if process_class.removal_held:
+                    yield ClassSubject(path)
+        case d.ChainReplacementHeld():
+            yield ChainSubject(event.chain.key)
+        case d.ChainRemovalHeld():
+            yield ChainSubject(event.chain)
+            yield from _inner_chains(state, event.chain)
+        case d.ChainRemoved():
+            yield from _inner_chains(state, event.chain)
+            for path in state.process_classes:
+                yield ClassSubject(path)
+        case d.ChainStopSet() | d.NodeActionSet():
+            yield from _jobs_of_chain(state, event.chain)
+        case _:
+            assert_never(event)
+
+
+def _inner_chains(state: State, key: ChainKey) -> Iterator[Subject]:
+    """Yield the chains in a super chain as it was: they may go with it (SCHEDULER-894)."""
+    for node in state.node_index.get(key, {}).values():
+        if isinstance(node, NestedNode):
+            yield ChainSubject(node.chain)
 
 
 def _users_of(state: State, schedule: Schedule) -> Iterator[Subject]:

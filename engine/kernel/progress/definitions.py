@@ -14,7 +14,7 @@ from engine.kernel.ids import ChainKey, ClassPath, JobKey, LockPath, OrderKey
 from engine.kernel.instants import Instant
 from engine.kernel.plans import planned_start
 from engine.kernel.problems import Problem
-from engine.kernel.replacing import define_chain, is_busy, remove_chain, remove_job
+from engine.kernel.replacing import define_chain, is_busy, remove_chain, remove_job, user_of
 from engine.kernel.state import Order, State
 from engine.kernel.travel import place, start_node
 
@@ -37,7 +37,7 @@ def settle_chain(state: State, key: ChainKey) -> Iterator[Event]:
         return
     if chain.replacement is not None:
         yield from define_chain(state, chain.replacement)
-    elif chain.removal_held:
+    elif chain.removal_held and user_of(state, key) is None:
         yield from remove_chain(state, key)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from engine.kernel.calendar import RunTime
-from engine.kernel.commands import AfterDelay, ApplyDefinitions, ObjectKind, ObjectRef
+from engine.kernel.commands import AfterDelay, ApplyDefinitions, ObjectKind, ObjectRef, RemoveChain
 from engine.kernel.definitions import Chain, EndNode, NestedNode, OrderDefinition
 from engine.kernel.ids import NodeState, OrderId, OrderKey, chain_key
 from engine.kernel.instants import NEVER
@@ -91,3 +91,24 @@ def test_a_super_chain_waits_for_its_orders_in_inner_chains() -> None:
     found.ends()
     assert chain_key("/super") not in found.state.chains
     assert not found.state.orders
+
+
+def test_a_chain_in_use_by_a_super_chain_is_not_removed_by_a_command() -> None:
+    found = world(SUPER)
+    refusal = found.refused(RemoveChain(chain=chain_key("one")))
+    assert refusal.code == "SCHEDULER-894"
+    removes(found, "/super")
+    found.does(RemoveChain(chain=chain_key("one")))
+    assert chain_key("one") not in found.state.chains
+
+
+def test_a_chain_whose_file_goes_stays_until_no_super_chain_uses_it() -> None:
+    found = world(SUPER)
+    removes(found, "/one")
+    removes(found, "/two")
+    assert found.state.chains[chain_key("one")].removal_held
+    found.defines(replace(SUPER, nodes=(SUPER.nodes[0], *SUPER.nodes[2:])))
+    assert chain_key("one") in found.state.chains
+    assert chain_key("two") not in found.state.chains
+    removes(found, "/super")
+    assert chain_key("one") not in found.state.chains
