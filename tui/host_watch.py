@@ -12,6 +12,7 @@ from engine.kernel.instants import Instant
 from engine.kernel.sessions.marks import Mark, RunEnd
 from tui.client import EngineAway, EngineClient, NotAdmitted
 from tui.mirror import LinkStatus, Mirror
+from tui.remote import Breadth
 
 SHOWN_EVERY_S = 2.0
 """While a screen shows hosts: how often the engine is asked for its last look."""
@@ -41,27 +42,29 @@ class HostWatch:
         self._now = now
         self._wake = asyncio.Event()
         self._is_shown = is_shown
-        self._everyone = False
         self._looks_left = 0
         self._asked_until = Instant(0)
-
-    @property
-    def everyone(self) -> bool:
-        """Whether other accounts' processes are listed too."""
-        return self._everyone
 
     def hurry(self) -> None:
         """Look at once: a person has just come to look."""
         self._wake.set()
 
-    def list_everyone(self, *, everyone: bool) -> None:
-        """List other accounts' processes too, or not."""
-        self._everyone = everyone
-        for name, host in self._mirror.remote.hosts.items():
+    @property
+    def _everyone(self) -> bool:
+        return self._mirror.remote.breadth is Breadth.EVERYONE
+
+    def widen(self) -> Breadth:
+        """List more: what is ours, then the account's own, then everybody's; then begin anew."""
+        choices = list(Breadth)
+        remote = self._mirror.remote
+        remote.breadth = choices[(choices.index(remote.breadth) + 1) % len(choices)]
+        for name, host in remote.hosts.items():
             if host.is_detailed:
                 # Of no version that an engine has: fetched anew at the next chance.
-                self._mirror.remote.hosts[name] = host.outdated()
+                remote.hosts[name] = host.outdated()
         self._wake.set()
+        self.note()
+        return remote.breadth
 
     async def run(self) -> None:
         """Look until cancelled."""

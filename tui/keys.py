@@ -478,8 +478,8 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         id="processes.everyone",
         keys=("a",),
-        label="all accounts",
-        help="processes of all accounts, or of our own",
+        label="all",
+        help="list more: what is ours, all of our account, all accounts",
         places=_on("processes"),
         rank=10,
     ),

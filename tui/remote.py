@@ -133,6 +133,15 @@ class HostLook:
         return self.runs.get(process.identity.token)
 
 
+class Breadth(Enum):
+    """Whose processes are listed."""
+
+    OURS = "ours only"
+    """What carries a mark: of this engine's runs, or perhaps of another's."""
+    ACCOUNT = "own account"
+    EVERYONE = "all accounts"
+
+
 class Act(Enum):
     """What is asked of a host."""
 
@@ -211,6 +220,7 @@ class Remote:
     """The last attempts, newest first."""
     pending: dict[Subject, str] = field(default_factory=dict)
     """What was asked for and has not been answered."""
+    breadth: Breadth = Breadth.OURS
     is_served: bool | None = None
     """Whether the engine has such a service; None until it was asked."""
     problem: str = ""

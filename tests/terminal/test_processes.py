@@ -26,9 +26,10 @@ async def test_processes_are_shown_with_their_marks_in_trees(desk: Any) -> None:
         d.engine.hosts.put_run(HOST, "js-2", "step", (20417,), order="/c,inv-2")
         d.engine.hosts.put_stranger(HOST, 99)
         await d.shows("inv-1 · load", "inv-2 · load", "orphan 2", "step 1", "foreign 1")
+        assert "vim" not in d.text()
         rows = [line.split()[:2] for line in d.lines() if "hpc-02" in line and "·" in line]
         assert rows[0][:2] == [">", "orphan"]
-        assert "TERM to 2 processes of inv-1 on ops@hpc-02" in d.text()
+        assert "TERM to 2 processes of inv-1 on ops@hpc-02, KILL after 10 s" in d.text()
 
 
 async def test_one_key_ends_an_orphan_and_tells_what_came_of_it(desk: Any) -> None:
@@ -42,7 +43,7 @@ async def test_one_key_ends_an_orphan_and_tells_what_came_of_it(desk: Any) -> No
         assert sent.subject == Subject(HOST, TOKEN)
         assert (sent.expected, sent.is_confirmed) == ("alive/ours", False)
         await d.lacks("inv-1 · load")
-        await d.shows("ops1 end ops@hpc-02")
+        await d.shows("ops1 ended ops@hpc-02 (inv-1): gone after 0.4 s")
 
 
 async def test_ctrl_k_does_the_same_for_other_fingers(desk: Any) -> None:
@@ -119,7 +120,8 @@ async def test_the_number_of_a_stranger_must_be_typed(desk: Any) -> None:
     async with desk("processes") as d:
         d.engine.hosts.put_host(HOST)
         d.engine.hosts.put_stranger(HOST, 4711, "vim")
-        await d.shows("vim")
+        await d.keys("a")
+        await d.shows("vim", "own account")
         await d.keys("x")
         await d.shows("type 4711")
         await d.until(lambda: d.app.screen.hears, "the question hears")

@@ -75,8 +75,8 @@ class ProcessesScreen(WatchingScreen):
     def crumbs(self, scene: Scene) -> list[str]:
         """Return the noun with the number of hosts."""
         count = len(scene.mirror.remote.hosts)
-        whose = "all accounts" if self.shell.hosts.everyone else "own account"
-        return [f"{self.noun}  {count} {'host' if count == 1 else 'hosts'}  {whose}"]
+        whose = scene.mirror.remote.breadth.value
+        return [f"{self.noun}  {count} {'host' if count == 1 else 'hosts'}, {whose}"]
 
     def summary(self) -> str:
         """Return how many processes there are of which kind."""
@@ -171,10 +171,10 @@ class ProcessesScreen(WatchingScreen):
             self.shell.go(Place(noun="log", argument=str(run.task)))
 
     def do_everyone(self) -> None:
-        """List the processes of all accounts, or of our own."""
-        watch = self.shell.hosts
-        watch.list_everyone(everyone=not watch.everyone)
-        self.draw_frame(self.shell.scene())
+        """List more processes, or only ours again."""
+        breadth = self.shell.hosts.widen()
+        self.table.arrive()
+        self.shell.say(f"listed: {breadth.value}")
 
     def do_hosts(self) -> None:
         """Show the hosts."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from engine.kernel.ids import NodeState
 from engine.kernel.sessions.marks import Mark
 from tui.mirror import Changes
-from tui.remote import AuditLine, HostLook, Identity, RemoteProcess, RemoteRun, Subject
+from tui.remote import AuditLine, Breadth, HostLook, Identity, RemoteProcess, RemoteRun, Subject
 from tui.views.durations import age_text, clock_text, duration_text, moment_text
 from tui.views.rows import Column, Row, RowKey
 from tui.views.scene import Scene
@@ -37,17 +37,24 @@ _MEANING = {
     Mark.OTHER_SESSION: "shares a session with a step, but proves nothing",
     Mark.FOREIGN: "has nothing to do with any engine",
 }
+_DEEDS = {"end": "ended", "kill": "killed", "signal": "signalled", "dry run": "tried"}
+_SHORT = {
+    "in the run's process group": "in its group",
+    "in the run's session": "in its session",
+    "carries the run's token": "with its token",
+    "named by the job's pid command": "named by its pid command",
+}
 
 COLUMNS = (
     Column(name="MARK", width_min=7, width_max=9, priority=0),
     Column(name="PID", width_min=7, right=True, priority=0),
     Column(name="HOST", width_min=6, width_max=24, cut_middle=True, priority=1),
-    Column(name="STARTED", width_min=8, width_max=11, priority=5),
+    Column(name="STARTED", width_min=8, width_max=11, priority=6),
     Column(name="AGE", width_min=5, right=True, priority=2),
-    Column(name="CPU%", width_min=5, right=True, priority=4),
+    Column(name="CPU%", width_min=5, right=True, priority=5),
     Column(name="RSS", width_min=5, right=True, priority=4),
     Column(name="ORDER · NODE", width_min=12, width_max=30, cut_middle=True, priority=1),
-    Column(name="COMMAND", width_min=10, width_max=200, priority=0, flexible=True),
+    Column(name="COMMAND", width_min=16, width_max=200, priority=0, flexible=True),
     Column(name="USER", width_min=6, priority=7, wide_only=True),
     Column(name="GROUP", width_min=6, right=True, priority=7, wide_only=True),
     Column(name="TASK", width_min=5, right=True, priority=7, wide_only=True),
@@ -89,10 +96,13 @@ def _places(scene: Scene) -> dict[RowKey, tuple[float | str, ...]]:
         if host.state != "shown":
             found[host_key(host)] = (-1.0, host.name, "", 0.0)
         worst: dict[str, int] = {}
+        hides_foreign = scene.mirror.remote.breadth is Breadth.OURS
         for process in host.processes:
             token, rank = process.identity.token, _RANKS.index(process.mark)
             worst[token] = min(rank, worst.get(token, rank))
         for index, process in enumerate(host.processes):
+            if hides_foreign and process.mark is Mark.FOREIGN:
+                continue
             token = process.identity.token
             rank = worst[token] if token else _RANKS.index(process.mark)
             found[process.identity] = (float(rank), host.name, token, float(index))
@@ -123,6 +133,16 @@ def _by_key(scene: Scene) -> dict[RowKey, RemoteProcess]:
         for host in scene.mirror.remote.hosts.values()
         for process in host.processes
     }
+
+
+def _roots(scene: Scene) -> dict[tuple[str, str], int]:
+    """Return how deep the uppermost process of each run stands in its host's tree."""
+    found: dict[tuple[str, str], int] = {}
+    for host in scene.mirror.remote.hosts.values():
+        for process in host.processes:
+            key = (host.name, process.identity.token)
+            found[key] = min(process.depth, found.get(key, process.depth))
+    return found
 
 
 def _host_row(scene: Scene, host: HostLook, place: tuple[float | str, ...]) -> Row:
@@ -223,8 +243,8 @@ def _command(scene: Scene, host: HostLook, process: RemoteProcess) -> tuple[Span
         spans.append(Span(f"{', '.join(process.badges)}: ", "late"))
     if host.at is not None and scene.now - host.at > _STALE_MS:
         spans.append(Span(f"{age_text(scene.now - host.at)} old: ", "late"))
-    depth = max(process.depth - 1, 0)
-    tree = f"{'  ' * min(depth, 6)}{scene.glyphs.child} " if process.depth else ""
+    depth = process.depth - scene.once("roots of trees", _roots)[host.name, process.identity.token]
+    tree = f"{'  ' * min(depth - 1, 6)}{scene.glyphs.child} " if depth else ""
     spans += [
         Span(tree, "dim"),
         Span(clean(process.command), "dim" if process.mark is Mark.FOREIGN else ""),
@@ -283,22 +303,22 @@ def _aim(host: HostLook, run: RemoteRun, process: RemoteProcess) -> Line:
     count = len(run.members)
     grace = DEFAULT_GRACE_S if run.kill_after_s is None else run.kill_after_s
     what = f"{count} processes" if count != 1 else "1 process"
-    where = f"of {order_of(run)} on {clean(host.name)}" if run.order else f"on {clean(host.name)}"
+    where = f"on {clean(host.account)}@{clean(host.address)}"
+    if run.order:
+        where = f"of {order_of(run)} {where}"
     ask = "" if is_free(host, process) else ", after a question"
     if not count:
         return line(Span(f"nothing: {_verdict_words(run)}", "late"))
-    return line(
-        Span(f"TERM to {what} {where}, KILL after {grace:.0f} s if still there"), Span(ask, "late")
-    )
+    return line(Span(f"TERM to {what} {where}, KILL after {grace:.0f} s"), Span(ask, "late"))
 
 
 def _proof(run: RemoteRun) -> Line:
     if run.verdict != "alive":
         return line(Span(_verdict_words(run), "late"))
     reasons = Counter(member.reason for member in run.members)
-    said = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
-    task = f"task {run.task}; " if run.task is not None else ""
-    return line(Span(f"{task}{said}; proved on the host with the signal itself", "dim"))
+    said = ", ".join(f"{count} {_SHORT.get(reason, reason)}" for reason, count in reasons.items())
+    task = f"task {run.task}: " if run.task is not None else ""
+    return line(Span(f"{task}{said}; the host checks again with the signal", "dim"))
 
 
 def _verdict_words(run: RemoteRun) -> str:
@@ -337,11 +357,17 @@ def audit_line(scene: Scene, record: AuditLine) -> Line:
     """Return one attempt in words: who did what to whom, and what came of it."""
     at = clock_text(record.at, scene.now, scene.zone)
     whose = f" ({order_of_text(record.order)})" if record.order else ""
+    where = record.host.removesuffix(":22")
+    said = {
+        "done": f"gone after {record.took_ms / 1000:.1f} s",
+        "dry run": "nothing was sent",
+        "nothing there": "nothing was there",
+    }.get(record.outcome, record.outcome)
     good = record.outcome in {"done", "dry run", "nothing there"}
     return line(
         Span(f"{at} {clean(record.by)} ", "dim"),
-        Span(f"{record.act} {clean(record.host)}{whose}: "),
-        Span(f"{record.outcome}, {record.took_ms / 1000:.1f} s", "ok" if good else "late"),
+        Span(f"{_DEEDS.get(record.act, record.act)} {clean(where)}{whose}: "),
+        Span(said, "ok" if good else "late"),
         Span(f"  {clean(record.text)}", "dim"),
     )
 
