@@ -52,6 +52,17 @@ class Capture:
             content[name] = codec.to_builtins(self.lists[name])
         return zlib.compress(dump_json(content), _COMPRESSION)
 
+    def to_state(self) -> State:
+        """Return a state that stands still, for answers; may run outside of the event loop."""
+        state = State()
+        for name in _SINGLE:
+            setattr(state, name, self.single[name])
+        for name in _LISTS:
+            key_of = attrgetter(State.PRIMARY[name][1])
+            setattr(state, name, {key_of(record): record for record in self.lists[name]})
+        state.rebuild_indexes()
+        return state
+
 
 def capture(state: State) -> Capture:
     """Return the state of this moment; takes about a millisecond per 100,000 records."""

@@ -2,6 +2,7 @@
 
 import ipaddress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 
@@ -34,6 +35,7 @@ class TlsFiles:
     """Opens the private key."""
 
 
+@lru_cache(maxsize=1_024)
 def is_loopback(host: str) -> bool:
     """Return whether a host name or address means this host only."""
     if host == "localhost":

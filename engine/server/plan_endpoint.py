@@ -5,9 +5,7 @@ of some milliseconds while it is sent; so the engine goes on at the same time, h
 """
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -23,6 +21,7 @@ from engine.kernel.instants import Instant, from_datetime, to_datetime
 from engine.kernel.plans import zone_of
 from engine.kernel.state import State
 from engine.server.auth import Role
+from engine.server.collections import without_full_collections
 from engine.server.context import context_of
 
 SLICE_S: Final = 0.005
@@ -62,38 +61,11 @@ async def plan_of_the_day(request: Request) -> StreamingResponse:
 ROUTES = [Route("/api/plan", plan_of_the_day)]
 
 
-@contextmanager
-def _without_full_collections() -> Iterator[None]:
-    """Keep Python from looking for cycles in everything there is.
-
-    The calendars of thousands of orders let it do so several times, and each time the engine would
-    stand still for some tenths of a second. They hold no cycles; what others leave waits until
-    afterwards.
-    """
-    global _plans  # noqa: PLW0603  # one process, one collector
-    young, middle, old = gc.get_threshold()
-    if _plans == 0:
-        gc.set_threshold(young, middle, old * _POSTPONED)
-    _plans += 1
-    try:
-        yield
-    finally:
-        _plans -= 1
-        if _plans == 0:
-            young, middle, old = gc.get_threshold()
-            gc.set_threshold(young, middle, max(1, old // _POSTPONED))
-
-
-_plans = 0
-"""Plans in the making."""
-_POSTPONED: Final = 1_000_000
-
-
 async def _pieces(
     head: Row, entries: Iterator[PlanEntry | None], limit: int
 ) -> AsyncIterator[bytes]:
     """Yield the answer in pieces, one a slice of work."""
-    with _without_full_collections():
+    with without_full_collections():
         async for piece in _sliced(head, entries, limit):
             yield piece
 

@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import uvicorn
-from lxml import etree
 
 from engine.codec.xml.answers import SCHEMA_ERROR, answer_bytes, answer_document
 from engine.codec.xml.commands import as_element
-from engine.codec.xml.findings import Element
 from engine.codec.xml.framing import Command, Framer, Signal
 from engine.codec.xml.queries import Permission
 from engine.kernel.problems import Problem
@@ -33,6 +31,7 @@ PENDING_MAX: Final = 100
 IDLE_S: Final = 3_600.0
 FIRST_BYTE_S: Final = 60.0
 NUL: Final = b"\0"
+_ENCODING: Final = "ISO-8859-1"
 
 _log = logging.getLogger(__name__)
 
@@ -208,8 +207,15 @@ class RawXmlServer:
         match frame:
             case Command():
                 text = as_element(frame.xml.decode("latin-1")).encode("latin-1")
-                document = await self._commands.execute(text, client, encoding=encoding_of(text))
-                await protocol.send(_answer(document, indented=frame.wants_lines))
+                large = self._commands.large
+                deferred = large.deferred()
+                document = await self._commands.execute(
+                    text, client, encoding=encoding_of(text), deferred=deferred
+                )
+                answer = await large.text(
+                    document, deferred, encoding=_ENCODING, indented=frame.wants_lines
+                )
+                await protocol.send(_framed_answer(answer, with_lines=frame.wants_lines))
                 return True
             case Signal.LOOK:
                 if client.permission.includes(Permission.INFO):
@@ -220,15 +226,13 @@ class RawXmlServer:
             case Signal.TOO_LARGE:
                 problem = Problem(code=SCHEMA_ERROR, text="The request is too large")
                 document = answer_document((), self._port.now(), problem)
-                await protocol.send(_answer(document, indented=False))
+                answer = answer_bytes(document, encoding=_ENCODING)
+                await protocol.send(_framed_answer(answer, with_lines=False))
                 return False
 
 
-def _answer(document: Element, *, indented: bool) -> bytes:
-    if indented:
-        etree.indent(document)
-    text = answer_bytes(document, encoding="ISO-8859-1")
-    return text.replace(b"\n", b"\r\n") + NUL if indented else text + NUL
+def _framed_answer(text: bytes, *, with_lines: bool) -> bytes:
+    return text.replace(b"\n", b"\r\n") + NUL if with_lines else text + NUL
 
 
 class _Chooser(asyncio.Protocol):

@@ -14,7 +14,6 @@ from starlette.routing import Route
 
 from engine.codec.xml.answers import SCHEMA_ERROR, answer_bytes, answer_document
 from engine.codec.xml.commands import as_element
-from engine.codec.xml.findings import Element
 from engine.kernel.problems import Problem
 from engine.server.auth import Role
 from engine.server.context import context_of
@@ -57,17 +56,20 @@ async def _post(request: Request) -> Response:
     if data is None:
         limit = context.request_bytes_max
         problem = Problem(code=SCHEMA_ERROR, text=f"More than {limit} bytes are not read")
-        return _answer(answer_document((), context.port.now(), problem))
+        return _answer(answer_bytes(answer_document((), context.port.now(), problem)))
+    large = context.commands.large
+    deferred = large.deferred()
     found = _CHARSET.search(request.headers.get("content-type", ""))
     try:
         document = await context.commands.execute(
             data,
             client_with(caller.role, caller.name),
             encoding=encoding_of(data, None if found is None else found[1]),
+            deferred=deferred,
         )
     except Aborted:
         return Response(status_code=204)
-    return _answer(document)
+    return _answer(await large.text(document, deferred))
 
 
 async def get(request: Request) -> Response:
@@ -93,21 +95,22 @@ async def get_path(request: Request) -> Response:
 
 async def _shown(request: Request, text: str, client: Client) -> Response:
     commands = context_of(request).commands
-    document = await commands.execute(text.encode(), client, encoding="utf-8", only_shows=True)
+    deferred = commands.large.deferred()
+    document = await commands.execute(
+        text.encode(), client, encoding="utf-8", only_shows=True, deferred=deferred
+    )
     error = document.find("answer/ERROR")
     status = 200
     if error is not None and error.get("code") == SCHEMA_ERROR:
         status = 400
     elif error is not None and error.get("code") == "SCHEDULER-121":
         status = 403
-    return _answer(document, status)
+    return _answer(await commands.large.text(document, deferred), status)
 
 
-def _answer(document: Element, status: int = 200) -> Response:
+def _answer(text: bytes, status: int = 200) -> Response:
     headers = {"Cache-Control": "no-store"}
-    return Response(
-        answer_bytes(document), status, headers, media_type="application/xml; charset=utf-8"
-    )
+    return Response(text, status, headers, media_type="application/xml; charset=utf-8")
 
 
 ROUTES: Final = [

@@ -13,6 +13,7 @@ from engine.codec.xml.answers import SCHEMA_ERROR, View, answer_document, elemen
 from engine.codec.xml.answers_jobs import task_element
 from engine.codec.xml.answers_orders import order_element
 from engine.codec.xml.commands import ParsedCommand, parse_commands
+from engine.codec.xml.deferred import Deferred
 from engine.codec.xml.facts import EngineFacts
 from engine.codec.xml.findings import Element
 from engine.codec.xml.queries import Permission
@@ -45,6 +46,7 @@ from engine.kernel.problems import Problem
 from engine.server.auth import Role
 from engine.server.custom_events import CustomEvents
 from engine.server.engine_port import Accepted, EnginePort, EngineStopping
+from engine.server.large_answers import LargeAnswers
 from engine.server.log_categories import LogCategories
 from engine.server.requests import carry_out
 from engine.server.xml_questions import Questions
@@ -112,7 +114,8 @@ class XmlCommands:
     def __init__(self, port: EnginePort, facts: EngineFacts) -> None:
         self._port = port
         self._facts = facts
-        self._questions = Questions(port, facts)
+        self.large = LargeAnswers()
+        self._questions = Questions(port, facts, self.large)
         self._categories = LogCategories()
         self.custom_events = CustomEvents()
 
@@ -124,8 +127,12 @@ class XmlCommands:
         encoding: str | None = None,
         context: Context | None = None,
         only_shows: bool = False,
+        deferred: Deferred | None = None,
     ) -> Element:
-        """Return the whole answer to the text of one or more commands."""
+        """Return the whole answer to the text of one or more commands.
+
+        With `deferred` long lists are left out; `large.text` puts them in.
+        """
         parsed = parse_commands(data, context or self._port.command_context(), encoding=encoding)
         results: list[Element] = []
         problem = parsed if isinstance(parsed, Problem) else None
@@ -133,14 +140,16 @@ class XmlCommands:
             if only_shows and not command.is_show:
                 result: Result = not_permitted(command.name)
             else:
-                result = await self.one(command, client)
+                result = await self.one(command, client, deferred)
             if isinstance(result, Problem):
                 problem = result
                 break
             results.append(result)
         return answer_document(results, self._port.now(), problem)
 
-    async def one(self, command: ParsedCommand, client: Client) -> Result:
+    async def one(
+        self, command: ParsedCommand, client: Client, deferred: Deferred | None = None
+    ) -> Result:
         """Carry out one command."""
         if not _may(client, command):
             return not_permitted(command.name)
@@ -148,20 +157,20 @@ class XmlCommands:
             text = masked(command.xml)[:LOGGED_XML_MAX]
             _log.info("SCHEDULER-965 XML command", extra={"by": client.name, "xml": text})
         try:
-            return await self._done(command, client.name)
+            return await self._done(command, client.name, deferred)
         except EngineStopping:
             return Problem(code=NOT_ACTIVE, text="The engine is stopping")
         except OSError as error:
             return Problem(code=f"ERRNO-{error.errno or 5}", text=str(error))
 
-    async def _done(self, command: ParsedCommand, by: str) -> Result:
+    async def _done(self, command: ParsedCommand, by: str, deferred: Deferred | None) -> Result:
         action = command.action
         if isinstance(action, Problem):
             return action
         if isinstance(action, q.LogCategoriesShow):
             return self._categories.element()
         if isinstance(action, q.Query):
-            return await self._questions.answer(action)
+            return await self._questions.answer(action, deferred)
         if isinstance(action, q.Operation):
             return await self._operation(action, by)
         return await self._request(action, by)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Final
 
 from engine.codec.xml import queries as q
@@ -34,18 +35,21 @@ from engine.codec.xml.answers_state import (
     subsystems_element,
 )
 from engine.codec.xml.answers_why import job_why_element
+from engine.codec.xml.deferred import Deferred
 from engine.codec.xml.facts import EngineFacts
 from engine.codec.xml.findings import Element
 from engine.kernel.commands import ObjectKind
 from engine.kernel.ids import OrderKey, TaskId
 from engine.kernel.params import value_of
 from engine.kernel.problems import Problem, unknown_object, unknown_order
+from engine.kernel.state import NodeKey
 from engine.server.engine_port import (
     EnginePort,
     HistoryQuery,
     OrderHistoryEntry,
     TaskHistoryEntry,
 )
+from engine.server.large_answers import LargeAnswers
 
 LOG_BYTES_MAX: Final = 4 * 1024 * 1024
 """Longer logs are answered with their end."""
@@ -53,29 +57,31 @@ LOGS_OF_HISTORY_BYTES_MAX: Final = 256 * 1024
 HISTORIES_MAX: Final = 500
 """Jobs or chains whose history is read for one answer; beyond them it is left out."""
 ORDER_HISTORY_DEFAULT: Final = 20
+_SHOW_ORDERS: Final = frozenset({"folders", "job_chains", "job_orders", "orders", "job_chain_jobs"})
 
 
 class Questions:
     """Answers questions about one engine."""
 
-    def __init__(self, port: EnginePort, facts: EngineFacts) -> None:
+    def __init__(self, port: EnginePort, facts: EngineFacts, large: LargeAnswers) -> None:
         self._port = port
         self._facts = facts
+        self._large = large
 
-    async def answer(self, query: q.Query) -> Element | Problem:
+    async def answer(self, query: q.Query, deferred: Deferred | None = None) -> Element | Problem:
         """Return the element that answers, or why there is none."""
         await self._port.settled()
         match query:
             case q.ShowState():
-                return await self._state(query)
+                return await self._state(query, deferred)
             case q.ShowJobs():
-                return await self._jobs(query)
+                return await self._jobs(query, deferred)
             case q.ShowJob():
-                return await self._job(query)
+                return await self._job(query, deferred)
             case q.ShowJobChains():
-                return await self._chains(query)
+                return await self._chains(query, deferred)
             case q.ShowJobChain():
-                return await self._chain(query)
+                return await self._chain(query, deferred)
             case q.ShowOrder():
                 return await self._order(query)
             case q.ShowTask():
@@ -144,11 +150,12 @@ class Questions:
             tasks_begun=self._port.tasks_begun(),
             only_chain=only_chain,
             log=log_text,
+            next_due=self._port.state.next_due(),
         )
 
     # --- the engine ------------------------------------------------------------------------------
 
-    async def _state(self, query: q.ShowState) -> Element | Problem:
+    async def _state(self, query: q.ShowState, deferred: Deferred | None) -> Element | Problem:
         what = parse_what(query.what)
         if isinstance(what, Problem):
             return what
@@ -169,30 +176,31 @@ class Questions:
             subsystems=subsystems,
             folder=query.path,
         )
-        return state_element(view)
+        return await self._large.made(state_element, view, _objects_of_state(view), deferred)
 
     # --- jobs and tasks --------------------------------------------------------------------------
 
-    async def _jobs(self, query: q.ShowJobs) -> Element | Problem:
+    async def _jobs(self, query: q.ShowJobs, deferred: Deferred | None) -> Element | Problem:
         what = parse_what(query.what)
         if isinstance(what, Problem):
             return what
         past = None
         if "task_history" in what:
             past = await self._past_tasks(self._port.state.jobs, query.max_task_history)
-        return jobs_element(
-            self._view(what, max_orders=query.max_orders, past_tasks=past), folder="/"
-        )
+        view = self._view(what, max_orders=query.max_orders, past_tasks=past)
+        make = partial(jobs_element, folder="/")
+        return await self._large.made(make, view, _objects_of_state(view), deferred)
 
-    async def _job(self, query: q.ShowJob) -> Element | Problem:
+    async def _job(self, query: q.ShowJob, deferred: Deferred | None) -> Element | Problem:
         what = parse_what(query.what)
         if isinstance(what, Problem):
             return what
         past = await self._past_tasks([query.job], max(query.max_task_history, 1))
         text = await self._log_of_last(past.get(query.job, ())) if "log" in what else None
-        job = self._port.state.jobs.get(query.job)
+        state = self._port.state
+        job = state.jobs.get(query.job)
         if job is None:
-            broken = self._port.state.unreadable(ObjectKind.JOB, query.job)
+            broken = state.unreadable(ObjectKind.JOB, query.job)
             if broken is not None:
                 return broken_job_element(self._view(), broken.path)
             return unknown_object("Job", query.job)
@@ -203,7 +211,10 @@ class Questions:
             only_chain=query.chain,
             log_text=text,
         )
-        return job_element(view, job)
+        nodes = state.nodes_of_job.get(job.key, ())
+        shown = view.wants("job_orders", "orders")
+        objects = sum(_orders_at(view, node) for node in nodes) if shown else 1
+        return await self._large.made(partial(job_element, job=job), view, objects, deferred)
 
     async def _task(self, query: q.ShowTask) -> Element | Problem:
         what = parse_what(query.what)
@@ -252,7 +263,7 @@ class Questions:
 
     # --- chains and orders -----------------------------------------------------------------------
 
-    async def _chains(self, query: q.ShowJobChains) -> Element | Problem:
+    async def _chains(self, query: q.ShowJobChains, deferred: Deferred | None) -> Element | Problem:
         what = parse_what(query.what, WHAT_DEFAULT | {"job_chain_jobs"})
         if isinstance(what, Problem):
             return what
@@ -260,9 +271,10 @@ class Questions:
         if query.max_order_history:
             past = await self._past_orders(self._port.state.chains, query.max_order_history)
         view = self._view(what, max_orders=query.max_orders, past_orders=past)
-        return job_chains_element(view, folder="/")
+        make = partial(job_chains_element, folder="/")
+        return await self._large.made(make, view, _objects_of_state(view), deferred)
 
-    async def _chain(self, query: q.ShowJobChain) -> Element | Problem:
+    async def _chain(self, query: q.ShowJobChain, deferred: Deferred | None) -> Element | Problem:
         what = parse_what(query.what)
         if isinstance(what, Problem):
             return what
@@ -277,7 +289,13 @@ class Questions:
                 return broken_chain_element(self._view(), broken.path)
             return unknown_object("Job_chain", query.chain)
         view = self._view(what, max_orders=query.max_orders, past_orders=past)
-        return chain_element(view, chain, with_jobs="job_chain_jobs" in what, with_orders=True)
+        make = partial(
+            chain_element, chain=chain, with_jobs="job_chain_jobs" in what, with_orders=True
+        )
+        nodes = [(chain.key, node.state) for node in chain.definition.nodes]
+        return await self._large.made(
+            make, view, sum(_orders_at(view, node) for node in nodes), deferred
+        )
 
     async def _order(self, query: q.ShowOrder) -> Element | Problem:
         what = parse_what(query.what)
@@ -322,6 +340,25 @@ class Questions:
             found = await self._port.order_history(HistoryQuery(chain=chain, limit=limit))
             past[chain] = tuple(_past_order(entry) for entry in found)
         return past
+
+
+def _objects_of_state(view: View) -> int:
+    """Return about how many objects an answer about the whole state has."""
+    state = view.state
+    count = len(state.jobs) + len(state.chains) + len(state.tasks) + len(state.schedules)
+    if not view.what.isdisjoint(_SHOW_ORDERS):
+        count += sum(_orders_at(view, node) for node in list(state.queues))
+    return count
+
+
+def _orders_at(view: View, node: NodeKey) -> int:
+    """Return how much work the orders of a node are: those not shown must be sorted at least."""
+    queue = view.state.queues.get(node)
+    if queue is None:
+        return 0
+    count = len(queue.all)
+    shown = count if view.max_orders is None else min(count, view.max_orders)
+    return shown + count // 20
 
 
 def _subsystems(text: str) -> frozenset[str] | Problem | None:

@@ -21,6 +21,7 @@ from engine.kernel.events.tasks import TaskCreated
 from engine.kernel.ids import AgentUri, EventNumber, HistoryId, JobKey, OrderKey, TaskId
 from engine.kernel.instants import Duration, Instant
 from engine.kernel.limits import SNAPSHOT_EVERY_EVENTS
+from engine.kernel.params import Params
 from engine.kernel.problems import Problem
 from engine.kernel.reports import Report
 from engine.kernel.state import State, TaskStatus
@@ -78,6 +79,8 @@ class Engine:
         self._narrator = narrator
         self._live = live
         self._commands = commands
+        self._context: tuple[Params, Context] | None = None
+        """The variables of the scheduler, and what commands are read with while it has them."""
         self._begun: dict[JobKey, int] = {}
         self._pulses: dict[AgentUri, AgentPulse] = {}
         self._snapshot_number = loop.number
@@ -126,8 +129,12 @@ class Engine:
 
     def command_context(self) -> Context:
         """Return what XML commands are read with; the scheduler's variables come first."""
-        variables = Variables(self.state.main.params, os.environ)
-        return replace(self._commands, environment=variables)
+        params = self.state.main.params
+        if self._context is None or self._context[0] is not params:
+            # Kept, because folding all names for each command costs more than reading it.
+            variables = Variables(params, dict(os.environ))
+            self._context = params, replace(self._commands, environment=variables)
+        return self._context[1]
 
     async def write_live_file(self, file: str, xml: str) -> None:
         """Write a file of the live folder and look at it."""

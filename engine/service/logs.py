@@ -29,13 +29,23 @@ class _Json(logging.Formatter):
         return json.dumps(content, ensure_ascii=False)
 
 
+class _EngineLogFile(RotatingFileHandler):
+    """Looks at the size it has written, not at the file system for each line."""
+
+    def shouldRollover(self, _record: logging.LogRecord) -> bool:  # noqa: N802  # theirs
+        """Return whether the file is long enough."""
+        if self.stream is None:
+            self.stream = self._open()
+        return self.stream.tell() >= self.maxBytes > 0
+
+
 def set_up_engine_log(file: Path, level: str, form: str, *, to_stderr: bool = True) -> None:
     """Send the log of this process to a file and, unless told otherwise, to stderr."""
     formatter: logging.Formatter = (
         _Json() if form == "json" else logging.Formatter("%(asctime)s %(levelname)-7s %(message)s")
     )
     handlers: list[logging.Handler] = [
-        RotatingFileHandler(file, maxBytes=_BYTES_MAX, backupCount=_FILES_KEPT, encoding="utf-8")
+        _EngineLogFile(file, maxBytes=_BYTES_MAX, backupCount=_FILES_KEPT, encoding="utf-8")
     ]
     if to_stderr:
         handlers.append(logging.StreamHandler(sys.stderr))

@@ -11,6 +11,7 @@ from typing import Final
 
 from lxml import etree
 
+from engine.codec.xml.deferred import Deferred
 from engine.codec.xml.document import parse_text
 from engine.codec.xml.facts import EngineFacts
 from engine.codec.xml.findings import Element, Finding
@@ -98,6 +99,10 @@ class View:
     """`show_job job_chain=…`: the key of the chain to which orders are restricted."""
     log: str | None = None
     """Text of the log, when that was asked for."""
+    next_due: Instant = NEVER
+    """When the engine has something to do by itself."""
+    deferred: Deferred | None = None
+    """Where long lists are left for later; None: everything is made at once."""
 
     def wants(self, *tokens: str) -> bool:
         """Return whether any of these tokens was asked for."""

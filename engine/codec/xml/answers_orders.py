@@ -1,6 +1,7 @@
 """Answers about orders: `order`, `order_queue`, `order_history` (xml-commands.md 7.5, 7.6)."""
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from heapq import nsmallest
 
 from engine.codec.xml.answers import (
@@ -21,6 +22,7 @@ from engine.codec.xml.answers import (
     yes,
 )
 from engine.codec.xml.answers_run_time import run_time_element
+from engine.codec.xml.deferred import appended
 from engine.codec.xml.findings import Element
 from engine.kernel.calendar import CalendarUser
 from engine.kernel.commands import ObjectKind
@@ -174,7 +176,8 @@ def order_queue(view: View, nodes: Iterable[NodeKey], *, with_orders: bool) -> E
     if with_orders and view.max_orders != 0:
         orders = [order for node in keys for order in orders_at(state, node)]
         limit = len(orders) if view.max_orders is None else view.max_orders
-        result.extend(order_element(view, order) for order in nsmallest(limit, orders, key=_place))
+        chosen = nsmallest(limit, orders, key=_place)
+        appended(result, view.deferred, [partial(order_element, view, each) for each in chosen])
     return result
 
 
@@ -203,7 +206,8 @@ def blacklist(view: View, chain: ChainKey) -> Element | None:
     if view.wants("blacklist"):
         found = sorted((view.state.orders[key] for key in keys), key=lambda order: order.place)
         limit = len(found) if view.max_orders is None else view.max_orders
-        result.extend(order_element(view, order) for order in found[:limit])
+        makes = [partial(order_element, view, order) for order in found[:limit]]
+        appended(result, view.deferred, makes)
     return result
 
 

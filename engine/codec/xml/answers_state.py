@@ -23,6 +23,7 @@ from engine.codec.xml.answers_objects import (
     schedule_element,
 )
 from engine.codec.xml.answers_orders import order_element
+from engine.codec.xml.deferred import appended
 from engine.codec.xml.findings import Element
 from engine.kernel.commands import ObjectKind
 from engine.kernel.ids import chain_key, folder_of, job_key, name_of
@@ -68,7 +69,7 @@ def state_element(view: View) -> Element:
         db=given(facts.database),
         loop=state.control.last_place,
         waits=0,
-        wait_until=moment(state.next_due()),
+        wait_until=moment(view.next_due),
     )
     if view.wants("folders"):
         tree = _folder_tree(view)
@@ -84,19 +85,20 @@ def state_element(view: View) -> Element:
 
 def jobs_element(view: View, folder: str | None = None) -> Element:
     """Return `<jobs>` of one folder, or of all."""
-    return _container("jobs", _job_entries(view), folder)
+    return _container(view, "jobs", _in_folder(_job_entries(view), folder))
 
 
 def job_chains_element(view: View, folder: str | None = None) -> Element:
     """Return `<job_chains>` of one folder, or of all, with their jobs if these are wanted."""
-    result = _container("job_chains", _chain_entries(view), folder)
-    result.set("count", str(len(result)))
+    entries = _in_folder(_chain_entries(view), folder)
+    result = _container(view, "job_chains", entries)
+    result.set("count", str(len(entries)))
     return result
 
 
 def process_classes_element(view: View) -> Element:
     """Return `<process_classes>`."""
-    return _container("process_classes", _class_entries(view), None)
+    return _container(view, "process_classes", _class_entries(view))
 
 
 # --- flat ----------------------------------------------------------------------------------------
@@ -104,16 +106,16 @@ def process_classes_element(view: View) -> Element:
 
 def _append_flat(view: View, result: Element) -> None:
     if _selected(view, "lock") and view.state.locks:
-        result.append(_container("locks", _lock_entries(view), None))
+        result.append(_container(view, "locks", _lock_entries(view)))
     if _selected(view, "monitor") and view.state.monitors:
-        result.append(_container("monitors", _monitor_entries(view), None))
+        result.append(_container(view, "monitors", _monitor_entries(view)))
     if _selected(view, "job"):
         jobs = jobs_element(view) if view.wants("jobs") else element("jobs")
         result.append(jobs)
     if _selected(view, "process_class"):
         result.append(process_classes_element(view))
     if view.wants("schedules"):
-        result.append(_container("schedules", _schedule_entries(view), None))
+        result.append(_container(view, "schedules", _schedule_entries(view)))
     if _selected(view, "order"):
         chains = job_chains_element(view) if view.wants("job_chains") else element("job_chains")
         result.append(chains)
@@ -123,10 +125,15 @@ def _selected(view: View, *subsystems: str) -> bool:
     return view.subsystems is None or not view.subsystems.isdisjoint(subsystems)
 
 
-def _container(tag: str, entries: Iterable[Entry], folder: str | None) -> Element:
-    chosen = [entry for entry in entries if folder is None or folder_of(entry[0]) == folder]
-    chosen.sort(key=lambda entry: entry[0].casefold())
-    return element(tag, *(make() for _, make in chosen))
+def _in_folder(entries: list[Entry], folder: str | None) -> list[Entry]:
+    return [entry for entry in entries if folder is None or folder_of(entry[0]) == folder]
+
+
+def _container(view: View, tag: str, entries: Iterable[Entry]) -> Element:
+    result = element(tag)
+    ordered = sorted(entries, key=lambda entry: entry[0].casefold())
+    appended(result, view.deferred, [make for _, make in ordered])
+    return result
 
 
 # --- objects by kind -----------------------------------------------------------------------------
@@ -251,7 +258,7 @@ def _folder_element(view: View, folder: _Folder, *, with_content: bool = True) -
         return result
     result.append(element("file_based", element("requisites"), state="active"))
     for tag, entries in folder.containers.items():
-        result.append(_container(tag, entries, None))
+        result.append(_container(view, tag, entries))
     if folder.folders and _selected(view, "folder"):
         deeper = not view.wants("no_subfolders")
         children = [
