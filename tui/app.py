@@ -57,7 +57,7 @@ from tui.screens.more_lists import (
 from tui.screens.order import OrderScreen
 from tui.screens.processes import HostsScreen, ProcessesScreen
 from tui.screens.pulses import PulsesScreen
-from tui.screens.starting import start_at_once
+from tui.screens.starting import start_at_once, start_order
 from tui.settings import Settings
 from tui.theme_files import (
     NO_COLOUR_THEME,
@@ -153,6 +153,7 @@ class Cockpit(App[int], inherit_bindings=False):
         self._past: list[Look] = []
         self._future: list[Look] = []
         self.asking = Asking(client, self.mirror, self)
+        self.last_start: Intent | None = None
         self.person: Person | None = None
         """Who we are to the engine; None: not known yet."""
         self._drawn_second = 0
@@ -552,19 +553,18 @@ class Cockpit(App[int], inherit_bindings=False):
                 options["at"] = value
             else:
                 params[name] = value
-        self.ask(
-            [
-                intents.start_order(
-                    chain,
-                    order_id=options.get("id", ""),
-                    params=params,
-                    at=parse_start(options.get("at", "now"), self.follower.now()),
-                    state=NodeState(options["from"]) if "from" in options else None,
-                    end_state=NodeState(options["until"]) if "until" in options else None,
-                    priority=int(options.get("priority", "0")),
-                    suspended=options.get("suspended", "no") == "yes",
-                )
-            ]
+        start_order(
+            self,
+            intents.start_order(
+                chain,
+                order_id=options.get("id", ""),
+                params=params,
+                at=parse_start(options.get("at", "now"), self.follower.now()),
+                state=NodeState(options["from"]) if "from" in options else None,
+                end_state=NodeState(options["until"]) if "until" in options else None,
+                priority=int(options.get("priority", "0")),
+                suspended=options.get("suspended", "no") == "yes",
+            ),
         )
 
     def candidates(self, head: str) -> Iterable[str]:

@@ -100,6 +100,11 @@ def move_order(order: OrderKey, state: NodeState) -> Intent:
     )
 
 
+def change_order(request: ModifyOrder) -> Intent:
+    """Ask for an order to get other parameters, another time, priority, end or title."""
+    return Intent(subject=request.order, what=f"change {request.order.id}", request=request)
+
+
 def remove_order(order: OrderKey) -> Intent:
     """Ask for an order to go."""
     return Intent(subject=order, what=f"remove {order.id}", request=RemoveOrder(order=order))

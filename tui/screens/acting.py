@@ -62,6 +62,20 @@ class Acting:
 
     # --- orders ------------------------------------------------------------------------------
 
+    def start(self, intent: Intent) -> None:
+        """Start an order: at once, but for a production engine."""
+        self.carry_out(
+            Plan(
+                verb=intent.what.partition(" ")[0].capitalize(),
+                noun="order",
+                names=[clean(intent.what.partition(" ")[2])],
+                asked=[intent],
+                consequences=[line(" An order begins its way through the chain.")],
+                harm=1,
+                stamp=bool,
+            )
+        )
+
     def suspend(self, keys: Sequence[OrderKey]) -> None:
         """Suspend; when all are suspended already, resume."""
         orders = self._orders(keys)

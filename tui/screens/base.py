@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar, Protocol, cast
 
 from textual.app import ComposeResult
@@ -78,6 +79,9 @@ class Shell(Protocol):
         `reason` goes into the journal, `gone` names marked rows that are no longer there.
         """
         ...
+
+    last_start: Intent | None
+    """What was started last from here, for doing it again."""
 
     def question(self, query: Query, act: Callable[[str], None]) -> None:
         """Ask first; after a yes `act` gets the reason that was given."""
@@ -172,6 +176,8 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
         self.actions = actions_for(self.noun, is_list=self.is_list, actions=shell.actions)
         self._bindings = _bindings(self.actions)
 
+    is_full = False
+    """Whether the body has the whole screen but the line of keys."""
     is_ready = False
     """Whether everything is built, so that there is something to draw on."""
 
@@ -218,7 +224,7 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
             ("#strip", shell.shows_strip),
             ("#rule", shell.shows_strip),
         ):
-            self.query_one(name).set_class(not shown, "-off")
+            self.query_one(name).set_class(not shown or self.is_full, "-off")
 
     def repaint(self) -> None:
         """Take another theme."""
@@ -393,6 +399,11 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
         self.shell.shows_crumbs = not self.shell.shows_crumbs
         self._settle()
 
+    def do_full(self) -> None:
+        """Show the rows alone, or everything again."""
+        self.is_full = not self.is_full
+        self._settle()
+
     def do_strip(self) -> None:
         """Hide or show the lines about the row."""
         self.shell.shows_strip = not self.shell.shows_strip
@@ -441,6 +452,8 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
         match purpose:
             case "command":
                 self.shell.command(text)
+            case "save" if text.endswith(".svg"):
+                self.save_picture(text)
             case "save":
                 self.save(text)
             case _:
@@ -452,6 +465,21 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
 
     def save(self, name: str) -> None:
         """Save what is shown under this name."""
+
+    def write_file(self, name: str, text: str, what: str) -> None:
+        """Write a file and tell where it is, or why not."""
+        path = Path(name).expanduser()
+        try:
+            path.write_text(text, "utf-8")
+        except OSError as error:
+            self.shell.say(f"{path}: {error.strerror or error}", bad=True)
+        else:
+            self.shell.say(f"saved {what} in {path.absolute()}")
+
+    def save_picture(self, name: str) -> None:
+        """Save the screen as it looks."""
+        picture = self.app.export_screenshot(title=" ".join(self.crumbs(self.shell.scene())))
+        self.write_file(name, picture, "a picture of the screen")
 
     def filter_typed(self, text: str) -> None:
         """Narrow to what matches so far."""

@@ -7,6 +7,7 @@ from typing import cast
 from textual.containers import Container
 from textual.widget import Widget
 
+from engine.kernel.definitions import JobNode, NestedNode
 from engine.kernel.ids import ChainKey, NodeState, OrderKey, TaskId, chain_key
 from tui.commands import Place
 from tui.mirror import Changes
@@ -14,15 +15,27 @@ from tui.screens.acting import Acting
 from tui.screens.base import CockpitScreen, Look, Shell
 from tui.screens.lists import last_task_of, show_log_of, tasks_of
 from tui.screens.reading import Reading, read_log
-from tui.screens.starting import start_at_once, start_with_form
+from tui.screens.starting import start_again, start_at_once, start_with_form
+from tui.screens.table_screen import show_definition, text_of_row
 from tui.views import orders
+from tui.views.describe import description
 from tui.views.export import exported
+from tui.views.filtering import FilterProblem, compile_filter
 from tui.views.flow import Flow
 from tui.views.frame import rule_line
-from tui.views.graph import GraphRows, flow_for, node_label, orders_at
-from tui.views.rows import Listing, Row, RowKey, Sorting
+from tui.views.graph import (
+    LABEL_MAX,
+    GraphRows,
+    fitting_flow,
+    flow_for,
+    node_label,
+    orders_at,
+    sign_label,
+)
+from tui.views.rows import Listing, Predicate, Row, RowKey, Sorting
 from tui.views.scene import Scene
 from tui.views.text import Line, Span, line
+from tui.views.trail import trail_line
 from tui.widgets.flow_map import FlowMap
 from tui.widgets.lines import Lines
 from tui.widgets.log import LogView
@@ -55,11 +68,21 @@ class GraphScreen(CockpitScreen):
     def __init__(self, shell: Shell) -> None:
         super().__init__(shell)
         self.graph = GraphRows()
-        self.acting = Acting(shell, lambda: self.orders.take_gone())
+        self.acting = Acting(shell, self.take_gone)
         self.order_listing = Listing(orders.CHAIN_VIEW.columns)
         self.shows_map = False
-        self._flow: Flow | None = None
-        self._flow_of: tuple[object, bool] | None = None
+        self.fits_map = False
+        """Whether the map's labels are as short as its width demands."""
+        self.is_zoomed = False
+        """Whether the panel with the keys has all the room."""
+        self.troubles_only = False
+        self.followed: OrderKey | None = None
+        self._followed_at: NodeState | None = None
+        self._flow: tuple[Flow, int] | None = None
+        self._flow_of: tuple[object, int] | None = None
+        self._filter_text = ""
+        self._keep: Predicate | None = None
+        self._filter_problem = ""
         self._reading = Reading(task=TaskId(0))
 
     def body(self) -> Iterable[Widget]:
@@ -89,6 +112,10 @@ class GraphScreen(CockpitScreen):
         """The orders of the chain."""
         return self.query_one("#orders", Table)
 
+    def take_gone(self) -> list[RowKey]:
+        """Return the marked orders that have vanished, and forget them."""
+        return self.orders.take_gone()
+
     @property
     def map(self) -> FlowMap:
         """The graph as a map."""
@@ -115,8 +142,10 @@ class GraphScreen(CockpitScreen):
 
     def open_place(self, place: Place, look: Look | None = None) -> None:
         """Show a chain."""
+        self.set_filter(place.filter_text)
         if place.argument != self.place.argument:
             self.order_listing.forget()
+            self.followed = None
             if self.is_ready:
                 self.orders.marks.clear()
                 self.set_focus(self.main)
@@ -127,7 +156,27 @@ class GraphScreen(CockpitScreen):
 
     def look(self) -> Look:
         """Return where the cursor stands."""
-        return Look(place=self.place, key=self.nodes.cursor_key if self.is_ready else None)
+        key = self.nodes.cursor_key if self.is_ready else None
+        return Look(place=self.link_place(), key=key)
+
+    def link_place(self) -> Place:
+        """Return the place with the filter in force."""
+        place = self.place
+        return Place(noun=place.noun, argument=place.argument, filter_text=self._filter_text)
+
+    @property
+    def filter_text(self) -> str:
+        """The filter of the orders."""
+        return self._filter_text
+
+    def set_filter(self, text: str) -> None:
+        """Take another filter; one that cannot be understood leaves the rows as they were."""
+        self._filter_text = text
+        try:
+            self._keep = compile_filter(text)
+            self._filter_problem = ""
+        except FilterProblem as problem:
+            self._filter_problem = str(problem)
 
     def crumbs(self, scene: Scene) -> list[str]:
         """Return the chain."""
@@ -135,16 +184,23 @@ class GraphScreen(CockpitScreen):
 
     def summary(self) -> str:
         """Return how many orders there are, and what is hidden."""
-        count = len(self.orders.rows)
+        if self._filter_problem:
+            return self._filter_problem
+        marked = f"{self.orders.marked_count} marked  " if self.orders.marks else ""
         hidden = "shown" if self.graph.with_errors else "hidden"
-        count_text = f"{count} order{'' if count == 1 else 's'}"
-        return f"{count_text}  error edges {hidden} <e>"
+        return f"{marked}{self._orders_title()}  error edges {hidden} <e>"
+
+    def _orders_title(self) -> str:
+        shown, total = len(self.orders.rows), self.order_listing.total
+        count = f"{shown} of {total}" if shown != total else f"{total}"
+        return f"{count} order{'' if total == 1 else 's'}"
 
     # --- draw --------------------------------------------------------------------------------
 
     def draw_body(self, scene: Scene, changes: Changes) -> None:
         """Bring graph and orders up to date."""
         self._draw_nodes(scene)
+        self._keep_followed(scene)
         self._draw_map(scene)
         self._draw_log(scene)
         view = orders.CHAIN_VIEW
@@ -155,11 +211,15 @@ class GraphScreen(CockpitScreen):
             return view.row(scene, key)
 
         rows = self.order_listing.rows(
-            view.keys(scene, self.place.argument), make, sorting=Sorting()
+            view.keys(scene, self.place.argument),
+            make,
+            keep=self._keep,
+            sorting=Sorting(),
+            troubles_only=self.troubles_only,
         )
         lower = self.orders
-        count = len(rows)
-        title = f"{count} order{'s' if count != 1 else ''}, children under their parents"
+        only = ", problems only" if self.troubles_only else ""
+        title = f"{self._orders_title()}{only}, children under their parents"
         shown = self.query_one("#orders-title", Lines)
         shown.show([rule_line(scene, shown.size.width or self.size.width, title)])
         lower.fresh = lambda row: self.order_listing.fresh(row, make)
@@ -175,26 +235,37 @@ class GraphScreen(CockpitScreen):
             return
         rows = [row for key in view.keys(scene, "") if (row := view.row(scene, key)) is not None]
         room = max(4, int(self.size.height * _GRAPH_SHARE))
-        table.styles.height = min(len(rows) + 1, room)
+        table.styles.height = "1fr" if self.is_zoomed else min(len(rows) + 1, room)
         table.show(view.columns, rows)
 
     def _draw_map(self, scene: Scene) -> None:
         drawing = self.graph.drawing(scene, self.chain)
         if not self.shows_map or drawing is None:
             return
-        made_of = (drawing, self.graph.with_errors)
-        if self._flow is None or self._flow_of != made_of:
-            self._flow = flow_for(scene, drawing, with_errors=self.graph.with_errors)
-            self._flow_of = made_of
-        labels = {
-            node.state: node_label(scene, self.chain, node.state) for node in drawing.shape.nodes
-        }
+        width = (self.map.size.width or self.size.width) if self.fits_map else 0
+        if self._flow is None or self._flow_of != (drawing, width):
+            full = flow_for(scene, drawing), LABEL_MAX
+            self._flow = fitting_flow(scene, drawing, width) if width else full
+            self._flow_of = (drawing, width)
+        flow, label_max = self._flow
+        label = sign_label if label_max == 1 else node_label
+        labels = {node.state: label(scene, drawing, node.state) for node in drawing.shape.nodes}
         room = max(6, int(self.size.height * _GRAPH_SHARE))
-        self.map.styles.height = min(self._flow.height + 2, room)
+        self.map.styles.height = "1fr" if self.is_zoomed else min(flow.height + 2, room)
         selected = self.nodes.cursor_key
         self.map.draw_flow(
-            self._flow, labels, scene.glyphs, None if selected is None else NodeState(str(selected))
+            flow, labels, scene.glyphs, None if selected is None else NodeState(str(selected))
         )
+
+    def _keep_followed(self, scene: Scene) -> None:
+        """Keep the order that is followed in view."""
+        if self.followed is None:
+            return
+        order = scene.state.orders.get(self.followed)
+        state = None if order is None else order.state
+        if state is not None and state != self._followed_at:
+            self._followed_at = state
+            self.nodes.select(state)
 
     def on_flow_map_selected(self, event: FlowMap.Selected) -> None:
         """Let the rail's cursor follow the map's."""
@@ -255,7 +326,12 @@ class GraphScreen(CockpitScreen):
         self.draw(Changes(everything=True))
 
     def strip(self, scene: Scene) -> list[Line]:
-        """Return the detail of the node or order under the cursor."""
+        """Return the way of the order that is followed, and what is under the cursor."""
+        if self.followed is not None:
+            return [trail_line(scene, self.followed), *self._detail(scene)]
+        return self._detail(scene)
+
+    def _detail(self, scene: Scene) -> list[Line]:
         key = self.active.cursor_key
         if isinstance(key, OrderKey):
             return orders.order_detail(scene, key)
@@ -282,16 +358,93 @@ class GraphScreen(CockpitScreen):
         self.do_enter()
 
     def do_enter(self) -> None:
-        """Show the node's orders, or the order."""
+        """Show the order, the node's orders, or the chain that the node stands for."""
         key = self.active.cursor_key
         if isinstance(key, OrderKey):
             self.shell.go(Place(noun="order", argument=str(key)))
         elif key is not None:
-            self.shell.go(Place(noun="orders", argument=f"{self.chain} {key}"))
+            node = self.shell.scene().state.node(self.chain, NodeState(str(key)))
+            if isinstance(node, NestedNode):
+                self.shell.go(Place(noun="chain", argument=node.chain))
+            else:
+                self.shell.go(Place(noun="orders", argument=f"{self.chain} {key}"))
 
     def do_describe(self) -> None:
-        """Show everything about what is under the cursor."""
-        self.do_enter()
+        """Show everything about what is under the cursor, with nothing cut."""
+        scene = self.shell.scene()
+        key = self.active.cursor_key
+        if isinstance(key, OrderKey):
+            self.do_enter()
+            return
+        row = self.nodes.cursor_row
+        view = self.graph.view(scene, self.chain)
+        if view is None or row is None or key is None:
+            return
+        title = f"{scene.chain_name(self.chain)}: node {key}"
+        self.shell.show_page(title, description(view.columns, row, view.detail(scene, key)))
+
+    def do_definition(self) -> None:
+        """Show the definition of the order, or of the chain."""
+        key = self.active.cursor_key
+        if isinstance(key, OrderKey):
+            show_definition(self.shell, "orders", key)
+        else:
+            show_definition(self.shell, "chains", self.chain)
+
+    def do_follow(self) -> None:
+        """Keep the order under the cursor in view, or no longer."""
+        subjects = self.subjects()
+        if self.followed is not None and self.followed not in subjects[:1]:
+            subjects = subjects[:1]
+        elif self.followed is not None:
+            subjects = ()
+        self.followed = subjects[0] if subjects else None
+        self._followed_at = None
+        if self.followed is None:
+            self.shell.say("no order is followed")
+        else:
+            self.shell.say(f"follows {self.followed.id}; <.> again ends that")
+        self.draw(Changes(everything=True))
+
+    def do_copy(self) -> None:
+        """Copy the row with the cursor."""
+        row = self.active.cursor_row
+        if row is not None:
+            self.shell.copy(text_of_row(row), "the row")
+
+    def do_filter(self) -> None:
+        """Filter the orders."""
+        self.open_entry("filter", "/", self._filter_text)
+
+    def filter_typed(self, text: str) -> None:
+        """Narrow while typing."""
+        self.set_filter(text)
+        self.draw(Changes(everything=True))
+
+    def filter_done(self, text: str) -> None:
+        """Take the filter."""
+        self.orders.take_gone()
+        self.filter_typed(text)
+        self.orders.forget_hidden()
+
+    def do_problems(self) -> None:
+        """Show only orders with trouble, or all."""
+        self.orders.take_gone()
+        self.troubles_only = not self.troubles_only
+        self.draw(Changes(everything=True))
+        self.orders.forget_hidden()
+
+    def do_zoom(self) -> None:
+        """Fit the map; else give the panel with the keys all the room, or share it again."""
+        if self.shows_map and self.map.has_focus:
+            self.fits_map = not self.fits_map
+        else:
+            self.is_zoomed = not self.is_zoomed
+            on_orders = self.active is self.orders
+            upper = self.map if self.shows_map else self.nodes
+            upper.display = not (self.is_zoomed and on_orders)
+            self.query_one(".lower").display = not self.is_zoomed or on_orders
+        self.draw(Changes(everything=True))
 
     def do_log(self) -> None:
         """Show the log of the order, or of the first order at the node."""
@@ -314,14 +467,9 @@ class GraphScreen(CockpitScreen):
 
     def save(self, name: str) -> None:
         """Save the orders of the chain."""
-        path = Path(name).expanduser()
         rows = self.orders.rows
-        try:
-            path.write_text(exported(self.orders.columns, rows, path.suffix), "utf-8")
-        except OSError as error:
-            self.shell.say(f"{path}: {error.strerror or error}", bad=True)
-        else:
-            self.shell.say(f"saved {len(rows)} rows in {path.absolute()}")
+        text = exported(self.orders.columns, rows, Path(name).suffix)
+        self.write_file(name, text, f"{len(rows)} row{'' if len(rows) == 1 else 's'}")
 
     def do_next_trouble(self) -> None:
         """Go to the next row with trouble."""
@@ -350,9 +498,11 @@ class GraphScreen(CockpitScreen):
         self.orders.action_clear_marks()
 
     def do_escape(self) -> None:
-        """Clear marks, else go back."""
+        """Clear marks, then the filter, else go back."""
         if self.orders.marks:
             self.orders.action_clear_marks()
+        elif self._filter_text:
+            self.filter_done("")
         else:
             self.shell.go_back()
 
@@ -374,7 +524,14 @@ class GraphScreen(CockpitScreen):
 
     def do_start_form(self) -> None:
         """Start an order with parameters, from the node under the cursor."""
-        start_with_form(self.shell, self.chain)
+        node = self._node() if self.active is self.nodes else None
+        known = None if node is None else self.shell.scene().state.node(self.chain, node)
+        is_place = isinstance(known, JobNode | NestedNode)
+        start_with_form(self.shell, self.chain, state=node if is_place else None)
+
+    def do_again(self) -> None:
+        """Repeat the last start."""
+        start_again(self.shell)
 
     def do_suspend(self) -> None:
         """Suspend or resume."""

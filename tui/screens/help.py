@@ -1,6 +1,6 @@
 """The help: a page over the screen, generated from the tables the program uses."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 
-from tui.views.text import Line
+from tui.views.text import Line, plain
 from tui.widgets.lines import ScrolledLines
 from tui.widgets.palette import Palette
 
@@ -23,11 +23,19 @@ class HelpPage(ModalScreen[None]):
     HelpPage ScrolledLines { background: $surface; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,question_mark,enter", "close", show=False),
+        Binding("escape,q,question_mark,enter,d,y", "close", show=False),
+        Binding("c", "copy", show=False),
     ]
 
-    def __init__(self, palette: Palette, title: str, lines: Sequence[Line]) -> None:
+    def __init__(
+        self,
+        palette: Palette,
+        title: str,
+        lines: Sequence[Line],
+        copy: Callable[[str], None],
+    ) -> None:
         super().__init__()
+        self._copy = copy
         self._palette = palette
         self._title = title
         self._lines = lines
@@ -36,7 +44,7 @@ class HelpPage(ModalScreen[None]):
         """Build the page."""
         with Vertical() as box:
             box.border_title = self._title
-            box.border_subtitle = "j k move   esc closes"
+            box.border_subtitle = "j k move   c copies   esc closes"
             yield ScrolledLines(self._palette, id="help")
 
     def on_mount(self) -> None:
@@ -44,6 +52,10 @@ class HelpPage(ModalScreen[None]):
         page = self.query_one("#help", ScrolledLines)
         page.focus()
         self.call_after_refresh(page.show, self._lines)
+
+    def action_copy(self) -> None:
+        """Copy the page as text."""
+        self._copy("\n".join(plain(spans).rstrip() for spans in self._lines) + "\n")
 
     def action_close(self) -> None:
         """Close the page."""

@@ -7,7 +7,7 @@ from engine.kernel.ids import AgentUri, ChainKey, NodeState, OrderKey, TaskId
 from tui.commands import Place
 from tui.screens.acting import Acting
 from tui.screens.base import Shell
-from tui.screens.starting import start_at_once, start_with_form
+from tui.screens.starting import edit_order, start_again, start_at_once, start_with_form
 from tui.screens.table_screen import TableScreen
 from tui.views import agents, chains, orders, tasks
 from tui.views.rows import RowKey
@@ -45,6 +45,10 @@ class ChainsScreen(TableScreen):
         if key is not None:
             start_with_form(self.shell, ChainKey(str(key)))
 
+    def do_again(self) -> None:
+        """Repeat the last start."""
+        start_again(self.shell)
+
     def do_stop(self) -> None:
         """Stop or unstop the chain."""
         self.acting.stop_chains([ChainKey(str(key)) for key in self.table.subjects()])
@@ -79,6 +83,40 @@ class OrdersScreen(TableScreen):
         """Show everything about the order."""
         if isinstance(key, OrderKey):
             self.shell.go(Place(noun="order", argument=str(key)))
+
+    def do_describe(self) -> None:
+        """Show everything about the order."""
+        self.do_enter()
+
+    def defined(self, key: RowKey) -> tuple[str, object]:
+        """Return the order behind the row."""
+        return "orders", self.order_under_cursor() or key
+
+    def do_graph(self) -> None:
+        """Show the graph of the order's chain, at its node."""
+        show_graph_of(self.shell, self.order_under_cursor())
+
+    def do_edit(self) -> None:
+        """Change what the order under the cursor was given."""
+        key = self.order_under_cursor()
+        if key is not None:
+            edit_order(self.shell, self.acting, key)
+
+    def do_again(self) -> None:
+        """Repeat the last start."""
+        start_again(self.shell)
+
+    def do_stop(self) -> None:
+        """Stop or unstop the node where the order stands."""
+        node = node_of(self.shell.scene(), self.order_under_cursor())
+        if node is not None:
+            self.acting.stop_node(*node)
+
+    def do_skip(self) -> None:
+        """Let orders pass the node where the order stands, or not."""
+        node = node_of(self.shell.scene(), self.order_under_cursor())
+        if node is not None:
+            self.acting.skip_node(*node)
 
     def do_log(self) -> None:
         """Show the log of the order's task."""
@@ -147,15 +185,19 @@ class TasksScreen(TableScreen):
         """Show the log."""
         self.do_enter()
 
+    def defined(self, key: RowKey) -> tuple[str, object]:
+        """Return the job of the task."""
+        scene = self.shell.scene()
+        task = scene.state.tasks.get(TaskId(key)) if isinstance(key, int) else None
+        ended = tasks.ended_task(scene, key) if isinstance(key, int) else None
+        return "jobs", task.job if task is not None else ended.job if ended is not None else key
+
     def do_owner(self) -> None:
         """Show the order that the task works on."""
         key = self.table.cursor_key
         if not isinstance(key, int):
             return
-        scene = self.shell.scene()
-        task = scene.state.tasks.get(TaskId(key))
-        ended = tasks.ended_task(scene, key)
-        order = task.order if task is not None else ended.order if ended is not None else None
+        order = order_of_task(self.shell.scene(), key)
         if order is None:
             self.shell.say("the task works on no order")
         else:
@@ -178,6 +220,32 @@ class AgentsScreen(TableScreen):
     def enter(self, key: RowKey) -> None:
         """Show the tasks on the agent."""
         self.shell.go(Place(noun="tasks", argument=f"@{AgentUri(str(key))}"))
+
+
+def order_of_task(scene: Scene, task: object) -> OrderKey | None:
+    """Return the order that a task works on, or worked on."""
+    if not isinstance(task, int):
+        return None
+    living = scene.state.tasks.get(TaskId(task))
+    if living is not None:
+        return living.order
+    ended = tasks.ended_task(scene, task)
+    return None if ended is None else ended.order
+
+
+def node_of(scene: Scene, key: OrderKey | None) -> tuple[ChainKey, NodeState] | None:
+    """Return the node where an order stands."""
+    order = scene.state.orders.get(key) if key is not None else None
+    return None if order is None else (order.key.chain, order.state)
+
+
+def show_graph_of(shell: Shell, key: OrderKey | None) -> None:
+    """Show the graph of an order's chain, with the cursor where the order stands."""
+    node = node_of(shell.scene(), key)
+    if node is None:
+        shell.say("the order is not in a chain any more")
+    else:
+        shell.go(Place(noun="chain", argument=node[0]), key=node[1])
 
 
 def tasks_of(scene: Scene, keys: Sequence[OrderKey]) -> list[TaskId]:

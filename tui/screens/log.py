@@ -13,6 +13,7 @@ from tui.client import EngineAway, NotAdmitted
 from tui.commands import Place
 from tui.screens.acting import Acting
 from tui.screens.base import CockpitScreen, Look, Shell
+from tui.screens.lists import order_of_task
 from tui.screens.reading import PIECE_BYTES, Reading, read_log
 from tui.views.scene import Scene
 from tui.views.tasks import ended_task, task_detail
@@ -78,6 +79,14 @@ class LogScreen(CockpitScreen):
 
     def _changed(self) -> None:
         self.draw_frame(self.shell.scene())
+
+    def do_behind(self) -> None:
+        """Show the order that the task works on."""
+        order = order_of_task(self.shell.scene(), self.task_id)
+        if order is None:
+            self.shell.say("the task works on no order")
+        else:
+            self.shell.go(Place(noun="order", argument=str(order)))
 
     # --- lines around ------------------------------------------------------------------------
 

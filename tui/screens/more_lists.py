@@ -5,7 +5,7 @@ from engine.kernel.ids import AgentUri, ClassPath, JobKey, LockPath, OrderKey
 from tui.commands import Place
 from tui.screens.acting import Acting
 from tui.screens.base import Shell
-from tui.screens.lists import OrdersScreen, show_log_of
+from tui.screens.lists import OrdersScreen, order_of_task, show_log_of
 from tui.screens.table_screen import TableScreen
 from tui.views import events, history, jobs, needs, plan, problems, resources
 from tui.views.needs import NeedKind
@@ -143,6 +143,18 @@ class EventsScreen(TableScreen):
         elif isinstance(agent, str):
             self.shell.go(Place(noun="agents"))
 
+    def do_behind(self) -> None:
+        """Show the order that the event is about."""
+        scene = self.shell.scene()
+        fact = events.fact_of(scene, self.table.cursor_key)
+        order = getattr(fact.event, "order", None) if fact is not None else None
+        task = getattr(fact.event, "task", None) if fact is not None else None
+        order = order if isinstance(order, OrderKey) else order_of_task(scene, task)
+        if order is None:
+            self.shell.say("no order is behind this event")
+        else:
+            self.shell.go(Place(noun="order", argument=str(order)))
+
 
 class HistoryScreen(TableScreen):
     """Finished runs."""
@@ -164,7 +176,7 @@ class HistoryScreen(TableScreen):
         """Show the log of the last step."""
         self.do_enter()
 
-    def do_describe(self) -> None:
+    def do_behind(self) -> None:
         """Show the order."""
         run = history.run_of(self.shell.scene(), self.table.cursor_key)
         if run is not None:
@@ -185,6 +197,10 @@ class PlanScreen(TableScreen):
             self.shell.go(Place(noun="order", argument=str(key)))
         else:
             self.shell.go(Place(noun="jobs", filter_text=f"path={key}"))
+
+    def defined(self, key: RowKey) -> tuple[str, object]:
+        """Return the order or the job that starts."""
+        return ("orders" if isinstance(key, OrderKey) else "jobs"), key
 
 
 class NeedsScreen(OrdersScreen):
@@ -211,6 +227,10 @@ class NeedsScreen(OrdersScreen):
     def enter(self, key: RowKey) -> None:
         """Go to what the row is about."""
         enter_need(self.shell, key)
+
+    def do_describe(self) -> None:
+        """Show the whole row."""
+        TableScreen.do_describe(self)
 
     def do_log(self) -> None:
         """Show the log behind the row."""

@@ -8,12 +8,13 @@ from engine.kernel.ids import NodeState, OrderKey
 from tui.mirror import Changes
 from tui.screens.acting import Acting
 from tui.screens.base import CockpitScreen, Shell
-from tui.screens.lists import show_log_of, tasks_of
-from tui.screens.starting import start_at_once, start_with_form
+from tui.screens.lists import node_of, show_graph_of, show_log_of, tasks_of
+from tui.screens.starting import edit_order, start_again, start_at_once, start_with_form
+from tui.screens.table_screen import show_definition
 from tui.views.order import find_order, key_of_argument, order_lines
 from tui.views.orders import order_detail
 from tui.views.scene import Scene
-from tui.views.text import Line, Span, clean, line
+from tui.views.text import Line, Span, clean, line, plain
 from tui.widgets.lines import ScrolledLines
 
 
@@ -72,6 +73,47 @@ class OrderScreen(CockpitScreen):
     def _keys(self) -> list[OrderKey]:
         key = self.key
         return [] if key is None else [key]
+
+    def do_definition(self) -> None:
+        """Show the definition of the order."""
+        for key in self._keys():
+            show_definition(self.shell, "orders", key)
+
+    def do_graph(self) -> None:
+        """Show the graph of its chain."""
+        show_graph_of(self.shell, self.key)
+
+    def do_copy(self) -> None:
+        """Copy the page as text."""
+        self.shell.copy(self._text(), "the page")
+
+    def save(self, name: str) -> None:
+        """Save the page as text."""
+        self.write_file(name, self._text(), "the page")
+
+    def _text(self) -> str:
+        return "\n".join(plain(spans).rstrip() for spans in self.page.lines) + "\n"
+
+    def do_edit(self) -> None:
+        """Change what the order was given."""
+        for key in self._keys():
+            edit_order(self.shell, self.acting, key)
+
+    def do_again(self) -> None:
+        """Repeat the last start."""
+        start_again(self.shell)
+
+    def do_stop(self) -> None:
+        """Stop or unstop the node where the order stands."""
+        node = node_of(self.shell.scene(), self.key)
+        if node is not None:
+            self.acting.stop_node(*node)
+
+    def do_skip(self) -> None:
+        """Let orders pass the node where the order stands, or not."""
+        node = node_of(self.shell.scene(), self.key)
+        if node is not None:
+            self.acting.skip_node(*node)
 
     def do_log(self) -> None:
         """Show the log of its task."""

@@ -10,6 +10,7 @@ from tui.commands import Place
 from tui.mirror import Changes
 from tui.screens.base import CockpitScreen, Shell
 from tui.screens.more_lists import enter_need
+from tui.screens.starting import start_again
 from tui.views import agents, needs, plan, tasks
 from tui.views.frame import rule_line
 from tui.views.pulses import counter_lines, living_tasks
@@ -44,6 +45,8 @@ class PulsesScreen(CockpitScreen):
 
     def __init__(self, shell: Shell) -> None:
         super().__init__(shell)
+        self.zoomed: Table | None = None
+        """The panel that has all the room."""
         self._panels: tuple[tuple[str, str, TableView, Listing], ...] = tuple(
             (name, title, view, Listing(view.columns))
             for name, title, view in (
@@ -86,10 +89,22 @@ class PulsesScreen(CockpitScreen):
 
     def on_resize(self) -> None:
         """Put the panels beside one another where there is room."""
+        self._lay_out()
+
+    def _lay_out(self) -> None:
         wide = self.size.width >= WIDE
         self.query_one(".panels").set_class(wide, "-wide")
+        self.query_one(".column.-left").display = True
         # Narrow: the agents and next starts have screens of their own.
         self.query_one(".column.-right").display = wide or self.size.height >= 34
+        for name, *_ in self._panels:
+            table = self.query_one(f"#{name}", Table)
+            shown = self.zoomed in {None, table}
+            table.display = shown
+            self.query_one(f"#{name}-title").display = shown
+        if self.zoomed is not None:
+            for column in self.query(".column"):
+                column.display = self.zoomed in column.query(Table)
 
     def draw_body(self, scene: Scene, changes: Changes) -> None:
         """Bring counters and panels up to date."""
@@ -151,6 +166,16 @@ class PulsesScreen(CockpitScreen):
                 self.shell.go(Place(noun="agents"), key=key)
             case _:
                 self.shell.go(Place(noun="plan"), key=key)
+
+    def do_again(self) -> None:
+        """Repeat the last start."""
+        start_again(self.shell)
+
+    def do_zoom(self) -> None:
+        """Give the panel with the keys all the room, or share it again."""
+        self.zoomed = None if self.zoomed is not None else self.active
+        self._lay_out()
+        self.draw(Changes(everything=True))
 
     def do_chains(self) -> None:
         """Show the chains."""

@@ -10,6 +10,8 @@ from textual.widget import Widget
 from tui.commands import Place
 from tui.mirror import Changes
 from tui.screens.base import CockpitScreen, Look, Shell
+from tui.views.definition import definition_lines
+from tui.views.describe import description
 from tui.views.export import exported
 from tui.views.filtering import FilterProblem, compile_filter
 from tui.views.rows import Listing, Predicate, Row, RowKey, Sorting
@@ -17,6 +19,13 @@ from tui.views.scene import Scene
 from tui.views.table_view import TableView
 from tui.views.text import Line
 from tui.widgets.table import Table
+
+_STATUS = ("STATUS", "ST", "MARK", "RESULT")
+_NAMES = frozenset(
+    {"ORDER", "CHAIN", "JOB", "AGENT", "LOCK", "CLASS", "FILE", "HOST", "NAME", "WHO", "SUBJECT"}
+    | {"COMMAND", "ENGINE"}
+)
+_AGES = ("SINCE", "SO FAR", "AGE", "TIME", "ENDED", "STARTED", "AT", "NEXT", "START")
 
 
 class TableScreen(CockpitScreen):
@@ -226,6 +235,30 @@ class TableScreen(CockpitScreen):
             )
             self.redraw()
 
+    def _sort_named(self, names: Iterable[str]) -> None:
+        """Sort by the first of these columns that there is; once more: the other way round."""
+        shown = {column.name for column in self.view.columns}
+        wanted = next((name for name in names if name in shown), None)
+        if wanted is None:
+            self.shell.say("this list has no such column")
+        elif self.sorting.column == wanted:
+            self.do_sort_turn()
+        else:
+            self.sorting = Sorting(column=wanted)
+            self.redraw()
+
+    def do_sort_name(self) -> None:
+        """Sort by name."""
+        self._sort_named([self.view.columns[self._key_column()].name])
+
+    def do_sort_age(self) -> None:
+        """Sort by age."""
+        self._sort_named(_AGES)
+
+    def do_sort_status(self) -> None:
+        """Sort by status."""
+        self._sort_named(_STATUS)
+
     # --- rows --------------------------------------------------------------------------------
 
     def action_act(self, action_id: str) -> None:
@@ -261,8 +294,28 @@ class TableScreen(CockpitScreen):
             self.enter(self.table.cursor_key)
 
     def do_describe(self) -> None:
-        """Show everything about the row: by default, go in."""
-        self.do_enter()
+        """Show everything that is known about the row, with nothing cut."""
+        row, key = self.table.cursor_row, self.table.cursor_key
+        if row is None or key is None:
+            return
+        detail = self.view.detail(self.shell.scene(), key)
+        title = row.text_of(self._key_column()).strip()
+        self.shell.show_page(title, description(self.view.columns, row, detail))
+
+    def do_definition(self) -> None:
+        """Show the definition of what the row is about."""
+        key = self.table.cursor_key
+        if key is not None:
+            show_definition(self.shell, *self.defined(key))
+
+    def defined(self, key: RowKey) -> tuple[str, object]:
+        """Return the noun and the key of the object that a row is about."""
+        return self.noun, key
+
+    def _key_column(self) -> int:
+        """Return the column that names a row."""
+        names = (column.name in _NAMES for column in self.view.columns)
+        return next((index for index, is_name in enumerate(names) if is_name), 0)
 
     def do_mark(self) -> None:
         """Mark the row."""
@@ -283,19 +336,13 @@ class TableScreen(CockpitScreen):
         """Copy the row as text."""
         row = self.table.cursor_row
         if row is not None:
-            cells = (row.text_of(index).strip() for index in range(len(row.cells)))
-            text = re.sub(r"\s{3,}", "  ", "  ".join(cells))
-            self.shell.copy(text.strip(), "the row")
+            self.shell.copy(text_of_row(row), "the row")
 
     def save(self, name: str) -> None:
         """Save the rows that are shown."""
-        path = Path(name).expanduser()
-        try:
-            path.write_text(exported(self.view.columns, self.table.rows, path.suffix), "utf-8")
-        except OSError as error:
-            self.shell.say(f"{path}: {error.strerror or error}", bad=True)
-        else:
-            self.shell.say(f"saved {len(self.table.rows)} rows in {path.absolute()}")
+        rows = self.table.rows
+        text = exported(self.view.columns, rows, Path(name).suffix)
+        self.write_file(name, text, f"{len(rows)} row{'' if len(rows) == 1 else 's'}")
 
     def do_next_trouble(self) -> None:
         """Go to the next row with trouble."""
@@ -308,3 +355,18 @@ class TableScreen(CockpitScreen):
     def _find(self, direction: int) -> None:
         if not self.table.find(lambda row: row.trouble, direction):
             self.shell.say("no trouble here")
+
+
+def text_of_row(row: Row) -> str:
+    """Return a row as one line of text."""
+    cells = (row.text_of(index).strip() for index in range(len(row.cells)))
+    return re.sub(r"\s{3,}", "  ", "  ".join(cells)).strip()
+
+
+def show_definition(shell: Shell, noun: str, key: object) -> None:
+    """Show the definition of an object on a page."""
+    lines = definition_lines(shell.scene().state, noun, key)
+    if lines:
+        shell.show_page("definition", lines)
+    else:
+        shell.say("there is no definition of this")

@@ -9,6 +9,7 @@ from engine.kernel.definitions import Chain, EndNode, JobNode, NestedNode, Node
 from engine.kernel.ids import ChainKey, JobKey, NodeState, OrderKey, chain_key, name_of
 from engine.kernel.state import Order, TaskStatus
 from tui.mirror import FinishedRun
+from tui.views.back_lanes import Lane, back_target, draw_lanes, lanes_of
 from tui.views.durations import duration_text
 from tui.views.flow import Flow, flow_of
 from tui.views.gauge import bar
@@ -41,6 +42,9 @@ class Drawing:
     chain: Chain
     shape: Shape
     rows: dict[NodeState, RailRow]
+    lanes: tuple[Lane, ...]
+    """Edges that lead back."""
+    with_errors: bool
     width: int
 
 
@@ -48,9 +52,16 @@ def draw(chain: Chain, *, with_errors: bool) -> Drawing:
     """Lay out a chain."""
     shape = shape_of(chain)
     rows = rail_of(shape, with_errors=with_errors)
+    lanes = lanes_of(shape, with_errors=with_errors)
     width = max((len(row.joints) for row in rows), default=1)
+    width += 2 * (max((lane.place for lane in lanes), default=-1) + 1)
     return Drawing(
-        chain=chain, shape=shape, rows={row.state: row for row in rows}, width=max(width, 5)
+        chain=chain,
+        shape=shape,
+        rows={row.state: row for row in rows},
+        lanes=lanes,
+        with_errors=with_errors,
+        width=max(width, 5),
     )
 
 
@@ -110,10 +121,19 @@ class GraphRows:
 
 def orders_at(scene: Scene, chain: ChainKey, state: NodeState) -> list[Order]:
     """Return the orders at a node, those in a task first, then in order of their starts."""
-    queue = scene.state.queues.get((chain, state))
-    if queue is None:
-        return []
-    orders = [scene.state.orders[key] for key in queue.all]
+    node = scene.state.node(chain, state)
+    if isinstance(node, NestedNode):
+        # Orders of a super chain stand in the chains that it joins.
+        inside = scene.state.orders_of_chain.get(node.chain, {})
+        known = (scene.state.orders[key] for key in inside)
+        orders = [
+            order
+            for order in known
+            if order.outer is not None and (order.outer.chain, order.outer.state) == (chain, state)
+        ]
+    else:
+        queue = scene.state.queues.get((chain, state))
+        orders = [] if queue is None else [scene.state.orders[key] for key in queue.all]
     return sorted(orders, key=lambda order: (order.task is None, order.start_at, order.place))
 
 
@@ -140,10 +160,14 @@ def _node_row(scene: Scene, drawing: Drawing, state: NodeState) -> Row | None:
     usual = scene.mirror.usual(job) if job is not None else None
     agents = sorted({agent_name(task.agent) for task in tasks if task.agent is not None})
     sign = node_sign(drawing.shape, state, scene.glyphs)
+    place = list(drawing.rows).index(state)
     return Row(
         key=state,
         cells=(
-            Span(draw_rail(rail, sign, scene.glyphs), role_of(worst) if worst else "rail"),
+            (
+                Span(draw_lanes(drawing.lanes, place, scene.glyphs), "retry"),
+                Span(draw_rail(rail, sign, scene.glyphs), role_of(worst) if worst else "rail"),
+            ),
             Span(clean(state), "moved" if moved else ""),
             _counts(scene, chain.action(state), counts, node, drawing.chain.key),
             Span(_few(agents) or "-", "" if agents else "dim"),
@@ -154,7 +178,7 @@ def _node_row(scene: Scene, drawing: Drawing, state: NodeState) -> Row | None:
             Span(_error_cell(scene, drawing, state), "dim"),
         ),
         facts={"job": job or ""},
-        place=(list(drawing.rows).index(state),),
+        place=(place,),
         trouble=any(counts[standing] for standing in TROUBLES),
     )
 
@@ -189,7 +213,7 @@ def _counts(
             spans.append(glyph_span(standing, scene.glyphs))
             spans.append(Span(f" {len(runs)} {word}", role_of(standing)))
     if isinstance(node, NestedNode) and not counts:
-        spans.append(Span(f"{scene.glyphs.nested} {clean(name_of(node.chain_path))}", "dim"))
+        spans.append(Span(f"{scene.glyphs.nested * 2} {clean(name_of(node.chain_path))}", "dim"))
     return tuple(spans) or (Span(scene.glyphs.idle, "dim"),)
 
 
@@ -221,17 +245,18 @@ def _error_cell(scene: Scene, drawing: Drawing, state: NodeState) -> str:
         for run in scene.mirror.runs
         if run.order.chain == drawing.chain.key and run.failed_at == state
     )
-    back = [edge.target for edge in drawing.shape.back if edge.source == state]
+    back = back_target(drawing.shape, state, with_errors=drawing.with_errors)
     said = clean(target or "")
     if failures:
         said += f"  {failures}x"
-    if back:
-        said += f" {scene.glyphs.back} {clean(back[0])}"
+    if back is not None:
+        said += f" {scene.glyphs.back} {clean(back)}"
     return said
 
 
-def node_label(scene: Scene, chain: ChainKey, state: NodeState) -> tuple[Span, ...]:
-    """Return a node's name with its orders, for the map."""
+def node_label(scene: Scene, drawing: Drawing, state: NodeState) -> tuple[Span, ...]:
+    """Return a node's name with its orders and where it leads back, for the map."""
+    chain = drawing.chain.key
     node = scene.state.node(chain, state)
     known = scene.state.chains.get(chain)
     if node is None or known is None:
@@ -241,6 +266,11 @@ def node_label(scene: Scene, chain: ChainKey, state: NodeState) -> tuple[Span, .
     )
     moved = "moved" if (chain, state) in scene.mirror.moved else ""
     spans = [Span(clean(state), moved)]
+    if isinstance(node, NestedNode):
+        spans.append(Span(f" {scene.glyphs.nested * 2}", "dim"))
+    back = back_target(drawing.shape, state, with_errors=drawing.with_errors)
+    if back is not None:
+        spans.append(Span(f" {scene.glyphs.back}{clean(back)}", "retry"))
     action = known.action(state)
     if action is not NodeAction.PROCESS:
         spans.append(Span(" stopped" if action is NodeAction.STOP else " skipped", "held"))
@@ -251,6 +281,16 @@ def node_label(scene: Scene, chain: ChainKey, state: NodeState) -> tuple[Span, .
     if not counts:
         spans.extend(_ended_label(scene, chain, state))
     return tuple(spans)
+
+
+def sign_label(scene: Scene, drawing: Drawing, state: NodeState) -> tuple[Span, ...]:
+    """Return a node as one sign, the worst that stands there, for a map that hardly fits."""
+    orders = orders_at(scene, drawing.chain.key, state)
+    found = {standing_of_order(scene.state, order, scene.now) for order in orders}
+    worst = next((standing for standing in WORST_FIRST if standing in found), None)
+    if worst is None:
+        return (Span(node_sign(drawing.shape, state, scene.glyphs), "rail"),)
+    return (glyph_span(worst, scene.glyphs),)
 
 
 def _ended_label(scene: Scene, chain: ChainKey, state: NodeState) -> tuple[Span, ...]:
@@ -272,16 +312,31 @@ def _runs_of_today(scene: Scene, chain: ChainKey, state: NodeState) -> list[Fini
 
 
 LABEL_MAX = 28
+LABELS_SHORTER = (12, 8, 1)
+"""What labels shrink to until the map fits; at 1 only the sign is left."""
 
 
-def flow_for(scene: Scene, drawing: Drawing, *, with_errors: bool) -> Flow:
+def flow_for(scene: Scene, drawing: Drawing, *, label_max: int = LABEL_MAX) -> Flow:
     """Lay out the map; labels keep room for counts, so that it does not move with the orders."""
-    widths = {
-        node.state: min(max(width_of(clean(node.state)) + 6, 8), LABEL_MAX)
-        for node in drawing.shape.nodes
-    }
+
+    def width(state: NodeState) -> int:
+        back = back_target(drawing.shape, state, with_errors=drawing.with_errors)
+        more = 0 if back is None else width_of(clean(back)) + 2
+        return min(max(width_of(clean(state)) + 6 + more, 8), label_max)
+
     _ = scene
-    return flow_of(drawing.shape, widths, with_errors=with_errors)
+    widths = {node.state: width(node.state) for node in drawing.shape.nodes}
+    return flow_of(drawing.shape, widths, with_errors=drawing.with_errors)
+
+
+def fitting_flow(scene: Scene, drawing: Drawing, room: int) -> tuple[Flow, int]:
+    """Return the map with the longest labels that fit into `room` cells, and their length."""
+    flow, label_max = flow_for(scene, drawing), LABEL_MAX
+    for shorter in LABELS_SHORTER:
+        if flow.width <= room:
+            break
+        flow, label_max = flow_for(scene, drawing, label_max=shorter), shorter
+    return flow, label_max
 
 
 def node_detail(scene: Scene, chain: ChainKey, state: NodeState) -> list[Line]:

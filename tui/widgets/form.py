@@ -1,7 +1,6 @@
-"""The form that starts an order: id, time, nodes, parameters; Enter starts, Escape leaves."""
+"""The form of an order, to start or to change one: Enter does it, Escape leaves everything."""
 
-import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -18,22 +17,72 @@ from tui.widgets.field import OrderedField
 from tui.widgets.lines import Lines
 from tui.widgets.palette import Palette
 
+_YES = frozenset({"yes", "y", "true", "1"})
+_TRIED_SHOWN = 6
+"""Lines of a try; the form must fit a small terminal."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entered:
     """What stands in the form."""
 
     order_id: str = ""
-    at: str = "now"
+    at: str = ""
+    """As typed; nothing: now for a start, as it is for a change."""
     state: str = ""
     end_state: str = ""
     priority: str = ""
     suspended: bool = False
+    title: str = ""
     params: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormRow:
+    """One field above the parameters."""
+
+    label: str
+    name: str
+    """The field of `Entered`."""
+    value: str = ""
+    placeholder: str = ""
+    is_node: bool = False
+    """Nodes of the chain are offered while typing."""
+
+
+def start_rows(state: str) -> tuple[FormRow, ...]:
+    """Return what a new order can be given; `state` is the node where it begins."""
+    return (
+        FormRow(label="Order id", name="order_id", placeholder="(generated)"),
+        FormRow(
+            label="Start at", name="at", placeholder="now   or 14:30, now+60, 2026-01-31 14:30"
+        ),
+        FormRow(
+            label="From node", name="state", value=state, placeholder="(the first)", is_node=True
+        ),
+        FormRow(label="Until node", name="end_state", placeholder="(the end)", is_node=True),
+        FormRow(label="Priority", name="priority", placeholder="0"),
+        FormRow(label="Suspended", name="suspended", placeholder="no   or yes"),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormWork:
+    """What a form does with what was entered."""
+
+    check: Callable[[Entered], str | None]
+    """Returns what is wrong, None when nothing is."""
+    forecast: Callable[[Entered], str]
+    """Returns what it would meet, as far as this cockpit knows."""
+    try_it: Callable[[Entered], Awaitable[Sequence[Line]]]
+    """Returns what the engine says would happen; nothing is changed."""
+    as_command: Callable[[Entered], str]
+    """Returns the command line that does the same."""
+    copy: Callable[[str], None]
+
+
 class StartForm(ModalScreen[Entered | None], inherit_bindings=False):
-    """Asks for what a new order gets."""
+    """Asks for what an order gets."""
 
     DEFAULT_CSS = """
     StartForm { align: center middle; background: $background 30%; }
@@ -64,33 +113,29 @@ class StartForm(ModalScreen[Entered | None], inherit_bindings=False):
         *,
         title: str,
         plan: StartPlan,
-        state: str,
-        check: Callable[[Entered], str | None],
-        forecast: Callable[[Entered], str],
-        copy: Callable[[str], None],
+        rows: Sequence[FormRow],
+        work: FormWork,
+        verb: str = "start",
     ) -> None:
         super().__init__()
         self._palette = palette
         self._title = title
         self._plan = plan
-        self._state = state
-        self._check = check
-        self._forecast = forecast
-        self._copy = copy
+        self._rows = tuple(rows)
+        self._work = work
+        self._verb = verb
         self._added = 0
         self._problem = ""
+        self._tried: Sequence[Line] = ()
 
     def compose(self) -> ComposeResult:
         """Build the fields."""
         nodes = SuggestFromList([*self._plan.nodes, *self._plan.ends], case_sensitive=False)
         with Vertical() as box:
             box.border_title = self._title
-            yield self._row("Order id", "id", "", "(generated)")
-            yield self._row("Start at", "at", "", "now   or 14:30, now+60, 2026-01-31 14:30")
-            yield self._row("From node", "state", self._state, "(the first)", nodes)
-            yield self._row("Until node", "end_state", "", "(the end)", nodes)
-            yield self._row("Priority", "priority", "", "0")
-            yield self._row("Suspended", "suspended", "", "no   or yes")
+            for row in self._rows:
+                suggester = nodes if row.is_node else None
+                yield self._row(row.label, row.name, row.value, row.placeholder, suggester)
             with VerticalScroll(can_focus=False):
                 for index, parameter in enumerate(self._plan.parameters):
                     name = f"  {clean(parameter.name)}"
@@ -117,7 +162,7 @@ class StartForm(ModalScreen[Entered | None], inherit_bindings=False):
 
     def on_mount(self) -> None:
         """Begin with the first parameter, or with the id."""
-        first = "#param-0" if self._plan.parameters else "#id"
+        first = "#param-0" if self._plan.parameters else f"#{self._rows[0].name}"
         self.query_one(first, Input).focus()
         self._draw()
 
@@ -140,32 +185,10 @@ class StartForm(ModalScreen[Entered | None], inherit_bindings=False):
             name, sign, text = added.value.strip().partition("=")
             if sign and name.strip():
                 params[name.strip()] = text
-        return Entered(
-            order_id=value("id"),
-            at=value("at") or "now",
-            state=value("state"),
-            end_state=value("end_state"),
-            priority=value("priority"),
-            suspended=value("suspended").casefold() in {"yes", "y", "true", "1"},
-            params=params,
-        )
-
-    def as_command(self) -> str:
-        """Return the command line that does the same."""
-        entered = self.entered()
-        words = ["start", self._plan.path]
-        words += [f"{name}={value}" for name, value in entered.params.items()]
-        for name, value in (
-            ("id", entered.order_id),
-            ("at", entered.at if entered.at != "now" else ""),
-            ("from", entered.state),
-            ("until", entered.end_state),
-            ("priority", entered.priority),
-            ("suspended", "yes" if entered.suspended else ""),
-        ):
-            if value:
-                words += [f"--{name}={value}"]
-        return shlex.join(words)
+        names = {row.name for row in self._rows}
+        texts = {name: value(name) for name in names - {"suspended"}}
+        suspended = "suspended" in names and value("suspended").casefold() in _YES
+        return Entered(params=params, suspended=suspended, **texts)
 
     # --- keys --------------------------------------------------------------------------------
 
@@ -176,13 +199,13 @@ class StartForm(ModalScreen[Entered | None], inherit_bindings=False):
             self._added += 1
             row = self._row("+ parameter", f"add-{self._added}", "", "name=value")
             self.query_one(VerticalScroll).mount(row)
-        self._problem = ""
+        self._problem, self._tried = "", ()
         self._draw()
 
     def action_start(self) -> None:
         """Start when nothing is wrong."""
         entered = self.entered()
-        problem = self._check(entered)
+        problem = self._work.check(entered)
         if problem is not None:
             self._problem = problem
             self._draw()
@@ -193,12 +216,20 @@ class StartForm(ModalScreen[Entered | None], inherit_bindings=False):
 
     def action_try_it(self) -> None:
         """Say what would happen, without starting."""
-        self._problem = self._check(self.entered()) or ""
+        entered = self.entered()
+        self._problem = self._work.check(entered) or ""
+        if not self._problem:
+            self._tried = [line(Span(" asking the engine …", "dim"))]
+            self.run_worker(self._try(entered), exclusive=True, group="try", exit_on_error=False)
+        self._draw()
+
+    async def _try(self, entered: Entered) -> None:
+        self._tried = await self._work.try_it(entered)
         self._draw()
 
     def action_copy(self) -> None:
-        """Copy the same as a command."""
-        self._copy(f":{self.as_command()}")
+        """Copy the same as a command line."""
+        self._work.copy(self._work.as_command(self.entered()))
 
     def action_leave(self) -> None:
         """Leave without starting."""
@@ -210,14 +241,16 @@ class StartForm(ModalScreen[Entered | None], inherit_bindings=False):
         notes: list[Line] = [()]
         if self._problem:
             notes.append(line(Span(f" {self._problem}", "fail")))
+        elif self._tried:
+            notes += self._tried[:_TRIED_SHOWN]
         else:
-            notes.append(line(Span(f" {self._forecast(self.entered())}", "dim")))
+            notes.append(line(Span(f" {self._work.forecast(self.entered())}", "dim")))
         notes.append(
             line(
                 Span(" <enter>", "key"),
-                "start ",
+                f"{self._verb} ",
                 Span("<esc>", "key"),
-                "cancel ",
+                "leave ",
                 Span("<tab>", "key"),
                 "next ",
                 Span("<ctrl-t>", "key"),
