@@ -5,11 +5,8 @@ that terminals cannot tell apart are never bound, and nothing with harm lies on 
 torn arrow or function key ends.
 """
 
-import difflib
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 NEVER_BOUND = frozenset({"ctrl+h", "ctrl+i", "ctrl+j", "ctrl+m", "ctrl+["})
 """Backspace, tab, newline, enter, escape: the terminal sends the same bytes."""
@@ -36,6 +33,10 @@ class Action:
     places: tuple[str, ...] = (EVERYWHERE,)
     rank: int = 0
     """How far in front in the bottom line; 0: only in the help."""
+    command: str = ""
+    """For a key of a person's own: the command line that it stands for."""
+    tool: tuple[str, ...] = ()
+    """For a key of a person's own: the outside program with its words."""
 
     @property
     def method(self) -> str:
@@ -624,41 +625,6 @@ def actions_for(place: str, *, is_list: bool, actions: Iterable[Action] = ACTION
                     found.append(action if keys == action.keys else replace(action, keys=keys))
         taken |= {key for action in found for key in action.keys}
     return found
-
-
-def read_keys(text: str, file: str) -> dict[str, tuple[str, ...]]:
-    """Read the text of a `keys.toml`: identifier = "key,key". Raises KeysProblem."""
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise KeysProblem(f"{file}: {error}") from error
-    known = {action.id for action in ACTIONS} | {move[0] for move in MOVES}
-    found: dict[str, tuple[str, ...]] = {}
-    for name, value in _flat(data):
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise KeysProblem(f"{file}: there is no action {name!r}{hint}")
-        if not isinstance(value, str) or not value:
-            raise KeysProblem(f'{file}: {name} must be a text such as "s,f6"')
-        found[name] = tuple(key.strip() for key in value.split(","))
-    check_keys(rebound(found), file)
-    return found
-
-
-def _flat(data: Mapping[str, object], before: str = "") -> Iterable[tuple[str, object]]:
-    for name, value in data.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{before}{name}.")
-        else:
-            yield f"{before}{name}", value
-
-
-def load_keys(path: Path) -> dict[str, tuple[str, ...]]:
-    """Read a person's key file; nothing when there is none. Raises KeysProblem."""
-    if not path.is_file():
-        return {}
-    return read_keys(path.read_text(encoding="utf-8"), str(path))
 
 
 def rebound(keys: Mapping[str, tuple[str, ...]]) -> tuple[Action, ...]:

@@ -1,22 +1,35 @@
 """What a person prefers: `cockpit.toml`, the environment and the command line, in one record."""
 
-import difflib
 import getpass
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from tui.keys import Action, load_keys, rebound
+from tui.key_files import load_keys
+from tui.keys import Action
+from tui.known_engines import KnownEngine, SettingsProblem, nearest, parse_engines
 from tui.theme_files import DEFAULT_THEME
 
 _POOR_TERMINALS = ("linux", "dumb", "vt")
+CHOICES: Mapping[str, frozenset[str]] = {
+    "glyphs": frozenset({"auto", "unicode", "ascii"}),
+    "clipboard": frozenset({"terminal", "file"}),
+}
+"""What some settings may be."""
 
-
-class SettingsProblem(Exception):  # what the user is told
-    """Settings that cannot be used; the text says file and key."""
+__all__ = [
+    "CHOICES",
+    "Settings",
+    "SettingsProblem",
+    "can_draw_unicode",
+    "config_folder",
+    "load_settings",
+    "parse_settings",
+    "state_folder",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,15 +44,34 @@ class Settings:
     glyphs: str = "auto"
     """`unicode`, `ascii`, or as the terminal can."""
     mouse: bool = True
+    bell: bool = False
+    """Ring when something new needs a person."""
+    clipboard: str = "terminal"
+    """Where copies go: to the terminal (OSC 52), or into a file for terminals that refuse."""
     person: str = ""
     no_colour: bool = False
     ascii_only: bool = False
     themes_folder: Path | None = None
+    state_folder: Path | None = None
+    """Where what a person changes while working is kept; None: nowhere."""
+    is_theme_given: bool = False
+    """Named with the command: goes before an engine's own."""
+    engines: tuple[KnownEngine, ...] = ()
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By screen: which columns, in this order."""
+    filters: Mapping[str, str] = field(default_factory=dict)
+    """Saved filters, by the name after the `@`."""
     actions: tuple[Action, ...] = ()
     """All actions with the keys in force; empty: the defaults."""
 
 
-_IN_FILE = frozenset({"theme", "start_screen", "read_only", "production", "glyphs", "mouse"})
+_IN_FILE = frozenset(
+    {
+        "theme", "start_screen", "read_only", "production", "glyphs", "mouse", "bell",
+        "clipboard", "engines", "columns", "filters",
+    }
+)  # fmt: skip
+_TABLES = frozenset({"engines", "columns", "filters"})
 
 
 def config_folder() -> Path:
@@ -47,6 +79,13 @@ def config_folder() -> Path:
     from platformdirs import user_config_path  # noqa: PLC0415  # not needed for help and version
 
     return user_config_path("pointsman")
+
+
+def state_folder() -> Path:
+    """Return where what a person changes while working is kept."""
+    from platformdirs import user_state_path  # noqa: PLC0415  # not needed for help and version
+
+    return user_state_path("pointsman")
 
 
 def load_settings(
@@ -60,9 +99,9 @@ def load_settings(
     file = folder / "cockpit.toml"
     settings = Settings()
     if file.is_file():
-        settings = parse_settings(file.read_text(encoding="utf-8"), str(file))
+        settings = parse_settings(_text_of(file), str(file))
     chosen = {name: value for name, value in given.items() if value is not None}
-    settings = replace(settings, **chosen)
+    settings = replace(settings, **chosen, is_theme_given="theme" in chosen)
     keys = load_keys(folder / "keys.toml")
     themes = folder / "themes"
     return replace(
@@ -73,8 +112,15 @@ def load_settings(
         or settings.glyphs == "ascii"
         or (settings.glyphs == "auto" and not can_draw_unicode(env)),
         themes_folder=themes if themes.is_dir() else None,
-        actions=rebound(keys) if keys else (),
+        actions=keys.actions(),
     )
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsProblem(f"{file}: {error}") from error
 
 
 def _login() -> str:
@@ -90,17 +136,40 @@ def parse_settings(text: str, file: str) -> Settings:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SettingsProblem(f"{file}: {error}") from error
-    types = {field.name: type(getattr(Settings(), field.name)) for field in fields(Settings)}
+    types = {one.name: type(getattr(Settings(), one.name)) for one in fields(Settings)}
     for name, value in data.items():
         if name not in _IN_FILE:
-            near = difflib.get_close_matches(name, _IN_FILE, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise SettingsProblem(f"{file}: unknown setting {name!r}{hint}")
-        if not isinstance(value, types[name]):
-            raise SettingsProblem(f"{file}: {name} must be {types[name].__name__}, not {value!r}")
-    if data.get("glyphs", "auto") not in {"auto", "unicode", "ascii"}:
-        raise SettingsProblem(f"{file}: glyphs must be auto, unicode or ascii")
-    return Settings(**data)
+            raise SettingsProblem(f"{file}: unknown setting {name!r}{nearest(name, _IN_FILE)}")
+        wanted = dict if name in _TABLES else types[name]
+        if not isinstance(value, wanted):
+            kind = "a table" if wanted is dict else wanted.__name__
+            raise SettingsProblem(f"{file}: {name} must be {kind}, not {value!r}")
+    for name, choices in CHOICES.items():
+        if data.get(name, next(iter(choices))) not in choices:
+            raise SettingsProblem(f"{file}: {name} must be {' or '.join(sorted(choices))}")
+    return Settings(
+        **{name: value for name, value in data.items() if name not in _TABLES},
+        engines=parse_engines(data.get("engines", {}), file),
+        columns=_columns(data.get("columns", {}), file),
+        filters=_filters(data.get("filters", {}), file),
+    )
+
+
+def _columns(data: Mapping[str, Any], file: str) -> Mapping[str, tuple[str, ...]]:
+    for name, value in data.items():
+        is_names = isinstance(value, list) and all(isinstance(one, str) for one in value)
+        if not value or not is_names:
+            raise SettingsProblem(f"{file}: columns.{name} must be a list of column names")
+    return {name: tuple(value) for name, value in data.items()}
+
+
+def _filters(data: Mapping[str, Any], file: str) -> Mapping[str, str]:
+    for name, value in data.items():
+        if not isinstance(value, str):
+            raise SettingsProblem(f"{file}: filters.{name} must be a text, not {value!r}")
+        if "@" in value:
+            raise SettingsProblem(f"{file}: filters.{name}: a saved filter names no other one")
+    return dict(data)
 
 
 def can_draw_unicode(environment: Mapping[str, str]) -> bool:

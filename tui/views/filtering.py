@@ -6,6 +6,7 @@ a|b               a regular expression
 chain=inv*        a column (or another fact) has this value; * and ? stand for anything
 tasks>3           compares numbers, times and texts
 -f lodb           fuzzy: the letters in this order
+@late             the filter that was saved under this name
 """
 
 import re
@@ -25,9 +26,9 @@ class FilterProblem(ValueError):
     """A filter that cannot be understood; the text says what is wrong."""
 
 
-def compile_filter(text: str) -> Predicate | None:
+def compile_filter(text: str, saved: Mapping[str, str] | None = None) -> Predicate | None:
     """Return the filter; None for an empty one. Raises FilterProblem."""
-    words = text.split()
+    words = [part for word in text.split() for part in _expanded(word, saved or {})]
     if not words:
         return None
     if words[0] == "-f":
@@ -38,6 +39,16 @@ def compile_filter(text: str) -> Predicate | None:
         return all(test(texts) for test in tests)
 
     return keep
+
+
+def _expanded(word: str, saved: Mapping[str, str]) -> list[str]:
+    """Return the words of a saved filter, or the word itself."""
+    if not word.startswith("@") or word == "@":
+        return [word]
+    if word[1:] not in saved:
+        names = " ".join(f"@{name}" for name in sorted(saved)) or "none"
+        raise FilterProblem(f"no filter is saved as {word}; saved: {names}")
+    return saved[word[1:]].split()
 
 
 def _test(word: str) -> Test:

@@ -7,6 +7,7 @@ import pytest
 
 from tui import app
 from tui.commands import CommandProblem, Doing, Place, link_of, parse
+from tui.key_files import parse_keys
 from tui.keys import (
     ACTIONS,
     EVERYWHERE,
@@ -15,8 +16,6 @@ from tui.keys import (
     KeysProblem,
     actions_for,
     check_keys,
-    read_keys,
-    rebound,
 )
 from tui.reference import reference
 from tui.screens.base import CockpitScreen
@@ -174,12 +173,12 @@ def test_the_default_keys_are_allowed_and_unique_in_their_places() -> None:
 )
 def test_a_bad_key_file_is_refused_with_names(text: str, said: str) -> None:
     with pytest.raises(KeysProblem, match=said):
-        read_keys(text, "keys.toml")
+        parse_keys(text, "keys.toml")
 
 
 def test_keys_are_rebound_by_identifier() -> None:
-    keys = read_keys('"orders.suspend" = "p,f6"\n[row]\nlog = "L"', "keys.toml")
-    actions = {action.id: action for action in rebound(keys)}
+    keys = parse_keys('"orders.suspend" = "p,f6"\n[row]\nlog = "L"', "keys.toml")
+    actions = {action.id: action for action in keys.actions()}
     assert actions["orders.suspend"].keys == ("p", "f6")
     assert actions["row.log"].keys == ("L",)
 
@@ -209,7 +208,7 @@ def test_settings_come_from_the_file_and_are_overridden_by_the_command_line(tmp_
     [
         ('them = "x"', "did you mean 'theme'"),
         ("theme = 3", "must be str"),
-        ('glyphs = "runes"', "auto, unicode or ascii"),
+        ('glyphs = "runes"', "ascii or auto or unicode"),
         ("theme", "cockpit.toml"),
     ],
 )
