@@ -41,7 +41,7 @@ from engine.drivers.link_parts import (
 from engine.kernel.effects import KeepAgent, RunProcess
 from engine.kernel.ids import AgentUri, Epoch, ExecutionKey
 from engine.kernel.instants import Duration
-from engine.kernel.reports import AgentContact, AgentStatus, LaunchFailure
+from engine.kernel.reports import AgentContact, AgentStatus, LaunchFailure, TaskExitedLate
 
 TAKE_BYTES = 1_000_000
 """Of output in one answer."""
@@ -106,8 +106,8 @@ class Link:
         self._commands_at: Moment = at
         # deliveries
         self._mark = 0
-        self._marks: dict[int, tuple[str, int, int]] = {}
-        """Mark -> the agent's run, the last event, bytes of output."""
+        self._marks: dict[int, tuple[str, int, int, tuple[ExecutionKey, ...]]] = {}
+        """Mark -> the agent's run, the last event, bytes of output, ends told late."""
         self._undelivered = 0
 
     # --- looks -----------------------------------------------------------------------------------
@@ -190,6 +190,7 @@ class Link:
             self._couple(answer, at)
         self._hear(answer.stamp, at)
         self._take_events(answer.events, at)
+        self._executions.heard(at)
         is_ending = answer.is_terminating
         self._set_status(AgentStatus.TERMINATING if is_ending else AgentStatus.COUPLED)
         self._repeat_at = at
@@ -259,14 +260,16 @@ class Link:
         self._executions.pending.clear()
         size = size_of(items)
         self._mark += 1
-        self._marks[self._mark] = (self._run, self._seen, size)
+        late = tuple(item.key for item in items if isinstance(item, TaskExitedLate))
+        self._marks[self._mark] = (self._run, self._seen, size, late)
         self._undelivered += size
         self._actions.append(Deliver(mark=self._mark, items=items))
 
     def committed(self, mark: int, at: Moment) -> list[LinkAction]:
         """Take note that the journal has everything up to this delivery."""
-        run, number, size = self._marks.pop(mark)
+        run, number, size, late = self._marks.pop(mark)
         self._undelivered -= size
+        self._executions.late_over(late, at)
         if run == self._run:
             self._ack = max(self._ack, number)
         return self._proceed(at)
@@ -411,11 +414,11 @@ class Link:
 
     def _send_commands(self, at: Moment) -> None:
         executions = self._executions
+        executions.expire_closing(at)
         if not self._is_coupled or self._commands is not None:
             return
         if at < max(self._commands_at, executions.next_command()):
             return
-        executions.expire_closing(at)
         reserve = list(executions.to_reserve)[:COMMANDS_MAX]
         begin = list(executions.to_begin)
         signals = executions.signals()

@@ -17,9 +17,11 @@ from engine.kernel.effects import KillMode, RunProcess
 from engine.kernel.ids import AgentUri, ExecutionKey
 from engine.kernel.instants import Duration
 from engine.kernel.reports import (
+    EndReason,
     LaunchFailure,
     Report,
     TaskExited,
+    TaskExitedLate,
     TaskLaunched,
     TaskLost,
     TaskNotLaunched,
@@ -28,6 +30,8 @@ from engine.kernel.reports import (
 RESERVE_ATTEMPTS_MAX = 3
 """The first one and two repeats, before another agent may be tried (agents.md 4.6)."""
 CLOSE_AGAIN_MS = 2_000
+LATE_WAIT_MS = 30_000
+"""For the news of how a lost task ended, once its agent is back (agents.md 3.5)."""
 CLOSING_MS_MAX = 24 * 3_600_000
 """An agent that does not come back is not asked to forget for ever (agents.md 3.5)."""
 _ENDLESS = Duration(2**62)
@@ -53,6 +57,8 @@ class Executions:
         """Of the begun ones; never longer than the truth."""
         self._lost_at: dict[ExecutionKey, Moment] = {}
         """Executions begun in a ledger that has gone: answers of another one renew no lease."""
+        self._late: set[ExecutionKey] = set()
+        """Called lost, or nobody's any more; the agent is heard on how they ended, then closed."""
         self.pending: list[Report | Output] = []
         """To be delivered, in this order."""
 
@@ -110,7 +116,7 @@ class Executions:
     def close(self, key: ExecutionKey, at: Moment) -> None:
         """Ask the agent to forget a key, until it confirms."""
         if key not in self.closing:
-            self.closing[key] = at
+            self.closing[key] = FAR if key in self._late else at
             self._closing_since.setdefault(key, at)
 
     def _leave(self, key: ExecutionKey, at: Moment) -> None:
@@ -171,15 +177,19 @@ class Executions:
                 is_reserved = status is ExecutionStatus.RESERVED
                 self._set_phase(key, execution, Phase.RESERVED if is_reserved else Phase.NEW)
                 self._look_at_kill(key, execution)
+        for key in self._late:
+            self.closing[key] = at
+        self._late = {key for key in statuses if statuses[key] is ExecutionStatus.ENDED}
         for key in statuses:
             self.close(key, at)
+        self.heard(at)
 
     def take(self, event: Event, at: Moment) -> None:
         """Take an event of the session."""
         key = event.key
         execution = self._items.get(key)
         if execution is None:
-            self.close(key, at)
+            self._take_late(event, at)
             return
         if execution.phase is Phase.OVER:
             return
@@ -196,6 +206,45 @@ class Executions:
             case TaskEnded():
                 self._set_phase(key, execution, Phase.OVER)
                 self.pending.append(_ended(event))
+
+    def _take_late(self, event: Event, at: Moment) -> None:
+        """Take an event of an execution that nobody waits for any more."""
+        if event.key not in self._late:
+            self.close(event.key, at)
+            return
+        match event:
+            case TaskBegun():
+                pass
+            case Output():
+                self.pending.append(event)
+            case TaskNotBegun():
+                self.late_over([event.key], at)
+            case TaskEnded():
+                code = event.exit_code
+                if event.reason is not EndReason.EXITED or code is None:
+                    self.late_over([event.key], at)
+                    return
+                self.pending.append(
+                    TaskExitedLate(
+                        key=event.key,
+                        exit_code=code,
+                        signal=event.signal,
+                        ended_at=event.ended_at,
+                    )
+                )
+
+    def late_over(self, keys: Iterable[ExecutionKey], at: Moment) -> None:
+        """Have the agent forget these, as it is written down how they ended."""
+        for key in keys:
+            self._late.discard(key)
+            self.closing[key] = at
+            self._closing_since.setdefault(key, at)
+
+    def heard(self, at: Moment) -> None:
+        """Take note of an answer: what the agent knows of late ends comes soon, or not at all."""
+        for key in self._late:
+            if self.closing.get(key) == FAR:
+                self.closing[key] = at + LATE_WAIT_MS
 
     def _confirm(self, key: ExecutionKey, execution: Execution) -> None:
         execution.is_doubtful = False
@@ -329,6 +378,7 @@ class Executions:
             # Not closed before the journal has it: another life of this engine would take an
             # execution that the agent has forgotten for one that was never begun.
             self._set_phase(key, execution, Phase.OVER)
+            self._late.add(key)
             text = f"SCHEDULER-202 The connection to agent {self._agent} is lost: {why}"
             self.pending.append(TaskLost(key=key, text=text))
         self._shortest_timeout = shortest
@@ -340,6 +390,7 @@ class Executions:
                 break
             del self._closing_since[key]
             self.closing.pop(key, None)
+            self._late.discard(key)
 
     # --- phases ----------------------------------------------------------------------------------
 

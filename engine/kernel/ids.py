@@ -34,6 +34,7 @@ AgentUri = NewType("AgentUri", str)
 ExecutionKey = NewType("ExecutionKey", str)
 """Identity of one attempt to run a task, `<engine id>/<task id>.<attempt>`; repeatable."""
 
+
 EventNumber = NewType("EventNumber", int)
 Epoch = NewType("Epoch", int)
 """Counts the lives of the engine on one journal; grows with every start."""
@@ -85,3 +86,9 @@ def chain_key(path: str, folder: str = "/") -> ChainKey:
 def order_key(chain: str, order_id: str) -> OrderKey:
     """Return the key of an order as commands name it: chain path and id."""
     return OrderKey(chain_key(chain), OrderId(order_id))
+
+
+def task_of_key(key: ExecutionKey) -> TaskId | None:
+    """Return the task that a key is an attempt of, None for a key that is none of an engine's."""
+    number, _, _ = key.rpartition("/")[2].partition(".")
+    return TaskId(int(number)) if number.isdecimal() else None

@@ -90,6 +90,19 @@ class TaskLost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskExitedLate:
+    """A task that had been called lost has ended by itself after all (agents.md 3.5).
+
+    Its order has gone on long ago; only the log and the history are told.
+    """
+
+    key: ExecutionKey
+    exit_code: int
+    signal: int | None
+    ended_at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NativeEnded:
     """A native job's code has finished."""
 
@@ -190,6 +203,7 @@ Report = (
     | TaskNotLaunched
     | TaskExited
     | TaskLost
+    | TaskExitedLate
     | NativeEnded
     | NodeSettingsRead
     | AgentContact

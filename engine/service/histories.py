@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from engine.codec.journal import StoredEvent
 from engine.errors import StoreError
@@ -25,9 +26,10 @@ from engine.kernel.ids import (
     OrderKey,
     TaskId,
 )
-from engine.kernel.instants import Duration, Instant
+from engine.kernel.instants import Duration, Instant, utc_text
 from engine.kernel.limits import HISTORY_BACKLOG_MAX, HISTORY_BATCH_MAX
 from engine.kernel.params import NO_PARAMS, Params
+from engine.kernel.signals import signal_name
 from engine.kernel.state import State
 from engine.server.engine_port import (
     HistoryQuery,
@@ -46,6 +48,7 @@ from engine.store.history_records import (
     OrderStepStarted,
     TaskEndedRecord,
     TaskEntry,
+    TaskNoted,
     TaskRecorded,
 )
 
@@ -122,6 +125,8 @@ class HistoryProjector:
                 yield self._recorded(event.task, event.at, event.pid)
             case t.TaskEnded():
                 yield from self._task_ended(event)
+            case t.TaskEndedLate():
+                yield TaskNoted(task=event.task, text=late_result(event))
             case t.TaskClosed() | t.TaskRemovedFromQueue():
                 self._tasks.pop(event.task, None)
             case _:
@@ -277,6 +282,14 @@ class HistoryProjector:
 
 
 _NO_ORDER = OrderId("")
+LATE_RESULT: Final = "late result"
+"""What the error text of a lost task tells of it once it is known how it ended."""
+
+
+def late_result(event: t.TaskEndedLate) -> str:
+    """Return what is said of a lost task that ended by itself."""
+    how = "" if event.signal is None else f" ({signal_name(event.signal)})"
+    return f"{LATE_RESULT}: exit code {event.exit_code}{how} at {utc_text(event.at)}"
 
 
 # --- filling and reading -------------------------------------------------------------------------

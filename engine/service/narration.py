@@ -21,6 +21,7 @@ from engine.kernel.instants import IMMEDIATELY, NEVER, Instant, utc_text
 from engine.kernel.limits import NARRATION_LINES_MAX
 from engine.kernel.signals import signal_name
 from engine.kernel.state import State
+from engine.service.histories import late_result
 from engine.store.task_logs import TaskLogs
 
 log = logging.getLogger(__name__)
@@ -192,6 +193,8 @@ def _said(event: Event) -> tuple[str, str] | None:
             return "warn", f"{why} The task is told to end ({event.mode.value})"
         case t.TaskWarned():
             return "warn", f"{event.code} {event.text}"
+        case t.TaskEndedLate():
+            return "warn", f"The lost task has ended after all, {late_result(event)}"
         case t.JobStopped():
             return "warn", f"SCHEDULER-978 The job stops after this error: {event.reason}"
         case t.JobErrorsCounted():

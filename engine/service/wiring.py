@@ -61,6 +61,7 @@ from engine.service.file_events import file_event_starts
 from engine.service.histories import Histories
 from engine.service.housekeeping import Housekeeping, Retention
 from engine.service.interfaces import Interfaces
+from engine.service.late_results import LateResults
 from engine.service.logs import set_up_engine_log
 from engine.service.loop import EngineLoop
 from engine.service.narration import Narrator
@@ -172,7 +173,7 @@ async def _build(settings: EngineSettings, stack: AsyncExitStack) -> _Parts:
     agents = AgentDriver(
         engine_id=engine_id,
         epoch=epoch,
-        report=engine.report,
+        report=LateResults(engine.task_history, engine.report).report,
         output=outputs.write,
         output_offsets=outputs.offsets,
         pulse=lambda pulse: engine.pulse(_pulse(pulse, clock.now())),

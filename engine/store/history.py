@@ -38,6 +38,7 @@ from engine.store.history_records import (
     OrderStepStarted,
     TaskEndedRecord,
     TaskEntry,
+    TaskNoted,
     TaskRecorded,
 )
 from engine.store.sql import statements
@@ -255,6 +256,8 @@ def _changes(number: EventNumber, r: HistoryRecord) -> Iterator[tuple[str, tuple
         case TaskEndedRecord():
             error = (int(r.error), _text(r.error_code), _cut(r.error_text))
             yield "task_ended", (r.at, r.exit_code, *error, r.steps, r.task)
+        case TaskNoted():
+            yield "task_noted", (_cut(r.text), r.task)
         case _:
             assert_never(r)
 

@@ -63,6 +63,14 @@ class OrderRunEnded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskNoted:
+    """Something came to be known of a task that is over; its error text gets it added."""
+
+    task: TaskId
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRecorded:
     """A task runs, or has tried to; telling it again replaces what was told."""
 
@@ -101,6 +109,7 @@ HistoryRecord: TypeAlias = (
     | OrderRunEnded
     | TaskRecorded
     | TaskEndedRecord
+    | TaskNoted
 )
 
 # --- out -----------------------------------------------------------------------------------------

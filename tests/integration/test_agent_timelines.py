@@ -295,6 +295,26 @@ def test_d_a_task_is_dead_before_it_is_called_lost_and_its_order_follows_its_job
         assert lines.effect(order) == 1, "nothing is repeated by itself"
 
 
+def test_d_a_result_from_within_a_long_outage_is_told_late_and_not_made_again(
+    lines: Timelines,
+) -> None:
+    go, order = lines.send_waiting("one", "echo well; exit 4")
+    process = lines.await_start(order)
+    lines.world.network.cables[0].pull()
+    go.touch()
+    wait_for("the script to end", lambda: not process.is_running())
+    assert lines.end_of("one", order)["error_code"] == "SCHEDULER-202"
+    lines.plug(0)
+    wait_for("the late result", lambda: "late result" in lines.task(order)["error_text"])
+    task = lines.task(order)
+    assert (task["exit_code"], task["error_code"]) == (1, "SCHEDULER-202")
+    assert "late result: exit code 4" in task["error_text"]
+    wait_for("the log", lambda: "late result: exit code 4" in lines.log(order))
+    assert "[stdout] well\n" in lines.log(order)
+    assert lines.end_state("one", order) == "failed"
+    lines.await_forgotten(0)
+
+
 # --- e) the engine is killed -------------------------------------------------------------------------
 
 

@@ -54,6 +54,8 @@ def decide(state: State, asked: c.Request | r.Report, at: Instant) -> Decision:
             return reports.decide_exited(state, asked, at)
         case r.TaskLost():
             return reports.decide_lost(state, asked, at)
+        case r.TaskExitedLate():
+            return reports.decide_ended_late(state, asked, at)
         case r.NativeEnded():
             return reports.decide_native_ended(state, asked, at)
         case r.NodeSettingsRead():

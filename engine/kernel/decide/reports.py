@@ -16,10 +16,11 @@ from engine.kernel.events.tasks import (
     TaskAwaitsAgent,
     TaskConfigured,
     TaskEnded,
+    TaskEndedLate,
     TaskParamsChanged,
     TaskStarted,
 )
-from engine.kernel.ids import ExecutionKey, NodeState, TaskId
+from engine.kernel.ids import ExecutionKey, NodeState, task_of_key
 from engine.kernel.instants import Instant, later
 from engine.kernel.limits import STATE_TEXT_CHARACTERS_MAX
 from engine.kernel.params import Params, merge
@@ -31,6 +32,7 @@ from engine.kernel.reports import (
     NativeEnded,
     NodeSettingsRead,
     TaskExited,
+    TaskExitedLate,
     TaskLaunched,
     TaskLost,
     TaskNotLaunched,
@@ -43,9 +45,8 @@ from engine.kernel.step_durations import warning_due
 
 def task_of(state: State, key: ExecutionKey) -> Task | None:
     """Return the task that this key is the present attempt of."""
-    _, _, rest = key.rpartition("/")
-    number, _, _ = rest.partition(".")
-    task = state.tasks.get(TaskId(int(number))) if number.isdecimal() else None
+    number = task_of_key(key)
+    task = None if number is None else state.tasks.get(number)
     if task is None or task.key != key or task.status is TaskStatus.ENDED:
         return None
     return task
@@ -239,6 +240,16 @@ def decide_lost(state: State, report: TaskLost, at: Instant) -> Decision:
             error_text=report.text,
             succeeded=False,
             ran=task.status is TaskStatus.RUNNING,
+        )
+    return Answer()
+
+
+def decide_ended_late(state: State, report: TaskExitedLate, _at: Instant) -> Decision:
+    """Write down what became of a task that had been given up."""
+    number = task_of_key(report.key)
+    if number is not None and number not in state.tasks:
+        yield TaskEndedLate(
+            task=number, at=report.ended_at, exit_code=report.exit_code, signal=report.signal
         )
     return Answer()
 

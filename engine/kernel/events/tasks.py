@@ -188,6 +188,16 @@ class TaskClosed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskEndedLate:
+    """A closed task that had been lost did end by itself; nothing follows (agents.md 3.5)."""
+
+    task: TaskId
+    at: Instant
+    exit_code: int
+    signal: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskWarned:
     """The step is shorter or longer than expected (3.7)."""
 
@@ -328,6 +338,7 @@ TaskEvent: TypeAlias = (
     | TaskParamsChanged
     | TaskEnded
     | TaskClosed
+    | TaskEndedLate
     | TaskWarned
 )
 

@@ -208,6 +208,10 @@ def _closed(state: State, event: e.TaskClosed) -> None:
     state.put_job(job)
 
 
+def _ended_late(_state: State, _event: e.TaskEndedLate) -> None:
+    """Only logs and histories still know the task."""
+
+
 def _warned(state: State, event: e.TaskWarned) -> None:
     # Either warning is given once a step.
     state.put_task(replace(state.tasks[event.task], warn_at=None))
@@ -329,6 +333,7 @@ HANDLERS: Mapping[type, Callable[[State, Any], None]] = {  # type: ignore[explic
     e.TaskParamsChanged: _params_changed,
     e.TaskEnded: _ended,
     e.TaskClosed: _closed,
+    e.TaskEndedLate: _ended_late,
     e.TaskWarned: _warned,
     e.JobStopped: _job_stopped,
     e.JobUnstopped: _job_unstopped,

@@ -98,6 +98,10 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 UPDATE tasks SET ended_at = ?, exit_code = ?, is_error = ?, error_code = ?, error_text = ?, steps = ?
 WHERE task = ?
 
+-- name: task_noted
+UPDATE tasks SET error_text = trim(error_text || '; ' || ?, '; ')
+WHERE task = ?
+
 -- name: select_tasks
 SELECT task, job, cause, agent, pid, started_at, ended_at, exit_code, is_error, error_code, error_text,
     steps, parameters, chain, order_id, history_id

@@ -1,6 +1,7 @@
 """The engine's side of a session: what is sent when, and what is reported of it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from typing import TypeVar
 
@@ -44,6 +45,7 @@ from engine.kernel.reports import (
     LaunchFailure,
     Report,
     TaskExited,
+    TaskExitedLate,
     TaskLaunched,
     TaskLost,
     TaskNotLaunched,
@@ -114,6 +116,9 @@ class Wire:
 
     def session(self) -> SessionRequest:
         return self.sent(SendSession).request
+
+    def commands_sent(self) -> list[CommandRequest]:
+        return [each.request for each in self._history if isinstance(each, SendCommands)]
 
     def commands(self) -> CommandRequest:
         return self.sent(SendCommands).request
@@ -528,6 +533,52 @@ def test_no_more_is_asked_for_while_too_much_is_not_committed() -> None:
         wire.take(wire.link.committed(mark, wire.at))
     wire.answer()
     assert wire.session().take > 0
+
+
+# --- results that come late --------------------------------------------------------------------------
+
+
+def lost(wire: Wire) -> Wire:
+    """Lose the begun execution, with its demand gone and the agent to be asked to forget it."""
+    begun(wire)
+    wire.tick_to(wire.at + 70_000)
+    assert len(wire.told(TaskLost)) == 1
+    wire.demand()
+    return wire.take(wire.link.forget([KEY], wire.at))
+
+
+def test_the_end_of_a_lost_task_is_told_and_then_it_is_forgotten() -> None:
+    wire = lost(Wire())
+    wire.at += 50_000
+    wire.tick().answer(Output(key=KEY, task=TaskId(1), channel=Channel.STDOUT, offset=0, data=b"x"))
+    wire.answer(ended(7))
+    (late,) = wire.told(TaskExitedLate)
+    assert (late.key, late.exit_code) == (KEY, 7)
+    assert wire.told(Output), "its output belongs into the log"
+    assert not any(isinstance(action, SendCommands) for action in wire.actions)
+    for mark in wire.marks[-2:]:
+        wire.take(wire.link.committed(mark, wire.at))
+    assert wire.commands().close == (KEY,)
+
+
+def test_a_lost_task_that_the_agent_has_killed_is_forgotten_without_a_word() -> None:
+    wire = lost(Wire())
+    wire.tick().answer(replace(ended(137), reason=EndReason.LEASE_OVER))
+    assert wire.commands().close == (KEY,)
+    assert not wire.told(TaskExitedLate)
+
+
+def test_an_agent_that_does_not_tell_the_end_of_a_lost_task_is_asked_to_forget_it() -> None:
+    wire = lost(Wire())
+    wire.tick().answer()
+    wire.tick_to(wire.at + 31_000)
+    assert wire.commands_sent()[-1].close == (KEY,)
+
+
+def test_another_life_of_the_engine_hears_of_late_ends_too() -> None:
+    wire = Wire(epoch=2).demand().couple(Known(key=KEY, status=ExecutionStatus.ENDED))
+    wire.answer(ended(0))
+    assert len(wire.told(TaskExitedLate)) == 1
 
 
 def test_a_link_that_nobody_needs_is_idle() -> None:
