@@ -275,11 +275,12 @@ def file_based(
 ) -> Element:
     """Return `<file_based>`: where an object comes from and how its file stands."""
     broken = None if ref is None else view.state.broken.get(ref)
+    file = source.file if source is not None else None if broken is None else broken.file
     result = element(
         "file_based",
         state=state,
         last_write_time=None if source is None else utc_text(source.modified_at),
-        file=None if source is None else f"{view.facts.live_folder.rstrip('/')}/{source.file}",
+        file=None if file is None else f"{view.facts.live_folder.rstrip('/')}/{file}",
         removed=yes(removed),
     )
     if broken is not None:

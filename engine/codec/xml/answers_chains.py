@@ -16,6 +16,7 @@ from engine.codec.xml.answers import (
 from engine.codec.xml.answers_jobs import job_element
 from engine.codec.xml.answers_orders import (
     blacklist,
+    chain_path,
     count_at,
     order_queue,
     past_order_element,
@@ -35,7 +36,7 @@ from engine.kernel.definitions import (
 from engine.kernel.ids import name_of
 from engine.kernel.instants import FOREVER, Duration
 from engine.kernel.pending import source_key
-from engine.kernel.state import ChainState
+from engine.kernel.state import ChainState, State
 
 
 def broken_chain_element(view: View, path: str) -> Element:
@@ -66,6 +67,7 @@ def chain_element(
         state=chain_state_name(chain),
         visible=None if chain.visible is Visible.YES else chain.visible.value,
         orders_recoverable=yes_no(definition.orders_recoverable),
+        order_id_space=id_space_name(state, chain),
         process_class=given(definition.process_class),
     )
     result.append(_file_part(view, chain))
@@ -86,6 +88,15 @@ def chain_element(
     if blacklisted is not None:
         result.append(blacklisted)
     return result
+
+
+def id_space_name(state: State, chain: ChainState) -> str | None:
+    """Return the name of the order ids that nested chains share: their first super chain."""
+    if not chain.definition.is_nested and chain.key not in state.supers_of_chain:
+        return None
+    spaces = [state.chains[key] for key in state.id_space(chain.key) if key in state.chains]
+    supers = [each.key for each in spaces if each.definition.is_nested]
+    return chain_path(state, min(supers)) if supers else None
 
 
 def chain_state_name(chain: ChainState) -> str:

@@ -1,5 +1,7 @@
 """Answers about process classes, locks, schedules and monitors (xml-commands.md 7.7)."""
 
+from collections.abc import Iterable
+
 from engine.codec.xml.answers import (
     Requisite,
     View,
@@ -23,7 +25,15 @@ from engine.kernel.definitions import ProcessClass
 from engine.kernel.ids import DEFAULT_CLASS, JobKey, name_of
 from engine.kernel.plans import schedules_of
 from engine.kernel.queues import PriorityQueue
-from engine.kernel.state import ClassState, LockState, NamedMonitor, Schedule, State, TaskStatus
+from engine.kernel.state import (
+    ClassState,
+    LockState,
+    NamedMonitor,
+    Schedule,
+    State,
+    Task,
+    TaskStatus,
+)
 
 
 def process_class_element(view: View, process_class: ClassState) -> Element:
@@ -64,14 +74,33 @@ def process_class_element(view: View, process_class: ClassState) -> Element:
             running_since=moment(task.started_at),
         )
         for task in tasks
-        if task.status is not TaskStatus.ENDED
+        if task.status not in {TaskStatus.ENDED, TaskStatus.WAITING_FOR_AGENT}
     ]
     if processes:
         result.append(element("processes", *processes))
     waiters = state.class_waiters.get(definition.path)
+    waiting = _waiting_tasks(view, tasks, waiters)
+    if waiting:
+        shown = [element("task", job=job_path(state, one.job), task=one.id) for one in waiting]
+        result.append(element("waiting_tasks", *shown))
     if waiters:
         result.append(_waiting_jobs(state, waiters))
     return result
+
+
+def _waiting_tasks(
+    view: View, tasks: Iterable[Task], waiters: PriorityQueue[JobKey, int] | None
+) -> list[Task]:
+    """Return tasks whose agent does not answer, and due ones of jobs that wait for a process."""
+    state = view.state
+    waiting = [task for task in tasks if task.status is TaskStatus.WAITING_FOR_AGENT]
+    for job in sorted(waiters.keys()) if waiters is not None else ():
+        queue = state.queued_tasks.get(job)
+        queued = () if queue is None else [state.tasks[one] for one in queue.keys()]  # noqa: SIM118
+        waiting += sorted(
+            (task for task in queued if task.start_at <= view.now), key=lambda task: task.id
+        )
+    return waiting
 
 
 def _agents(definition: ProcessClass) -> Element:
@@ -185,6 +214,24 @@ def broken_schedule_element(view: View, path: str) -> Element:
     """Return `<schedule>` of a file that never was readable: its name and the error only."""
     part = file_based(view, None, ref(ObjectKind.SCHEDULE, path), state="undefined")
     return element("schedule", part, path=path, name=name_of(path), active="no")
+
+
+def broken_process_class_element(view: View, path: str) -> Element:
+    """Return `<process_class>` of a file that never was readable."""
+    part = file_based(view, None, ref(ObjectKind.PROCESS_CLASS, path), state="undefined")
+    return element("process_class", part, path=path, name=name_of(path), processes=0)
+
+
+def broken_lock_element(view: View, path: str) -> Element:
+    """Return `<lock>` of a file that never was readable."""
+    part = file_based(view, None, ref(ObjectKind.LOCK, path), state="undefined")
+    return element("lock", part, path=path, name=name_of(path))
+
+
+def broken_monitor_element(view: View, path: str) -> Element:
+    """Return `<monitor>` of a file that never was readable."""
+    part = file_based(view, None, ref(ObjectKind.MONITOR, path), state="undefined")
+    return element("monitor", part, path=path, name=name_of(path))
 
 
 def _show_what_is_in_force(view: View, result: Element, schedule: Schedule) -> None:

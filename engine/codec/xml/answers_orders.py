@@ -26,7 +26,8 @@ from engine.codec.xml.deferred import appended
 from engine.codec.xml.findings import Element
 from engine.kernel.calendar import CalendarUser
 from engine.kernel.commands import ObjectKind
-from engine.kernel.ids import ChainKey
+from engine.kernel.definitions import OrderDefinition
+from engine.kernel.ids import ChainKey, name_of
 from engine.kernel.instants import IMMEDIATELY, NEVER, Instant
 from engine.kernel.state import NodeKey, Order, State, job_of_node
 
@@ -140,6 +141,47 @@ def _file_part(view: View, order: Order) -> Element:
         state="incomplete" if any(need.is_missing for need in needs) else "active",
         requisites=needs,
         removed=order.removal_held,
+    )
+
+
+def order_without_chain_element(view: View, definition: OrderDefinition) -> Element:
+    """Return `<order>` of a file whose job chain is missing: it waits in its folder (7.2)."""
+    key = definition.key
+    file = "" if definition.source is None else f"/{definition.source.file}"
+    path = file.removesuffix(".order.xml")
+    chain = path.removesuffix(f",{key.id}")
+    needs = [Requisite(kind="Job_chain", path=chain, is_missing=True)]
+    part = file_based(
+        view,
+        definition.source,
+        ref(ObjectKind.ORDER, path),
+        state="incomplete",
+        requisites=needs,
+    )
+    return _order_of_file(path, chain, key.id, part, title=given(definition.title))
+
+
+def broken_order_element(view: View, path: str) -> Element:
+    """Return `<order>` of a file that never was readable."""
+    folder, _, name = path.rpartition("/")
+    chain, _, order_id = name.partition(",")
+    part = file_based(view, None, ref(ObjectKind.ORDER, path), state="undefined")
+    return _order_of_file(path, f"{folder}/{chain}", order_id, part)
+
+
+def _order_of_file(
+    path: str, chain: str, order_id: str, part: Element, *, title: str | None = None
+) -> Element:
+    return element(
+        "order",
+        part,
+        path=path,
+        name=name_of(path),
+        order=order_id,
+        id=order_id,
+        title=title,
+        job_chain=chain,
+        order_source_type="Permanent",
     )
 
 

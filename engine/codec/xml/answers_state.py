@@ -1,7 +1,7 @@
 """Answers about the engine as a whole: `state`, the folder tree, `subsystems` (7.1, 7.2, 7.9)."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeAlias
@@ -13,20 +13,28 @@ from engine.codec.xml.answers import (
     moment,
     moment_in_seconds,
 )
-from engine.codec.xml.answers_chains import broken_chain_element, chain_element
+from engine.codec.xml.answers_chains import broken_chain_element, chain_element, id_space_name
 from engine.codec.xml.answers_jobs import broken_job_element, is_listed, job_element, job_state_name
 from engine.codec.xml.answers_objects import (
+    broken_lock_element,
+    broken_monitor_element,
+    broken_process_class_element,
     broken_schedule_element,
     lock_element,
     monitor_element,
     process_class_element,
     schedule_element,
 )
-from engine.codec.xml.answers_orders import order_element
+from engine.codec.xml.answers_orders import (
+    broken_order_element,
+    job_path,
+    order_element,
+    order_without_chain_element,
+)
 from engine.codec.xml.deferred import appended
 from engine.codec.xml.findings import Element
 from engine.kernel.commands import ObjectKind
-from engine.kernel.ids import chain_key, folder_of, job_key, name_of
+from engine.kernel.ids import folder_of, name_of
 from engine.kernel.state import State, TaskStatus
 
 SUBSYSTEMS: Final = frozenset(
@@ -66,6 +74,7 @@ def state_element(view: View) -> Element:
         http_port=facts.http_port,
         https_port=facts.https_port,
         tcp_port=facts.tcp_port,
+        udp_port=facts.udp_port,
         db=given(facts.database),
         loop=state.control.last_place,
         waits=0,
@@ -77,10 +86,49 @@ def state_element(view: View) -> Element:
             result.append(tree)
     else:
         _append_flat(view, result)
+    _append_id_spaces(view, result)
     result.append(element("remote_schedulers", count=0, connected=0))
     result.append(element("http_server"))
     result.append(element("connections"))
+    if view.wants("operations"):
+        result.append(_operations(state))
     return result
+
+
+def _append_id_spaces(view: View, result: Element) -> None:
+    """Show the sets of chains that share their order ids, if there are any (1.10)."""
+    spaces: dict[str, list[str]] = {}
+    for chain in view.state.chains.values():
+        name = id_space_name(view.state, chain)
+        if name is not None:
+            spaces.setdefault(name, []).append(chain.definition.path)
+    if not spaces:
+        return
+    elements = [
+        element(
+            "order_id_space",
+            *(element("job_chain", job_chain=path) for path in sorted(paths, key=str.casefold)),
+            name=name,
+        )
+        for name, paths in sorted(spaces.items())
+    ]
+    result.append(element("order_id_spaces", *elements))
+
+
+def _operations(state: State) -> Element:
+    """Return what is under way and not done yet: tasks that start, wait for agents, or end."""
+    found = [
+        element(
+            "operation",
+            job=job_path(state, task.job),
+            task=task.id,
+            state="killing" if task.kill is not None else task.status.value,
+        )
+        for task in state.tasks.values()
+        if task.kill is not None
+        or task.status in {TaskStatus.STARTING, TaskStatus.WAITING_FOR_AGENT}
+    ]
+    return element("operations", *found, count=len(found))
 
 
 def jobs_element(view: View, folder: str | None = None) -> Element:
@@ -105,10 +153,12 @@ def process_classes_element(view: View) -> Element:
 
 
 def _append_flat(view: View, result: Element) -> None:
-    if _selected(view, "lock") and view.state.locks:
-        result.append(_container(view, "locks", _lock_entries(view)))
-    if _selected(view, "monitor") and view.state.monitors:
-        result.append(_container(view, "monitors", _monitor_entries(view)))
+    for subsystem, tag, found in (
+        ("lock", "locks", _lock_entries(view)),
+        ("monitor", "monitors", _monitor_entries(view)),
+    ):
+        if found and _selected(view, subsystem):
+            result.append(_container(view, tag, found))
     if _selected(view, "job"):
         jobs = jobs_element(view) if view.wants("jobs") else element("jobs")
         result.append(jobs)
@@ -144,14 +194,10 @@ def _job_entries(view: View) -> list[Entry]:
     found: list[Entry] = [
         (job.definition.path, partial(job_element, view, job))
         for job in state.jobs.values()
-        if is_listed(job.visible)
+        if is_listed(job.definition.visible)
     ]
-    found += [
-        (broken.path, partial(broken_job_element, view, broken.path))
-        for broken in state.broken
-        if broken.kind is ObjectKind.JOB and job_key(broken.path) not in state.jobs
-    ]
-    return found
+    known = {str(key) for key in state.jobs}
+    return found + _broken_entries(view, ObjectKind.JOB, broken_job_element, known)
 
 
 def _chain_entries(view: View) -> list[Entry]:
@@ -159,50 +205,82 @@ def _chain_entries(view: View) -> list[Entry]:
     found: list[Entry] = [
         (chain.definition.path, partial(make, chain))
         for chain in view.state.chains.values()
-        if is_listed(chain.visible)
+        if is_listed(chain.definition.visible)
     ]
-    found += [
-        (broken.path, partial(broken_chain_element, view, broken.path))
-        for broken in view.state.broken
-        if broken.kind is ObjectKind.CHAIN and chain_key(broken.path) not in view.state.chains
-    ]
-    return found
+    known = {str(key) for key in view.state.chains}
+    return found + _broken_entries(view, ObjectKind.CHAIN, broken_chain_element, known)
 
 
 def _class_entries(view: View) -> list[Entry]:
-    classes = view.state.process_classes.values()
-    return [(each.path or "/", partial(process_class_element, view, each)) for each in classes]
+    classes = view.state.process_classes
+    found: list[Entry] = [
+        (each.path or "/", partial(process_class_element, view, each)) for each in classes.values()
+    ]
+    kind = ObjectKind.PROCESS_CLASS
+    return found + _broken_entries(view, kind, broken_process_class_element, set(classes))
 
 
 def _lock_entries(view: View) -> list[Entry]:
-    return [(each.path, partial(lock_element, view, each)) for each in view.state.locks.values()]
+    locks = view.state.locks
+    found: list[Entry] = [(each.path, partial(lock_element, view, each)) for each in locks.values()]
+    return found + _broken_entries(view, ObjectKind.LOCK, broken_lock_element, set(locks))
 
 
 def _schedule_entries(view: View) -> list[Entry]:
-    known = view.state.schedules
+    schedules = view.state.schedules
     found: list[Entry] = [
-        (each.path, partial(schedule_element, view, each)) for each in known.values()
+        (each.path, partial(schedule_element, view, each)) for each in schedules.values()
     ]
-    found += [
-        (broken.path, partial(broken_schedule_element, view, broken.path))
-        for broken in view.state.broken
-        if broken.kind is ObjectKind.SCHEDULE and broken.path not in known
-    ]
-    return found
+    kind = ObjectKind.SCHEDULE
+    return found + _broken_entries(view, kind, broken_schedule_element, set(schedules))
 
 
 def _monitor_entries(view: View) -> list[Entry]:
-    monitors = view.state.monitors.values()
-    return [(each.path, partial(monitor_element, view, each)) for each in monitors]
+    monitors = view.state.monitors
+    found: list[Entry] = [
+        (each.path, partial(monitor_element, view, each)) for each in monitors.values()
+    ]
+    return found + _broken_entries(view, ObjectKind.MONITOR, broken_monitor_element, set(monitors))
 
 
 def _order_entries(view: View) -> list[Entry]:
     """Permanent orders, in the folders of their files."""
-    return [
+    state = view.state
+    found: list[Entry] = [
         (f"/{order.definition.source.file}", partial(order_element, view, order))
-        for order in view.state.orders.values()
+        for order in state.orders.values()
         if order.definition.source is not None
     ]
+    found += [
+        (f"/{definition.source.file}", partial(order_without_chain_element, view, definition))
+        for key, definition in state.order_files.items()
+        if definition.source is not None and key.chain not in state.chains
+    ]
+    known = {
+        f"/{definition.source.file}".removesuffix(".order.xml").casefold()
+        for definition in state.order_files.values()
+        if definition.source is not None
+    }
+    return found + _broken_entries(view, ObjectKind.ORDER, broken_order_element, known)
+
+
+def _broken_entries(
+    view: View,
+    kind: ObjectKind,
+    make: Callable[[View, str], Element],
+    known: Collection[str],
+) -> list[Entry]:
+    """Return the objects that have a file, but never had a good one."""
+    paths = [broken.path for broken in view.state.broken if broken.kind is kind]
+    return [
+        (path, partial(make, view, path)) for path in paths if _spelling(kind, path) not in known
+    ]
+
+
+def _spelling(kind: ObjectKind, path: str) -> str:
+    """Return the path as keys have it: names of jobs and chains have no case."""
+    is_caseless = kind in {ObjectKind.JOB, ObjectKind.CHAIN, ObjectKind.ORDER}
+    return path.casefold() if is_caseless else path
 
 
 # --- the folder tree (7.2) -----------------------------------------------------------------------

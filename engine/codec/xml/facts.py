@@ -19,6 +19,7 @@ class EngineFacts:
     http_port: int | None = None
     https_port: int | None = None
     tcp_port: int | None = None
+    udp_port: int | None = None
     config_file: str = ""
     live_folder: str = ""
     log_file: str = ""

@@ -34,12 +34,17 @@ from engine.kernel.commands import (
     StartJob,
 )
 from engine.kernel.definitions import (
+    Chain,
+    EndNode,
     Job,
     Lock,
     LockUse,
     Monitor,
+    NestedNode,
+    OrderDefinition,
     ProcessClass,
     ScheduleFile,
+    Source,
     Visible,
 )
 from engine.kernel.ids import (
@@ -50,8 +55,9 @@ from engine.kernel.ids import (
     SchedulePath,
     chain_key,
     job_key,
+    order_key,
 )
-from engine.kernel.instants import seconds
+from engine.kernel.instants import Instant, seconds
 from tests.support.answers import texts, view, walking
 from tests.support.world import SCRIPT, World, agents_class, chain, node, shell_job
 
@@ -153,6 +159,104 @@ def test_a_broken_chain_stands_in_the_list_with_its_error() -> None:
     shown = state_element(view(world, "job_chains"))
     assert texts(shown, "job_chains/job_chain/@path") == ["/fine", "/New"]
     assert texts(shown, "job_chains/job_chain[@path='/New']/file_based/@state") == ["undefined"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "tag"),
+    [
+        (ObjectKind.PROCESS_CLASS, "/f/New", "process_classes/process_class"),
+        (ObjectKind.LOCK, "/f/New", "locks/lock"),
+        (ObjectKind.MONITOR, "/f/New", "monitors/monitor"),
+        (ObjectKind.SCHEDULE, "/f/New", "schedules/schedule"),
+        (ObjectKind.ORDER, "/f/chain,New", "orders/order"),
+        (ObjectKind.CHAIN, "/f/New", "job_chains/job_chain"),
+        (ObjectKind.JOB, "/f/New", "jobs/job"),
+    ],
+)
+def test_an_added_file_that_is_broken_is_an_object_in_the_state_undefined(
+    kind: ObjectKind, path: str, tag: str
+) -> None:
+    world = World(shell_job("fine"))
+    file = f"{path[1:]}.{kind.value}.xml"
+    broken = BrokenFile(
+        object=ObjectRef(kind=kind, path=path), file=file, findings=("SCHEDULER-428 No",)
+    )
+    world.does(ApplyDefinitions(broken=(broken,)))
+    shown = state_element(view(world, "folders"))
+    found = f"//folder[@path='/f']/{tag}[@path='{path}']"
+    assert texts(shown, f"{found}/@name") == [path.rpartition("/")[2]]
+    assert texts(shown, f"{found}/file_based/@state") == ["undefined"]
+    assert texts(shown, f"{found}/file_based/@file")[0].endswith(f"/{file}")
+    assert texts(shown, f"{found}/file_based/ERROR/@code") == ["SCHEDULER-428"]
+
+
+@pytest.mark.parametrize("tag", ["locks/lock", "monitors/monitor"])
+def test_the_flat_form_shows_undefined_objects_too(tag: str) -> None:
+    world = World(shell_job("fine"))
+    kind = ObjectKind(tag.partition("/")[2])
+    named = ObjectRef(kind=kind, path="/new")
+    world.does(ApplyDefinitions(broken=(BrokenFile(object=named, file="f", findings=("No",)),)))
+    shown = state_element(view(world))
+    assert texts(shown, f"{tag}/file_based/@state") == ["undefined"]
+
+
+def test_an_order_file_without_its_chain_waits_in_its_folder() -> None:
+    source = Source(file="f/Later,1.order.xml", modified_at=Instant(0))
+    world = World(OrderDefinition(key=order_key("/f/later", "1"), title="waits", source=source))
+    shown = state_element(view(world, "folders"))
+    found = "//folder[@path='/f']/orders/order[@path='/f/Later,1'][@job_chain='/f/Later']"
+    assert texts(shown, f"{found}/@title") == ["waits"]
+    assert texts(shown, f"{found}/file_based/@state") == ["incomplete"]
+    assert texts(shown, f"{found}/file_based/requisites/requisite/@is_missing") == ["yes"]
+    world.does(ApplyDefinitions(defined=(chain("f/Later", node("1", "a")),)))
+    shown = state_element(view(world, "folders"))
+    assert texts(shown, f"{found}/file_based/@state") == ["active"]
+
+
+def test_chains_that_a_super_chain_joins_share_an_order_id_space() -> None:
+    nested = Chain(
+        path="/Super",
+        nodes=(
+            NestedNode(
+                state=NodeState("1"),
+                chain=chain_key("inner"),
+                chain_path="/inner",
+                next_state=NodeState("e"),
+            ),
+            EndNode(state=NodeState("e")),
+        ),
+    )
+    world = World(nested, chain("inner", node("1", "a")), chain("alone", node("1", "a")))
+    shown = state_element(view(world, "job_chains"))
+    assert texts(shown, "order_id_spaces/order_id_space/@name") == ["/Super"]
+    assert texts(shown, "order_id_spaces/order_id_space/job_chain/@job_chain") == [
+        "/inner",
+        "/Super",
+    ]
+    assert texts(shown, "job_chains/job_chain/@order_id_space") == ["/Super", "/Super"]
+    assert not texts(state_element(view(World(shell_job("a")))), "order_id_spaces")
+
+
+def test_operations_are_shown_when_asked_for() -> None:
+    world = World(shell_job("slow", is_order_job=False))
+    world.does(StartJob(job=job_key("slow")))
+    assert not texts(state_element(view(world)), "operations")
+    shown = state_element(view(world, "operations"))
+    assert texts(shown, "operations/@count") == ["1"]
+    assert texts(shown, "operations/operation/@job") == ["/slow"]
+
+
+def test_a_process_class_shows_the_tasks_that_wait_for_its_processes() -> None:
+    one = ProcessClass(path=ClassPath("/one"), max_processes=1)
+    jobs = [shell_job(name, is_order_job=False, process_class="/one") for name in ("a", "b")]
+    world = World(one, *jobs)
+    for job in jobs:
+        world.does(StartJob(job=job.key))
+    shown = state_element(view(world))
+    found = "process_classes/process_class[@path='/one']"
+    assert texts(shown, f"{found}/processes/process/@job") == ["/a"]
+    assert texts(shown, f"{found}/waiting_tasks/task/@job") == ["/b"]
+    assert texts(shown, f"{found}/waiting_jobs/job/@job") == ["/b"]
 
 
 def test_process_classes_show_their_processes_and_agents() -> None:
