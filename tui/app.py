@@ -8,7 +8,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import ClassVar
@@ -23,7 +23,7 @@ from engine.kernel.instants import Duration, Instant
 from tui import intents
 from tui.answers import LOCAL_NAMES, Person
 from tui.asking import Asking
-from tui.client import EngineAway, EngineClient, NotAdmitted, SnapshotNeeded
+from tui.client import EngineAway, EngineClient, NotAdmitted
 from tui.commands import (
     NOUNS,
     CommandProblem,
@@ -37,8 +37,8 @@ from tui.follower import Follower, system_now
 from tui.host_watch import HostWatch
 from tui.intents import Intent
 from tui.keys import ACTIONS, Action
+from tui.looking_back import LookingBack
 from tui.mirror import Changes, Link, LinkStatus, Mirror
-from tui.past import Past, all_facts
 from tui.screens.base import CockpitScreen, Look, Shell
 from tui.screens.graph import GraphScreen
 from tui.screens.help import HelpPage
@@ -59,14 +59,8 @@ from tui.screens.processes import HostsScreen, ProcessesScreen
 from tui.screens.pulses import PulsesScreen
 from tui.screens.starting import start_at_once, start_order
 from tui.settings import Settings
-from tui.theme_files import (
-    NO_COLOUR_THEME,
-    ThemeFile,
-    ThemeProblem,
-    load_theme,
-    theme_names,
-    theme_stamp,
-)
+from tui.theme_files import ThemeFile, ThemeProblem
+from tui.theming import Theming
 from tui.views.frame import ORDER_COUNTS, key_name, notice_line
 from tui.views.glyphs import Glyphs
 from tui.views.help import help_lines
@@ -74,10 +68,10 @@ from tui.views.order import find_order
 from tui.views.rows import RowKey
 from tui.views.scene import Scene
 from tui.views.standing import Tally
-from tui.views.starting import parse_past, parse_start
+from tui.views.starting import parse_start
 from tui.views.text import Line, clean
 from tui.widgets.form import Entered, StartForm
-from tui.widgets.palette import AsciiFilter, Palette, glyphs_of, textual_theme
+from tui.widgets.palette import AsciiFilter, textual_theme
 from tui.widgets.palette_box import Choice, PaletteBox
 from tui.widgets.question import Query, Question, Verdict
 
@@ -134,8 +128,8 @@ class Cockpit(App[int], inherit_bindings=False):
         first: Place | None = None,
         now: Callable[[], Instant] = system_now,
     ) -> None:
-        theme = _theme_for(settings)
-        super().__init__(ansi_color=True if theme.ansi else None)
+        self.theming = Theming(settings, settings.theme, taken=self.take_theme)
+        super().__init__(ansi_color=True if self.theming.file.ansi else None)
         self.client = client
         self.settings = settings
         self.mirror = Mirror()
@@ -159,12 +153,11 @@ class Cockpit(App[int], inherit_bindings=False):
         self._drawn_second = 0
         self._has_met = False
         self._tally = Tally()
-        self._past_shown: Past | None = None
+        self.looking_back = LookingBack(client, self.mirror, self, now=self.follower.now)
+        self._is_playing = False
         self._notice: tuple[str, bool, float] = ("", False, 0.0)
-        self._theme_file = theme
-        self._theme_stamp = theme_stamp(theme.name, settings.themes_folder)
-        self.palette = Palette(theme, no_colour=self.no_color)
-        self._glyphs: Glyphs = glyphs_of(theme, ascii_only=settings.ascii_only)
+        self.palette = self.theming.palette(no_colour=self.no_color)
+        self._glyphs: Glyphs = self.theming.glyphs()
         self.animation_level = "none"
         if settings.ascii_only:
             self._filters.append(AsciiFilter())
@@ -173,13 +166,17 @@ class Cockpit(App[int], inherit_bindings=False):
 
     def on_mount(self) -> None:
         """Show the first screen, then begin to follow the engine."""
-        self.register_theme(textual_theme(self._theme_file))
-        self.theme = self._theme_file.name
+        self.register_theme(textual_theme(self.theming.file))
+        self.theme = self.theming.file.name
         self.title = "pointsman"
         self._show(Look(place=self._first))
         self.set_interval(DRAW_S, self._draw)
+        self.set_interval(DRAW_S, self._play)
         self.set_interval(THEME_CHECK_S, self._reload_theme)
         self.set_interval(SIZE_CHECK_S, self._heed_size)
+        if self.looking_back.is_journal:
+            self._in_the_past(self.looking_back.go_to(None))
+            return
         self.run_worker(self._follow(), group="follower", exit_on_error=False)
         self.run_worker(self.hosts.run(), group="hosts", exit_on_error=False)
 
@@ -223,7 +220,7 @@ class Cockpit(App[int], inherit_bindings=False):
 
     def scene(self) -> Scene:
         """Return what there is to see now."""
-        past = self._past_shown
+        past = self.looking_back.shown
         return Scene(
             mirror=self.mirror if past is None else past.mirror,
             now=self.follower.now() if past is None else past.now,
@@ -248,7 +245,7 @@ class Cockpit(App[int], inherit_bindings=False):
         if self.mirror.is_filled:
             self.mirror.take_sample(now)
         current = self._current()
-        if current is not None and self._past_shown is None:
+        if current is not None and self.looking_back.shown is None:
             current.draw(changes)
 
     def _meet(self) -> None:
@@ -343,8 +340,8 @@ class Cockpit(App[int], inherit_bindings=False):
 
     def why_not_allowed(self) -> str:
         """Return why this person may change nothing here; empty when they may."""
-        if self._past_shown is not None:
-            return "this is the past; :now comes back"
+        if self.looking_back.shown is not None:
+            return self.looking_back.why_not
         if self.settings.read_only:
             return "read-only: the cockpit was opened so"
         if self.person is not None and not self.person.may_act:
@@ -437,37 +434,29 @@ class Cockpit(App[int], inherit_bindings=False):
 
     def look_back(self, text: str) -> None:
         """Show everything as it was at a time of today or of another day. Raises ValueError."""
-        moment = parse_past(text, self.follower.now())
-        self.run_worker(self._look_back(moment), exclusive=True, group="past", exit_on_error=False)
-
-    async def _look_back(self, moment: Instant | None) -> None:
-        past = self._past_shown
-        if past is None:
-            try:
-                past = Past(await all_facts(self.client, self.mirror.number))
-            except (EngineAway, NotAdmitted) as away:
-                self.say(str(away), bad=True)
-                return
-            except SnapshotNeeded:
-                self.say("the beginning of the journal is no longer there", bad=True)
-                return
-        if moment is None:
-            past.go_to_end()
-        else:
-            past.go_to(moment)
-        self._show_past(past)
+        self._in_the_past(self.looking_back.go_to(self.looking_back.moment(text)))
 
     def step_past(self, events: int) -> None:
         """Look so many events on, or back; from the present: to the last event."""
-        if self._past_shown is None:
-            work = self._look_back(None)
-            self.run_worker(work, exclusive=True, group="past", exit_on_error=False)
-            return
-        self._past_shown.step(events)
-        self._show_past(self._past_shown)
+        self._in_the_past(self.looking_back.step(events))
 
-    def _show_past(self, past: Past | None) -> None:
-        self._past_shown = past
+    def _play(self) -> None:
+        """Let the past pass, if it is played."""
+        if self.looking_back.speed and not self._is_playing:
+            self._is_playing = True
+            self._in_the_past(self._pass_time())
+
+    async def _pass_time(self) -> None:
+        try:
+            await self.looking_back.pass_time(DRAW_S)
+        finally:
+            self._is_playing = False
+
+    def _in_the_past(self, work: Coroutine[None, None, None]) -> None:
+        self.run_worker(work, group="past", exit_on_error=False)
+
+    def redraw(self) -> None:
+        """Draw everything anew."""
         current = self._current()
         if current is not None:
             current.draw(Changes(everything=True))
@@ -497,7 +486,10 @@ class Cockpit(App[int], inherit_bindings=False):
             case "at":
                 self.look_back(" ".join(words))
             case "now":
-                self._show_past(None)
+                if not self.looking_back.come_back():
+                    self.say("a saved journal has no present", bad=True)
+            case "play":
+                self.looking_back.play(" ".join(words))
             case "theme":
                 self.use_theme(words[0] if words else "")
             case "start":
@@ -581,7 +573,7 @@ class Cockpit(App[int], inherit_bindings=False):
             case "log" | "kill":
                 return [str(task) for task in sorted(state.tasks, reverse=True)]
             case "theme":
-                return theme_names(self.settings.themes_folder)
+                return self.theming.names()
             case "start":
                 chain = next(
                     (k for k in state.chains if self.mirror.chain_name(k) == words[1]), None
@@ -624,7 +616,7 @@ class Cockpit(App[int], inherit_bindings=False):
                 for action in current.actions
                 if action.id != "go.palette" and (not action.harm or not self.why_not_allowed())
             ]
-        for name in theme_names(self.settings.themes_folder):
+        for name in self.theming.names():
             found.append(Choice(name=f"theme {name}", note="", act=partial(self._try_theme, name)))
         for order in list(state.orders)[:ORDERS_OFFERED_MAX]:
             place = Place(noun="order", argument=str(order))
@@ -642,39 +634,23 @@ class Cockpit(App[int], inherit_bindings=False):
     def use_theme(self, name: str) -> None:
         """Change the theme. Raises ThemeProblem; the present one stays then."""
         if not name:
-            names = " ".join(theme_names(self.settings.themes_folder))
-            raise CommandProblem(f"themes: {names}")
-        self.take_theme(load_theme(name, self.settings.themes_folder))
+            raise CommandProblem(f"themes: {' '.join(self.theming.names())}")
+        self.theming.use(name)
 
     def _reload_theme(self) -> None:
         """Take the theme's file again when it was edited; a broken one keeps the last good one."""
-        stamp = theme_stamp(self._theme_file.name, self.settings.themes_folder)
-        if stamp is None or stamp == self._theme_stamp:
-            self._theme_stamp = stamp
-            return
-        was_known = self._theme_stamp is not None
-        self._theme_stamp = stamp
-        if not was_known:
-            return
         try:
-            self.take_theme(load_theme(self._theme_file.name, self.settings.themes_folder))
+            self.theming.reload()
         except ThemeProblem as problem:
             self.say(str(problem), bad=True)
 
     def take_theme(self, theme: ThemeFile) -> None:
         """Show everything in this theme."""
-        self._theme_file = theme
-        self.palette = Palette(theme, no_colour=self.no_color)
-        self._glyphs = glyphs_of(theme, ascii_only=self.settings.ascii_only)
+        self.palette = self.theming.palette(no_colour=self.no_color)
+        self._glyphs = self.theming.glyphs()
         self.register_theme(textual_theme(theme))
         self.ansi_color = True if theme.ansi else None
         self.theme = theme.name
         for made in self._made.values():
             if made.is_ready:
                 made.repaint()
-
-
-def _theme_for(settings: Settings) -> ThemeFile:
-    if settings.no_colour:
-        return load_theme(NO_COLOUR_THEME, settings.themes_folder)
-    return load_theme(settings.theme, settings.themes_folder)

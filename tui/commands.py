@@ -79,6 +79,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(name="resume", argument="ORDER", help="resume an order", action="orders.suspend"),
     Verb(name="kill", argument="TASK", help="end a task", action="orders.kill"),
     Verb(name="at", argument="14:00", help="show everything as it was then"),
+    Verb(name="play", argument="10x", help="let the past pass, so many times as fast; play stop"),
     Verb(name="now", help="come back from looking back"),
     Verb(name="theme", argument="NAME", help="change the theme"),
     Verb(name="help", aliases=("h", "keys"), help="the keys of this screen"),

@@ -33,7 +33,8 @@ class JournalFile:
         """The file, for people."""
         return str(self._path)
 
-    async def _read(self) -> list[Fact]:
+    async def facts(self) -> list[Fact]:
+        """Return all events. Raises EngineAway when the file cannot be read."""
         if self._facts is None:
             self._facts = await asyncio.to_thread(self._parse)
         return self._facts
@@ -56,17 +57,17 @@ class JournalFile:
 
     async def snapshot(self) -> Snapshot:
         """Return nothing: everything comes from the events."""
-        await self._read()
+        await self.facts()
         return Snapshot(state=State(), number=EventNumber(0))
 
     async def pulses(self) -> tuple[Instant, list[AgentPulse]]:
         """Return the time of the last event; there are no signs of life."""
-        facts = await self._read()
+        facts = await self.facts()
         return (facts[-1].at if facts else Instant(0)), []
 
     async def notices(self, after: EventNumber) -> AsyncGenerator[Fact | AgentPulse, None]:
         """Play the events; then nothing happens any more."""
-        for fact in await self._read():
+        for fact in await self.facts():
             if fact.number > after:
                 yield fact
         await asyncio.Event().wait()

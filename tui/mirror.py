@@ -209,6 +209,19 @@ class Mirror:
         self._chain_names.clear()
         self._changes.everything = True
 
+    def copied(self, state: State) -> "Mirror":
+        """Return another mirror with this state and all that this one remembers beside its own."""
+        other = Mirror()
+        other.state, other.number, other.link = state, self.number, self.link
+        other.is_filled = self.is_filled
+        other.facts.extend(self.facts)
+        other.runs.extend(self.runs)
+        other.ended_tasks.extend(self.ended_tasks)
+        other.suspensions.update(self.suspensions)
+        other._durations = {job: deque(one, one.maxlen) for job, one in self._durations.items()}
+        other._last_step.update(self._last_step)
+        return other
+
     def set_link(self, link: Link) -> None:
         """Take note of how the connection stands."""
         self.link = link

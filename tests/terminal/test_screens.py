@@ -240,7 +240,7 @@ async def test_looking_back_shows_the_screens_of_then_and_sends_nothing(desk: An
         d.story.end()
         await d.shows("waits")
         await d.command("at 12:01:30")
-        await d.shows("PAST 12:01:00", "runs")
+        await d.shows("PAST 12:01:30", "runs")
         await d.keys("s")
         await d.shows("this is the past")
         await d.keys(";", ";", ";", ";")
@@ -249,6 +249,30 @@ async def test_looking_back_shows_the_screens_of_then_and_sends_nothing(desk: An
         await d.shows("PAST 12:01:00", "runs")
         await d.command("now")
         await d.shows("● live", "waits")
+        assert d.engine.asked == []
+
+
+async def test_the_past_can_be_played_faster_than_it_was(desk: Any) -> None:
+    async with desk("orders") as d:
+        d.engine.wait(60)
+        d.story.begin()
+        d.engine.wait(60)
+        d.story.end()
+        await d.shows("waits")
+        await d.command("at 12:00:30")
+        await d.shows("PAST 12:00:30", "idle")
+        await d.command("play 1000x")
+        await d.shows("PAST 12:02:00", "waits")
+        await d.command("at 12:00:30")
+        await d.command("play 4x")
+        await d.shows("playing 4x")
+        await d.command("play stop")
+        await d.lacks("playing")
+        stands = d.lines()[0]
+        await d.pilot.pause(0.6)
+        assert d.lines()[0] == stands
+        await d.command("play sideways")
+        await d.shows("is no speed")
         assert d.engine.asked == []
 
 
@@ -266,9 +290,14 @@ async def test_a_saved_journal_is_shown_without_an_engine(tmp_path: Path) -> Non
     )
     async with app.run_test(size=(80, 24)) as pilot:
         d = Desk(app=app, pilot=pilot, engine=engine, story=EndOfDay(engine))
-        await d.shows("live", "end_of_day", "archive")
+        await d.shows("PAST 12:00:00", "end_of_day", "archive", "a saved journal")
+        assert "<t>" not in d.lines()[-1]
         await d.keys("t")
-        await d.shows("this is a saved journal")
+        await d.shows("this is a saved journal, not an engine")
+        await d.keys(",", ",")
+        await d.shows("event 7 of 9")
+        await d.command("now")
+        await d.shows("a saved journal has no present")
 
 
 async def test_a_broken_journal_is_named_with_its_line(tmp_path: Path) -> None:

@@ -63,7 +63,11 @@ def header_line(scene: Scene, counts: Counter[Standing], width: int, *, who: str
     left.append(Span("  "))
     if scene.mirror.is_filled:
         left.extend(_counts(scene, counts, wide=width >= 120))
-    return spread(tuple(left), right, width)
+    whole = spread(tuple(left), right, width)
+    if link.status is LinkStatus.PAST:
+        # The whole line is turned round: nobody should take the past for the present.
+        return tuple(Span(span.text, "cursor") for span in whole)
+    return whole
 
 
 def _whole(age: str) -> str:
@@ -124,8 +128,8 @@ def away_line(scene: Scene, width: int) -> Line | None:
             return None
         case LinkStatus.PAST:
             last = scene.mirror.facts[-1] if scene.mirror.facts else None
-            event = f": {words_of(last)} {clean(subject_of(last))}" if last is not None else ""
-            said = f"as it was{event}   <,> <;> step   :now comes back"
+            event = f"   {words_of(last)} {clean(subject_of(last))}" if last is not None else ""
+            said = f"{text}{event}"
         case LinkStatus.CONNECTING:
             said = "connecting to the engine"
         case LinkStatus.AWAY if scene.mirror.is_filled:
@@ -148,7 +152,9 @@ def rule_line(scene: Scene, width: int, title: str = "") -> Line:
 
 def notice_line(text: str, glyphs: Glyphs, width: int, *, bad: bool) -> Line:
     """Return a notice across the screen."""
-    sign, role = (glyphs.fail, "fail") if bad else (glyphs.ok, "ok")
+    was_done = text.startswith(("saved", "copied")) or " done" in text
+    sign, role = (glyphs.ok, "ok") if was_done else (glyphs.crumb, "dim")
+    sign, role = (glyphs.fail, "fail") if bad else (sign, role)
     return fit_line(
         line(Span(f" {sign} ", role), Span(clean(text), role if bad else "bold")), width
     )
