@@ -149,7 +149,7 @@ class Acting:
         def stamp() -> object:
             return [_stamp_of(self._shell.scene(), key) for key in keys]
 
-        said = consequences(self._shell.scene(), orders) if lines is None else lines
+        said = consequences(self._shell.scene(), orders, verb) if lines is None else lines
         names = [clean(key.id) for key in keys]
         self.carry_out(
             Plan(
@@ -377,13 +377,45 @@ def trial_lines(count: int, refused: Sequence[str], met: Sequence[str]) -> list[
     return lines
 
 
-def consequences(scene: Scene, orders: Sequence[Order]) -> list[Line]:
-    """Return how many orders stand how, and what that means, with their names."""
-    counts = Counter(standing_of_order(scene.state, order, scene.now) for order in orders)
-    in_task = sum(1 for order in orders if order.task is not None)
-    lines = [
-        line(f" {count:3} {standing.value}") for standing in Standing if (count := counts[standing])
-    ]
-    if in_task:
-        lines.append(line(f" {in_task:3} in a task: takes effect after the running step"))
+_IN_WORDS = {
+    Standing.FAIL: "failed",
+    Standing.BLACK: "blacklisted",
+    Standing.LATE: "on an agent out of touch",
+    Standing.SETBACK: "set back, to be tried again",
+    Standing.SUSPENDED: "suspended",
+    Standing.RUNS: "in a task",
+    Standing.WAITS: "waiting",
+    Standing.PLANNED: "planned for later",
+    Standing.IDLE: "idle",
+    Standing.DONE: "done",
+}
+_BECOMES = {
+    "Remove": "removed at once; the history stays",
+    "Reset": "back to the first node, with the first parameters",
+    "Suspend": "held where it is until somebody resumes it",
+    "Resume": "goes on where it is",
+    "Run now": "starts at once",
+}
+_AFTER_STEP = {
+    "Remove": "removed after the running step",
+    "Suspend": "held after the running step",
+}
+
+
+def consequences(scene: Scene, orders: Sequence[Order], verb: str = "") -> list[Line]:
+    """Return how many orders stand how, and what would become of each group."""
+    groups: Counter[tuple[Standing, bool]] = Counter(
+        (standing_of_order(scene.state, order, scene.now), order.task is not None)
+        for order in orders
+    )
+    lines: list[Line] = []
+    for standing in Standing:
+        for in_task in (False, True):
+            count = groups[standing, in_task]
+            if count:
+                becomes = _BECOMES.get(verb, "")
+                if in_task:
+                    becomes = _AFTER_STEP.get(verb, "only after the running step")
+                said = f" {count:3} {_IN_WORDS[standing]}"
+                lines.append(line(f"{said}{':' if becomes else ''} {becomes}".rstrip()))
     return lines

@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 
-from tui.views.text import Line, plain
+from tui.views.text import Line, plain, wrapped
 from tui.widgets.lines import ScrolledLines
 from tui.widgets.palette import Palette
 
@@ -51,7 +51,16 @@ class HelpPage(ModalScreen[None]):
         """Fill the page."""
         page = self.query_one("#help", ScrolledLines)
         page.focus()
-        self.call_after_refresh(page.show, self._lines)
+        self.call_after_refresh(self._fill)
+
+    def _fill(self) -> None:
+        page = self.query_one("#help", ScrolledLines)
+        width = page.size.width
+        page.show([piece for spans in self._lines for piece in wrapped(spans, width)])
+
+    def on_resize(self) -> None:
+        """Break the lines anew."""
+        self.call_after_refresh(self._fill)
 
     def action_copy(self) -> None:
         """Copy the page as text."""

@@ -248,7 +248,7 @@ def enter_need(shell: Shell, key: RowKey) -> None:
     if need is None:
         return
     match need.kind:
-        case NeedKind.ORDER:
+        case NeedKind.ORDER | NeedKind.SUSPENDED:
             shell.go(Place(noun="order", argument=str(need.subject)))
         case NeedKind.RUN:
             run = history.run_of(scene, need.subject)

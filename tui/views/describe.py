@@ -6,13 +6,15 @@ from tui.views.rows import Column, Row
 from tui.views.text import Line, Span, clean, fit, line, width_of
 
 _ROOM_MAX = 24
+_DRAWN = frozenset({"GRAPH", "LAST 24 H"})
+"""Columns that are drawings."""
 
 
 def description(columns: Sequence[Column], row: Row, detail: Sequence[Line]) -> list[Line]:
     """Return the page about a row: nothing is cut, what is empty is left out."""
     known: dict[str, Line] = {}
     for column, cell in zip(columns, row.cells, strict=True):
-        if column.name:
+        if column.name and column.name not in _DRAWN:
             known[column.name.casefold()] = (cell,) if isinstance(cell, Span) else cell
     for name, value in row.facts.items():
         if name not in known and value:

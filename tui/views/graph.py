@@ -374,12 +374,13 @@ def node_detail(scene: Scene, chain: ChainKey, state: NodeState) -> list[Line]:
         class_path = definition.process_class or known.definition.process_class
         used = f"class {clean(name_of(class_path))}" if class_path else ""
         locks = " ".join(clean(name_of(use.lock)) for use in definition.locks)
-        lines.append(
-            line(
-                f"{busy} of {definition.tasks} tasks  {used}  "
-                f"{f'locks {locks}' if locks else ''}  {clean(definition.title)}"
-            )
+        said = (
+            f"{busy} of {definition.tasks} tasks",
+            used,
+            f"locks {locks}" if locks else "",
+            clean(definition.title),
         )
+        lines.append(line("  ".join(part for part in said if part)))
     return lines
 
 

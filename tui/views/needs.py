@@ -35,6 +35,7 @@ class NeedKind(Enum):
     RUN = "run failed"
     AGENT = "agent"
     ORPHAN = "orphan"
+    SUSPENDED = "suspended"
     JOB = "job stopped"
     NODE = "node stopped"
     TASK = "task overdue"
@@ -61,6 +62,7 @@ def needs(scene: Scene) -> list[Need]:
 def _find(scene: Scene) -> list[Need]:
     found = [
         *_orders(scene),
+        *_suspended(scene),
         *_runs(scene),
         *_agents(scene),
         *_orphans(scene),
@@ -84,6 +86,26 @@ def _orders(scene: Scene) -> Iterable[Need]:
                 age=scene.now - order.started_at if order.started_at else None,
                 said=order_waits_for(scene, order),
             )
+
+
+def _suspended(scene: Scene) -> Iterable[Need]:
+    """Yield orders that somebody has to resume; those whose last step failed count as failed."""
+    ended = {task.order: task for task in scene.mirror.ended_tasks if task.order is not None}
+    for order in scene.state.orders.values():
+        if standing_of_order(scene.state, order, scene.now) is not Standing.SUSPENDED:
+            continue
+        known = scene.mirror.suspensions.get(order.key)
+        since = known.at if known is not None else order.started_at
+        last = ended.get(order.key)
+        has_failed = last is not None and not last.succeeded and order.started_at is not None
+        yield Need(
+            kind=NeedKind.ORDER if has_failed else NeedKind.SUSPENDED,
+            subject=order.key,
+            name=f"{clean(order.key.id)}  {scene.chain_name(order.key.chain)}/{clean(order.state)}",
+            age=scene.now - since if since is not None else None,
+            said=order_waits_for(scene, order).removeprefix("a person: "),
+            role="fail" if has_failed else "held",
+        )
 
 
 def last_failed_runs(scene: Scene) -> list[FinishedRun]:
@@ -230,7 +252,8 @@ def _by_key(scene: Scene) -> dict[RowKey, Need]:
 
 def need_row(scene: Scene, need: Need) -> Row:
     """Return the row of a need."""
-    sign = scene.glyphs.late if need.role == "late" else scene.glyphs.fail
+    glyphs = scene.glyphs
+    sign = {"late": glyphs.late, "held": glyphs.held}.get(need.role, glyphs.fail)
     ranks = {kind: rank for rank, kind in enumerate(NeedKind)}
     return Row(
         key=(need.kind, need.subject),
@@ -255,6 +278,7 @@ def _detail(scene: Scene, key: RowKey) -> list[Line]:
         NeedKind.RUN: "enter: the log of the failed step",
         NeedKind.AGENT: "enter: the agents",
         NeedKind.ORPHAN: "enter: the processes, there x ends them",
+        NeedKind.SUSPENDED: "enter: the order; s: resume it; l: its log",
         NeedKind.JOB: "enter: the jobs, there u lets it go on",
         NeedKind.NODE: "enter: the graph, there u lets it go on",
         NeedKind.TASK: "enter: its log",

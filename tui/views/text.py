@@ -95,3 +95,24 @@ def spread(left: Line, right: Line, width: int) -> Line:
     if size >= width:
         return fit_line(right, width)
     return (*fit_line(left, width - size), *right)
+
+
+def wrapped(spans: Line, width: int, indent: int = 4) -> list[Line]:
+    """Return a line in pieces of at most `width` cells, broken at spaces where there are any."""
+    if sum(width_of(span.text) for span in spans) <= width or width <= indent + 8:
+        return [spans]
+    pieces: list[list[Span]] = [[]]
+    left = width
+    for span in spans:
+        text = span.text
+        while width_of(text) > left:
+            cut = text.rfind(" ", 0, left) + 1
+            if not text[:cut].strip():
+                cut = left
+            pieces[-1].append(Span(text[:cut].rstrip(), span.role))
+            text = text[cut:]
+            pieces.append([Span(" " * indent)])
+            left = width - indent
+        pieces[-1].append(Span(text, span.role))
+        left -= width_of(text)
+    return [tuple(piece) for piece in pieces]

@@ -130,7 +130,7 @@ def _resume(scene: Scene, order: Order) -> str:
     by = f" by {clean(known.by)}" if known is not None and known.by else ""
     since = f" {duration_text(scene.now - known.at)}" if known is not None else ""
     said = clean(reason if reason and reason != "by command" else order.state_text)
-    return f"s to resume, suspended{since}{by}{': ' if said else ''}{said}"
+    return f"a person: suspended{since}{by}{', ' if said else ''}{said}"
 
 
 def _others(text: str) -> str:

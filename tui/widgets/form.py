@@ -256,7 +256,7 @@ class StartForm(ModalScreen[Entered | None], inherit_bindings=False):
                 Span("<ctrl-t>", "key"),
                 "try ",
                 Span("<ctrl-y>", "key"),
-                "copy as command",
+                "copy command",
             )
         )
         shown = self.query_one("#form-notes", Lines)

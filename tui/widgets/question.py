@@ -115,7 +115,7 @@ class Question(ModalScreen[Verdict]):
             with Horizontal(classes="-on" if self._query.wants_reason else ""):
                 yield Label(" Reason", markup=False)
                 yield OrderedField(
-                    placeholder="for the journal; tab",
+                    placeholder="<tab> to type one; it goes into the journal",
                     keys={"enter": self._leave_field, "escape": self._leave_field},
                     id="reason",
                 )
