@@ -361,6 +361,10 @@ class OrderDefinition:
     """None: the chain's first node."""
     end_state: NodeState | None = None
     run_time: RunTime | None = None
+    first_start: Instant | None = None
+    """The `at` of an order file: comes before what the run time says, whenever it is placed."""
+    first_delay: Duration | None = None
+    """The `at="now+…"` of an order file: so long after it is placed."""
     suspended: bool = False
     xml_payload: str = ""
     web_service: str = ""

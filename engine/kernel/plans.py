@@ -125,6 +125,16 @@ def first_start(
     return requested_start(start, at)
 
 
+def start_of_file(state: State, definition: OrderDefinition, at: Instant) -> Instant:
+    """Return the start of an order that is placed because of its file (2.2, 2.4)."""
+    start: StartAt | None = None
+    if definition.first_start is not None:
+        start = AtInstant(at=definition.first_start)
+    elif definition.first_delay is not None:
+        start = AfterDelay(delay=definition.first_delay)
+    return first_start(state, definition, start, at)
+
+
 def requested_start(start: StartAt, at: Instant) -> Instant:
     """Return the instant a request names; the past means immediately."""
     match start:

@@ -137,6 +137,8 @@ class Order:
     """A command changed it, so it does not start afresh with the engine (chapter 10)."""
     last_task: TaskId | None = None
     """The task of its last step."""
+    last_history: HistoryId | None = None
+    """The run that has ended last."""
     file_stays: bool = False
     """It is blacklisted and its file was looked for: it is still there (1.11.2)."""
     missed: Missed | None = None
@@ -160,6 +162,11 @@ class Order:
     def file_agent(self) -> AgentUri:
         """The agent whose file it stands for; empty for the engine's own host."""
         return AgentUri(value_of(self.params, FILE_AGENT_PARAM) or "")
+
+    @property
+    def shown_history(self) -> HistoryId | None:
+        """The run that answers and logs are about: of a blacklisted order its last one."""
+        return self.last_history if self.blacklisted else self.history
 
     @property
     def lane(self) -> Lane:

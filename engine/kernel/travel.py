@@ -34,7 +34,7 @@ from engine.kernel.events.orders import (
 from engine.kernel.ids import ChainKey, NodeState, OrderKey
 from engine.kernel.instants import IMMEDIATELY, NEVER, Duration, Instant, later
 from engine.kernel.params import is_no, is_yes, value_of
-from engine.kernel.plans import next_start, planned_start, schedule_is_missing
+from engine.kernel.plans import next_start, schedule_is_missing, start_of_file
 from engine.kernel.problems import Problem
 from engine.kernel.state import JobState, Order, State, job_of_node
 
@@ -468,7 +468,7 @@ def carry_out_held(state: State, key: OrderKey, at: Instant) -> Iterator[Event]:
         entry = start_node(state, definition.key.chain, definition.state, definition.end_state)
         if not isinstance(entry, Problem):
             if start_at is None:
-                start_at = planned_start(state, definition.run_time, at)
+                start_at = start_of_file(state, definition, at)
             yield from place(state, definition, entry, start_at, at)
 
 

@@ -306,10 +306,10 @@ class Questions:
             return unknown_object("Job_chain", query.chain)
         if query.order is not None:
             order = state.find_order(OrderKey(query.chain, query.order))
-            if order is not None and query.history_id in {None, order.history}:
+            if order is not None and query.history_id in {None, order.shown_history}:
                 text = None
-                if "log" in what and order.history is not None:
-                    text = await self._port.order_log(order.history, LOG_BYTES_MAX)
+                if "log" in what and order.shown_history is not None:
+                    text = await self._port.order_log(order.shown_history, LOG_BYTES_MAX)
                 return order_element(self._view(what, log_text=text), order)
         return await self._past_order(query, what)
 

@@ -88,7 +88,7 @@ def _attributes(view: View, order: Order) -> dict[str, object]:
     start = moment(order.start_at) if order.task is None else None
     is_set_back = order.setback_count > 0
     return {
-        "history_id": order.history,
+        "history_id": order.shown_history,
         "last_error": given(order.last_error),
         "path": f"{chain},{order.key.id}" if order.is_permanent else "/",
         "name": f"{chain.rpartition('/')[2]},{order.key.id}" if order.is_permanent else None,

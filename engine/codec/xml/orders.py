@@ -6,11 +6,9 @@ from engine.codec.xml.includes import read_param_set, read_params
 from engine.codec.xml.reading import Reading
 from engine.codec.xml.run_times import run_time_of
 from engine.codec.xml.values import start_at
-from engine.kernel.calendar import LocalTime, RunTime
-from engine.kernel.commands import AtInstant
+from engine.kernel.commands import AfterDelay, AtInstant
 from engine.kernel.definitions import OrderDefinition, Source
 from engine.kernel.ids import NodeState, OrderKey
-from engine.kernel.instants import to_datetime
 from engine.kernel.params import Params
 
 ORDER_ID_LENGTH_MAX = 250
@@ -31,6 +29,7 @@ def read_order(
         )
     state = reading.optional(element, "state")
     end_state = reading.optional(element, "end_state")
+    start = None if source is None else _first_start(reading, element)
     return OrderDefinition(
         key=key,
         title=reading.text(element, "title")[:TITLE_LENGTH_MAX],
@@ -38,9 +37,9 @@ def read_order(
         params=read_order_params(reading, element),
         state=None if state is None else NodeState(state),
         end_state=None if end_state is None else NodeState(end_state),
-        run_time=run_time_of(reading, element)
-        if source is None
-        else _run_time_of_file(reading, element),
+        run_time=run_time_of(reading, element),
+        first_start=start.at if isinstance(start, AtInstant) else None,
+        first_delay=start.delay if isinstance(start, AfterDelay) else None,
         suspended=reading.flag(element, "suspended", False),
         xml_payload=read_xml_payload(reading, element) or "",
         web_service=reading.text(element, "web_service"),
@@ -48,29 +47,15 @@ def read_order(
     )
 
 
-def _run_time_of_file(reading: Reading, order: Element) -> RunTime | None:
-    """Return the run time of an order file, where `at` has to become a part of it.
-
-    A command's `at` is for one start; a file is read again and again.
-    """
-    run_time = run_time_of(reading, order)
+def _first_start(reading: Reading, order: Element) -> AtInstant | AfterDelay | None:
+    """Return the start that an order file names; that of a command is a matter of the command."""
     text = reading.optional(order, "at")
-    if text is None or (text == "now" and run_time is None):
-        return run_time
+    if text is None:
+        return None
     try:
-        at = start_at(text, reading.context.zone)
+        return start_at(text, reading.context.zone)
     except ValueError:
-        return run_time  # the schema has noted it
-    if isinstance(at, AtInstant) and run_time is None:
-        local = to_datetime(at.at, reading.context.zone)
-        return RunTime(at=(LocalTime(local.strftime("%Y-%m-%dT%H:%M:%S")),))
-    reading.findings.warning(
-        order,
-        "The attribute 'at' has no effect here",
-        attribute="at",
-        advice='Write <run_time><at at="yyyy-mm-dd HH:MM"/></run_time>',
-    )
-    return run_time
+        return None  # the schema has noted it
 
 
 def read_order_params(reading: Reading, order: Element, *, substitute: bool = True) -> Params:

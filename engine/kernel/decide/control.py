@@ -13,7 +13,7 @@ from engine.kernel.events.orders import OrderRemoved, OrderStartPlanned
 from engine.kernel.ids import OrderKey
 from engine.kernel.instants import Duration, Instant
 from engine.kernel.native import FILE_ORDER_SINK
-from engine.kernel.plans import Calendars, has_begun
+from engine.kernel.plans import Calendars, has_begun, start_of_file
 from engine.kernel.reports import AgentStatus
 from engine.kernel.state import SINK_JOB, State
 
@@ -71,7 +71,11 @@ def _start_permanent_afresh(state: State, at: Instant) -> Iterator[Event]:
     for order in list(state.orders.values()):
         if not order.is_permanent or order.modified or has_begun(order):
             continue
-        start_at = calendars.planned_start(order.run_time, at)
+        own = order.definition
+        if own.first_start is None and own.first_delay is None:
+            start_at = calendars.planned_start(order.run_time, at)
+        else:
+            start_at = start_of_file(state, own, at)
         if start_at != order.start_at:
             yield OrderStartPlanned(order=order.key, start_at=start_at)
 

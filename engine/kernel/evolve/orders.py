@@ -201,7 +201,8 @@ def _state_text_set(state: State, event: e.OrderStateTextSet) -> None:
 def _finished(state: State, event: e.OrderFinished) -> None:
     order = state.orders[event.order]
     assert order.task is None, "an order leaves its task before it ends"
-    state.put_order(_without_run(replace(order, state=event.state)))
+    ended = replace(order, state=event.state, last_history=order.history or order.last_history)
+    state.put_order(_without_run(ended))
 
 
 def _returned(state: State, event: e.OrderReturned) -> None:

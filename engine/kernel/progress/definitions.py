@@ -12,7 +12,7 @@ from engine.kernel.events.definitions import (
 from engine.kernel.events.orders import OrderRemoved, OrderReturned, OrderSuspended
 from engine.kernel.ids import ChainKey, ClassPath, JobKey, LockPath, OrderKey
 from engine.kernel.instants import Instant
-from engine.kernel.plans import planned_start
+from engine.kernel.plans import start_of_file
 from engine.kernel.problems import Problem
 from engine.kernel.replacing import define_chain, is_busy, remove_chain, remove_job, user_of
 from engine.kernel.state import Order, State
@@ -89,7 +89,7 @@ def settle_order_file(state: State, key: OrderKey, at: Instant) -> Iterator[Even
     entry = start_node(state, key.chain, definition.state, definition.end_state)
     if isinstance(entry, Problem) or order_of_same_id(state, key) is not None:
         return
-    start_at = planned_start(state, definition.run_time, at)
+    start_at = start_of_file(state, definition, at)
     yield from place(state, definition, entry, start_at, at)
     placed = OrderKey(entry.inner_chain or key.chain, key.id)
     if suspended and not state.orders[placed].suspended:

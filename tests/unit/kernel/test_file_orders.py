@@ -349,6 +349,14 @@ def test_modify_order_state_takes_an_order_off_the_blacklist() -> None:
     assert check_demand(world.state, key) is not None
 
 
+def test_a_blacklisted_order_still_shows_the_log_of_its_run() -> None:
+    world = world_with()
+    ends_at(world, "/in/1")
+    order = world.order(key_of("/in/1"))
+    assert order.history is None
+    assert order.shown_history == 1
+
+
 def test_a_removed_blacklisted_order_lets_its_file_start_again() -> None:
     world = world_with()
     ends_at(world, "/in/1")

@@ -1,5 +1,7 @@
 """When orders start by themselves (schedules.md 13, orders-and-jobs.md 2.4, 2.14)."""
 
+from dataclasses import replace
+
 from engine.kernel.calendar import Holidays, LocalDate, LocalTime, RunTime, Schedule
 from engine.kernel.commands import AfterDelay, ApplyDefinitions, AtInstant, ObjectKind, ObjectRef
 from engine.kernel.definitions import MainConfiguration, OrderDefinition, ScheduleFile
@@ -96,6 +98,27 @@ def test_at_now_leaves_the_decision_to_the_run_time_of_an_added_order() -> None:
     w = world("2030-01-01 08:00")
     key = w.adds("x", at=NOW, run_time=RunTime(periods=(single("12:00"),)))
     assert w.order(key).start_at == moment("2030-01-01 12:00")
+
+
+def test_the_at_of_a_file_comes_before_its_run_time_whenever_the_order_is_placed() -> None:
+    daily = RunTime(periods=(single("09:00"),))
+    own = replace(permanent(daily), first_start=moment("2030-01-01 08:30"))
+    w = world("2030-01-01 08:00", own)
+    w.lives_until("2030-01-01 10:00")
+    assert w.starts() == ["2030-01-01 08:30", "2030-01-01 09:00"]
+    w.begins_life(3)
+    w.lives_until("2030-01-02 10:00")
+    # The past is at once, in each life of the engine.
+    assert w.starts()[2:] == ["2030-01-01 10:00", "2030-01-02 09:00"]
+
+
+def test_a_delay_in_a_file_counts_from_each_placing() -> None:
+    own = replace(permanent(None), first_delay=seconds(60))
+    w = world("2030-01-01 08:00", own)
+    w.lives_until("2030-01-01 10:00")
+    w.defines(replace(own, title="changed"))
+    w.lives_until("2030-01-01 11:00")
+    assert w.starts() == ["2030-01-01 08:01", "2030-01-01 10:01"]
 
 
 def test_a_past_start_is_at_once() -> None:

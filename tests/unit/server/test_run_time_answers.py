@@ -22,13 +22,13 @@ from engine.kernel.commands import (
 )
 from engine.kernel.definitions import (
     Job,
-    LockUse,
     MainConfiguration,
+    MonitorUse,
     OnError,
     OrderDefinition,
     ScheduleFile,
 )
-from engine.kernel.ids import LockPath, OrderId, OrderKey, SchedulePath, chain_key, job_key
+from engine.kernel.ids import MonitorPath, OrderId, OrderKey, SchedulePath, chain_key, job_key
 from engine.kernel.instants import seconds
 from tests.support.http_engine import HttpEngine
 from tests.support.timetable import moment
@@ -174,7 +174,7 @@ async def test_stopped_and_incomplete_jobs_are_not_shown() -> None:
     http = engine(job(daily))
     http.engine.step(ModifyJob(job=job_key("job"), action=JobAction.STOP))
     assert await listed(http, "") == []
-    lacking = job(daily, locks=(LockUse(lock=LockPath("/missing")),))
+    lacking = job(daily, monitors=(MonitorUse(path=MonitorPath("/missing")),))
     assert await listed(engine(lacking), "") == []
 
 

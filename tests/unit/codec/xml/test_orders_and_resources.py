@@ -3,7 +3,7 @@
 import pytest
 
 from engine.codec.xml.definition_files import file_name
-from engine.kernel.calendar import LocalTime, RunTime
+from engine.kernel.calendar import RunTime
 from engine.kernel.commands import ObjectKind, ObjectRef
 from engine.kernel.definitions import (
     AgentReference,
@@ -15,7 +15,7 @@ from engine.kernel.definitions import (
     Select,
 )
 from engine.kernel.ids import AgentUri, NodeState, OrderId, OrderKey, chain_key
-from engine.kernel.instants import Duration, seconds
+from engine.kernel.instants import Duration, Instant, seconds
 from tests.support.xml_files import content, definition, order, told
 
 # --- file names ----------------------------------------------------------------------------------
@@ -110,14 +110,12 @@ def test_an_order_file_may_have_the_root_of_the_command() -> None:
     assert definition("c,1.order.xml", "<add_order title='x'/>")
 
 
-def test_the_start_that_an_order_file_names_becomes_its_run_time() -> None:
-    assert order(attributes='at="now"').run_time is None
-    assert order(attributes='at="2030-01-02 10:00"').run_time == RunTime(
-        at=(LocalTime("2030-01-02T10:00:00"),)
-    )
-    for text in ("<order at='now+60'/>", "<order at='2030-01-02 10:00'><run_time/></order>"):
-        (finding,) = told("c,1.order.xml", text)
-        assert "warning: The attribute 'at'" in finding
+def test_an_order_file_may_name_its_first_start_beside_a_run_time() -> None:
+    assert order(attributes='at="now"').first_delay == 0
+    assert order(attributes='at="now+60"').first_delay == seconds(60)
+    dated = order("<run_time/>", attributes='at="2030-01-02 10:00"')
+    assert (dated.first_start, dated.run_time) == (Instant(1_893_578_400_000), RunTime())
+    assert not told("c,1.order.xml", "<order at='2030-01-02 10:00'><run_time/></order>")
 
 
 def test_long_titles_are_cut() -> None:
