@@ -18,10 +18,10 @@ def expected(limit: StepDurationLimit | None, job: JobState) -> Duration | None:
     return Duration(job.time_measured * limit.percent // (100 * job.steps_measured))
 
 
-def warning_due(job: JobState, started_at: Instant) -> Instant | None:
+def warning_due(job: JobState, at: Instant) -> Instant | None:
     """Return when a step that began then lasts longer than expected."""
     limit = expected(job.definition.warn_if_longer_than, job)
-    return None if limit is None else later(started_at, limit)
+    return None if limit is None else later(at, limit)
 
 
 def longer_than_expected(job: JobState, task: Task) -> TaskWarned:

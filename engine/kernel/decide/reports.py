@@ -59,19 +59,23 @@ def decide_launched(state: State, report: TaskLaunched, at: Instant) -> Decision
     """The process runs."""
     task = task_of(state, report.key)
     if task is not None and task.status is TaskStatus.STARTING:
-        yield from _begin(state, task, report.pid, report.started_at)
+        yield from _begin(state, task, report.pid, report.started_at, at)
     return Answer()
 
 
-def _begin(state: State, task: Task, pid: int, started_at: Instant) -> Iterator[Event]:
+def _begin(state: State, task: Task, pid: int, started_at: Instant, at: Instant) -> Iterator[Event]:
+    """Begin the step; `started_at` is its host's time, which may be any other than ours.
+
+    So what is due later counts from `at` (agents.md 3.5: never compare two hosts' wall clocks).
+    """
     job = state.jobs[task.job].definition
-    deadline = None if job.timeout is None else later(started_at, job.timeout)
+    deadline = None if job.timeout is None else later(at, job.timeout)
     yield TaskStarted(
         task=task.id,
         pid=pid,
         at=started_at,
         deadline=deadline,
-        warn_at=warning_due(state.jobs[task.job], started_at),
+        warn_at=warning_due(state.jobs[task.job], at),
     )
     process_class = state.process_classes.get(task.process_class)
     if process_class is not None and task.agent in process_class.failures:
@@ -154,7 +158,7 @@ def decide_exited(state: State, report: TaskExited, at: Instant) -> Decision:
         return Answer()
     if task.status is TaskStatus.STARTING:
         # The start's own report got lost on the way; the end proves that it ran.
-        yield from _begin(state, task, 0, report.ended_at)
+        yield from _begin(state, task, 0, report.ended_at, at)
         task = state.tasks[task.id]
     if report.returned:
         yield from _take_over(state, task, report.returned)
@@ -202,6 +206,8 @@ def _error_of(job: JobState, task: Task, report: TaskExited) -> tuple[str, str]:
         return "SCHEDULER-202", "The connection to the agent was lost for too long"
     if report.reason is EndReason.AGENT_STOPPED:
         return "SCHEDULER-202", "The agent was stopped and ended the task"
+    if report.reason is EndReason.TAKEN_OVER:
+        return "SCHEDULER-202", "The engine was restarted and ended the tasks of its former life"
     if task.kill_error == "SCHEDULER-272":
         timeout = job.definition.timeout or 0
         return task.kill_error, f"The task ran longer than its timeout of {timeout // 1000} s"
@@ -263,7 +269,7 @@ def decide_native_ended(state: State, report: NativeEnded, at: Instant) -> Decis
     if task is None:
         return Answer()
     if task.status is TaskStatus.STARTING:
-        yield from _begin(state, task, 0, at)
+        yield from _begin(state, task, 0, at, at)
         task = state.tasks[task.id]
     if report.returned:
         yield from _take_over(state, task, report.returned)

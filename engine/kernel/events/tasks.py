@@ -185,6 +185,8 @@ class TaskClosed:
 
     task: TaskId
     job: JobKey
+    at: Instant | None = None
+    """By the engine's clock, unlike the end of the process; None in the first journals."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

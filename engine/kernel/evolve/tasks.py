@@ -196,7 +196,9 @@ def _closed(state: State, event: e.TaskClosed) -> None:
     job = state.jobs.get(event.job)
     if job is None:
         return
-    end = None if task.outcome is None else task.outcome.at
+    end = event.at
+    if end is None and task.outcome is not None:
+        end = task.outcome.at
     if task.outcome is not None and task.outcome.ran and task.started_at is not None:
         job = replace(
             job,

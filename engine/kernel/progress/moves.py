@@ -83,7 +83,7 @@ def settle_ended(state: State, task_id: TaskId, at: Instant) -> Iterator[Event]:
     if job.definition.temporary:
         yield JobRemovalHeld(job=job.key)
     yield from end_ssh_run(state, task, at)
-    yield TaskClosed(task=task.id, job=task.job)
+    yield TaskClosed(task=task.id, job=task.job, at=at)
 
 
 # --- the order -----------------------------------------------------------------------------------
