@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from engine.drivers.ssh_hosts import Channel, HostLink, Purpose
+from engine.drivers.ssh_hosts import Channel, HostLink
 from engine.drivers.ssh_login import lost
 from engine.drivers.ssh_wrapper import (
     CHUNK_MAX,
@@ -20,8 +20,8 @@ from engine.drivers.ssh_wrapper import (
     ask,
     parse_begin,
     parse_reply,
-    shell_command,
 )
+from engine.errors import ConnectionLost
 from engine.kernel.ids import TaskId
 from engine.kernel.sessions.exports import RETURNED_LENGTH_MAX
 from engine.kernel.sessions.identity import RunToken, fields_of
@@ -146,11 +146,18 @@ class Conversation:
         self._link = link
         self._timeout_s = timeout_s
 
-    async def listen(self) -> None:
+    async def listen(self, token: RunToken) -> None:
         """Wait for the one thing the program says by itself; returns at the end of the channel."""
+        end = f"JS-END {token}".encode()
         while (line := await self._channel.error_line()) is not None:
-            if line.strip() == b"JS-END":
+            if line.strip() == end:
                 self.has_ended.set()
+
+    async def wait_for_end(self, most_s: float) -> None:
+        """Wait until the host says that the run is over, not longer than this."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(most_s):
+                await self.has_ended.wait()
 
     async def recall(self, followed: Followed) -> None:
         """After a restart: fetch first lines and tails again, which the task log has already."""
@@ -193,39 +200,63 @@ class Conversation:
             pid=int(pid) if pid.isdigit() else None,
         )
 
+    def is_over(self) -> None:
+        """Nothing is left to be asked: the shell may serve another run."""
+        self._channel.is_free = True
+
     def end(self) -> None:
-        """Let the program on the host end."""
-        self._channel.end_input()
+        """Let the program on the host end, unless it may serve another run."""
+        if not self._channel.is_free:
+            self._channel.end_input()
 
     async def _part(self, count: int) -> bytes:
         return await self._channel.exactly(count, self._timeout_s)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """A launch program, for a shell that is new and for one that has run one before."""
+
+    token: RunToken
+    first: bytes
+    next: bytes
+
+
 @contextlib.asynccontextmanager
 async def conversation(
-    link: HostLink, token: RunToken, program: bytes, *, shell: str, timeout_s: float
+    link: HostLink, launch: Launch, *, timeout_s: float
 ) -> AsyncIterator[Conversation]:
     """Send a launch program and talk to it.
 
     Raises HostUnreachable and the like when it was certainly not sent, SshError when the host says
     why it cannot, ConnectionLost when nobody knows what has become of it.
     """
-    async with link.open(shell_command(shell), Purpose.STEP) as channel:
-        await channel.write(program, timeout_s)
-        begun = await _greeting(link, channel, token, timeout_s)
+    async with contextlib.AsyncExitStack() as stack:
+        channel = await stack.enter_async_context(link.shell())
+        try:
+            begun = await _begin(link, channel, launch, timeout_s)
+        except ConnectionLost as error:
+            if channel.uses == 1 or isinstance(error.__cause__, TimeoutError):
+                raise
+            # A server may end a session that has been quiet. A run is made once, however often
+            # that is asked for, so asking another shell does no harm.
+            channel = await stack.enter_async_context(link.shell(is_new=True))
+            begun = await _begin(link, channel, launch, timeout_s)
         talk = Conversation(channel, link, begun, timeout_s)
-        listening = asyncio.create_task(talk.listen())
+        listening = asyncio.create_task(talk.listen(launch.token))
         try:
             yield talk
         finally:
             listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
             talk.end()
 
 
-async def _greeting(link: HostLink, channel: Channel, token: RunToken, timeout_s: float) -> Begun:
+async def _begin(link: HostLink, channel: Channel, launch: Launch, timeout_s: float) -> Begun:
+    await channel.write(launch.first if channel.uses == 1 else launch.next, timeout_s)
     for _ in range(NOISE_LINES_MAX):
         line = await channel.line(timeout_s)
-        begun = parse_begin(line.decode(errors="replace"), token)
+        begun = parse_begin(line.decode(errors="replace"), launch.token)
         if begun is not None:
             return begun
     raise lost(link.target, ValueError("the login shell prints too much"))

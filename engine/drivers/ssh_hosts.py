@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import secrets
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from enum import Enum
@@ -43,6 +44,11 @@ BACKOFF_FIRST_S = 1.0
 BACKOFF_MAX_S = 60.0
 REFUSAL_REMEMBERED_S = 600.0
 """As long as a server may lock us out after failed logins (PerSourcePenalties)."""
+SHELL_IDLE_S = 5.0
+"""A shell without a run is kept so long for the next one, then its session is ended."""
+SHELL_AGE_MAX_S = 10.0
+"""What a shell has found out about its host (is the folder of runs private?) is at most so old."""
+SHELL_END_LIMIT_S = 0.5
 
 _jitter = secrets.SystemRandom()
 
@@ -97,6 +103,36 @@ class Channel:
         self._target = target
         self._held = held
         self._process = process
+        self.uses = 0
+        """Runs this program has served."""
+        self._began = time.monotonic()
+        self.is_free = False
+        """It has nothing more to say and may be given another run."""
+
+    @property
+    def held(self) -> _Connection:
+        """The connection it is on."""
+        return self._held
+
+    @property
+    def process(self) -> "asyncssh.SSHClientProcess[bytes]":
+        """What the client library calls it."""
+        return self._process
+
+    @property
+    def age_s(self) -> float:
+        """Return for how long it has been open."""
+        return time.monotonic() - self._began
+
+    @property
+    def is_usable(self) -> bool:
+        """Tell whether nothing is known against another use of it."""
+        return (
+            self._held.is_open
+            and self._held.is_trusted
+            and not self._process.is_closing()
+            and not self._process.stdout.at_eof()
+        )
 
     async def write(self, data: bytes, timeout_s: float) -> None:
         """Send bytes to its stdin. Raises ConnectionLost."""
@@ -181,6 +217,8 @@ class HostLink:
         self._connections: list[_Connection] = []
         self._logins: set[asyncio.Task[None]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._shells: deque[tuple[Channel, float]] = deque()
+        """Free for another run, the one that was used last at the end, and since when."""
         self._changed = asyncio.Event()
         self._failure: SshError | None = None
         self._crash: BaseException | None = None
@@ -249,8 +287,31 @@ class HostLink:
         try:
             yield channel
         finally:
-            channel.close()
-            self._keep(self._release(held, process))
+            self._let_go(channel)
+
+    @contextlib.asynccontextmanager
+    async def shell(self, *, is_new: bool = False) -> AsyncIterator[Channel]:
+        """Lend a remote shell that reads programs; one that has become free where there is one.
+
+        A session costs the server a process and a login shell, more than most short jobs do
+        themselves. Whoever has found its shell free again says so in `is_free`.
+        """
+        channel = None if is_new else self._free_shell()
+        if channel is None:
+            command = shell_command(self._settings.shell)
+            limit = self._settings.answer_timeout_s
+            held, process = await self._start(command, Purpose.STEP, limit, terminal=False)
+            channel = Channel(self.target, process, held)
+        channel.uses += 1
+        channel.is_free = False
+        try:
+            yield channel
+        finally:
+            if channel.is_free and channel.age_s < SHELL_AGE_MAX_S and not self._closed:
+                self._shells.append((channel, time.monotonic()))
+                self._notify()
+            else:
+                self._let_go(channel)
 
     @contextlib.asynccontextmanager
     async def through(self) -> AsyncIterator["asyncssh.SSHClientConnection"]:
@@ -269,8 +330,10 @@ class HostLink:
         self._failure, self._failures, self._retry_at = None, 0, 0.0
 
     def close_idle(self) -> None:
-        """Close connections nobody has needed for a while."""
+        """Close shells and connections nobody has needed for a while."""
         now = time.monotonic()
+        while self._shells and now - self._shells[0][1] >= SHELL_IDLE_S:
+            self._let_go(self._shells.popleft()[0])
         for each in self._connections:
             busy = each.sessions or each.dependents or self._waiting
             if each.is_open and not busy and now - each.idle_since >= self._settings.idle_s:
@@ -282,6 +345,8 @@ class HostLink:
         self._closed = True
         for task in (*self._logins, *self._tasks):
             task.cancel()
+        while self._shells:
+            self._let_go(self._shells.pop()[0])
         for each in self._connections:
             each.connection.abort()
         await asyncio.gather(*self._logins, *self._tasks, return_exceptions=True)
@@ -337,6 +402,9 @@ class HostLink:
                     chosen = max(free, key=lambda each: each.sessions)
                     chosen.sessions += 1
                     return chosen
+                if self._shells:  # they take the room of others
+                    await self._end_free_shells()
+                    continue
                 if self._crash is not None:
                     raise self._crash
                 if self._closed:
@@ -348,6 +416,25 @@ class HostLink:
                 await self._changed.wait()
         finally:
             self._waiting -= 1
+
+    async def _end_free_shells(self) -> None:
+        while self._shells:
+            self._let_go(self._shells.pop()[0])
+        self._changed.clear()
+        with contextlib.suppress(TimeoutError):  # a connection may have died unnoticed
+            await asyncio.wait_for(self._changed.wait(), SHELL_END_LIMIT_S)
+
+    def _free_shell(self) -> Channel | None:
+        while self._shells:
+            channel = self._shells.pop()[0]
+            if channel.is_usable:
+                return channel
+            self._let_go(channel)
+        return None
+
+    def _let_go(self, channel: Channel) -> None:
+        channel.close()
+        self._keep(self._release(channel.held, channel.process))
 
     def _raise_known(self) -> None:
         """Raise what is known against the host, unless it is time to look again."""

@@ -31,10 +31,12 @@ async def run_files(
 ) -> RunFiles:
     """Return the contents of a run's directory. Raises SshError for what cannot be sent."""
     commands, script = await _work(job.work, run.parameters)
+    variables = _variables(run, job, engine_environment)
     rules = job.rules
     return RunFiles(
         commands=commands,
-        environment=_environment(run, job, engine_environment),
+        environment=_environment(variables),
+        variables_are_harmless=all(name.startswith("SCHEDULER_") for name in variables),
         script=script,
         ignored_codes="*"
         if rules.ignore_error
@@ -45,7 +47,9 @@ async def run_files(
     )
 
 
-def _environment(run: RunSsh, job: SshJob, engine_environment: Mapping[str, str]) -> str:
+def _variables(
+    run: RunSsh, job: SshJob, engine_environment: Mapping[str, str]
+) -> Mapping[str, str]:
     variables = dict(run.environment)
     if job.exports_engine_environment:
         variables |= {f"SCHEDULER_MASTER_{name}": text for name, text in engine_environment.items()}
@@ -55,6 +59,10 @@ def _environment(run: RunSsh, job: SshJob, engine_environment: Mapping[str, str]
             raise SshError("; ".join(exports.problems))
         variables |= exports.values
     variables.pop("SCHEDULER_RETURN_VALUES", None)  # the wrapper knows where the file is
+    return variables
+
+
+def _environment(variables: Mapping[str, str]) -> str:
     try:
         return environment_file(variables)
     except ValueError as error:

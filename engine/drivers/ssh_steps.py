@@ -18,6 +18,7 @@ from engine.drivers.ssh_following import (
     TAIL_LENGTH,
     Conversation,
     Followed,
+    Launch,
     Pace,
     State,
     Stream,
@@ -36,6 +37,7 @@ from engine.drivers.ssh_wrapper import (
     attached_command,
     control_program,
     launch_program,
+    next_launch,
     parse_control,
 )
 from engine.errors import ConnectionLost, HostKeyUnknown, LoginRefused, SshError
@@ -212,27 +214,31 @@ class Step:
     async def _meet(self) -> Report | None:
         """Have one conversation with the host; None when another is needed."""
         mode = self._mode()
-        program = launch_program(
-            self.token,
-            files=await self._files() if mode in {"start", "prepare"} else None,
-            folder=self._job.session.folder,
-            mode=mode,
-            shell=self._world.hosts.settings.shell,
-        )
-        settings = self._world.hosts.settings
-        async with conversation(
-            self._link,
-            self.token,
-            program,
-            shell=settings.shell,
-            timeout_s=settings.answer_timeout_s,
-        ) as talk:
+        files = await self._files() if mode in {"start", "prepare"} else None
+        async with self._conversation(mode, files) as talk:
             self._reached(talk.begun)
             if mode == "claim" or talk.begun.how == "absent":
                 return await self._absent(mode)
             if mode == "start" or talk.begun.how == "exists":
                 return await self._follow(talk)
         return await self._run_attached(talk.begun)
+
+    def _conversation(
+        self, mode: str, files: RunFiles | None
+    ) -> contextlib.AbstractAsyncContextManager[Conversation]:
+        settings = self._world.hosts.settings
+        first, further = (
+            program(
+                self.token,
+                files=files,
+                folder=self._job.session.folder,
+                mode=mode,
+                shell=settings.shell,
+            )
+            for program in (launch_program, next_launch)
+        )
+        launch = Launch(token=self.token, first=first, next=further)
+        return conversation(self._link, launch, timeout_s=settings.answer_timeout_s)
 
     def _mode(self) -> str:
         if self._before is Before.SURELY:
@@ -266,6 +272,8 @@ class Step:
         wait = pace.poll_first_s
         await talk.recall(self._followed)
         next_look = self._world.now() + round(pace.watch_s * 1000)
+        if talk.begun.how == "made":  # many a job needs no longer than this: one question less
+            await talk.wait_for_end(wait)
         while True:
             has_ended = talk.has_ended.is_set()
             state = await talk.ask(self._followed)
@@ -273,6 +281,7 @@ class Step:
             if is_more_waiting(state):
                 continue
             if state.head.result is not None:
+                talk.is_over()
                 self._end = _End(status=state.head.result, returned=state.returned)
                 return await self._finish()
             if state.head.refused:
@@ -283,8 +292,7 @@ class Step:
                 return await self._judge(None)
             if self._given_up is not None:
                 return TaskLost(key=self._run.key, text=self._given_up)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(talk.has_ended.wait(), wait)
+            await talk.wait_for_end(wait)
             wait = min(wait * 2, pace.poll_max_s)
 
     async def _launched(self, state: State) -> None:
@@ -380,22 +388,8 @@ class Step:
 
     async def _announce(self) -> None:
         """Report the launch of an attached run as soon as its record is there."""
-        settings = self._world.hosts.settings
-        program = launch_program(
-            self.token,
-            files=None,
-            folder=self._job.session.folder,
-            mode="attach",
-            shell=settings.shell,
-        )
         with contextlib.suppress(SshError):
-            async with conversation(
-                self._link,
-                self.token,
-                program,
-                shell=settings.shell,
-                timeout_s=settings.answer_timeout_s,
-            ) as talk:
+            async with self._conversation("attach", None) as talk:
                 wait = self._world.pace.poll_first_s
                 while not self._launch_reported:
                     state = await talk.ask(self._followed)

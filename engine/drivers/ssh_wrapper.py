@@ -37,6 +37,9 @@ SHELL = "/bin/sh"
 CHUNK_MAX = 256 * 1024
 """Most bytes of a stream asked for at once, so that a loud job cannot fill our memory."""
 
+NEXT = "next"
+"""What a launched program is told when it shall make room for the next one."""
+
 _PLAIN_WORDS = re.compile(r"/[A-Za-z0-9_./+-]+( [A-Za-z0-9_./+-]+)*\Z")
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9_./+@-]+\Z")
 _BEGIN = re.compile(r"JS-BEGIN (js-[a-z2-7]{20}) (made|exists|absent|failed) ?(.*)\Z")
@@ -54,6 +57,8 @@ class RunFiles:
     """Shell text of each command, in their order."""
     environment: str = ""
     """Shell text that sets the variables; secret."""
+    variables_are_harmless: bool = False
+    """None of them means anything to a shell or a program of ours."""
     script: str | None = None
     ignored_codes: str = ""
     """Exit codes after which the next command may run; `*` for all."""
@@ -133,7 +138,7 @@ def attached_command(begun: Begun, shell: str) -> str:
     """Return the command that starts a prepared run on this very channel."""
     if _PLAIN_PATH.match(begun.directory) is None:
         raise SshError(f"attached runs need a plain path, not {begun.directory!r}")
-    return f"{shell} {begun.directory}/run {begun.directory} {begun.umask} {shell}"
+    return f"{shell} {begun.directory}/run {begun.directory} {begun.umask} - {shell}"
 
 
 def launch_program(
@@ -144,23 +149,43 @@ def launch_program(
     Mode `start` makes and starts it, unless it exists already; `prepare` only makes it; `attach`
     only answers; `claim` takes its name, so that it can never be started.
     """
+    values = _launch_values(token, files=files, folder=folder, mode=mode, shell=shell)
+    return (values + _program("launch.sh")).encode()
+
+
+def next_launch(
+    token: RunToken, *, files: RunFiles | None, folder: str | None, mode: str, shell: str = SHELL
+) -> bytes:
+    """Return what a shell that has run a launch program needs for another run."""
+    values = _launch_values(token, files=files, folder=folder, mode=mode, shell=shell)
+    return (f"{NEXT}\n{values}js_main\n").encode()
+
+
+def _launch_values(
+    token: RunToken, *, files: RunFiles | None, folder: str | None, mode: str, shell: str
+) -> str:
     parts = [
         f"js_token={token} js_mode={mode} js_rv_max={RETURNED_LENGTH_MAX + 1} js_shell='{shell}'\n",
         _value("js_folder", folder or ""),
         "js_files() {\n",
     ]
+    # Variables that mean nothing to a shell or a program of ours are handed on as such: they never
+    # are in a file. The others wait in one until only the job can be confused by them.
+    is_inherited = mode == "start" and files is not None and files.variables_are_harmless
     if files is not None:
-        parts.append(_file("run", _program("run.sh")))
-        parts.append(_file("rules", _rules(files)))
+        parts.append(_run_file(files))
         parts += [_file(f"cmd.{n}", text) for n, text in enumerate(files.commands, 1)]
-        if files.environment:
+        if files.environment and not is_inherited:
             parts.append(_file("env", 'rm -f "$js_d/env"\n' + files.environment))
         if files.pid_command is not None:
             parts.append(_file("pidcmd", files.pid_command))
         if files.script is not None:
             parts.append(_file("script", files.script) + 'chmod 700 "$js_d/script" || return 1\n')
-    parts += ["return 0\n", "}\n", _program("launch.sh")]
-    return "".join(parts).encode()
+    parts += ["return 0\n", "}\n", "js_variables() {\n"]
+    if files is not None and is_inherited:
+        parts.append(files.environment)
+    parts += ["return 0\n", "}\n"]
+    return "".join(parts)
 
 
 def ask(out: int, err: int, most: int = CHUNK_MAX) -> bytes:
@@ -301,9 +326,12 @@ def _member(word: str) -> Member | None:
     return Member(pid=int(found[1]), start=found[2], reason=Reason[found[3].upper()])
 
 
-def _rules(files: RunFiles) -> str:
+def _run_file(files: RunFiles) -> str:
+    """Return shell text that writes the run's own program; the host adds its uid."""
     stops = "stops" if files.stderr_stops else "-"
-    return f"{files.ignored_codes}\n{stops}\n{files.began}\n"  # the host adds its uid
+    values = f"js_ignored='{files.ignored_codes}' js_stderr={stops} js_began={files.began}\n"
+    text = _quoted(values + _program("run.sh"))
+    return f'printf \'js_uid=%s\\n%s\' "$js_uid" {text} >"$js_d/run" || return 1\n'
 
 
 def _file(name: str, text: str) -> str:

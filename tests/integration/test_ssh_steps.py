@@ -248,6 +248,7 @@ async def test_a_folder_of_ones_own_choice_holds_the_run_safely(
         assert end.first_line.startswith(f"{folder}/.jobscheduler-")
         own = next(folder.iterdir())
         own.chmod(0o777)
+    async with ssh_world(tmp_path, server) as world:
         world.start("e/15.2", login(server) | {"command": "true", "temp_dir": str(folder)})
         report = await world.not_launched("e/15.2")
     assert "only its owner can write" in report.text

@@ -6,9 +6,19 @@ js_say() { echo "JS-VERDICT $*"; }
 js_is_own() { [ -O "/proc/$1" ]; }
 js_signal() { kill -s "$1" -- "$2" 2>/dev/null; }
 js_is_number() { case $1 in '' | *[!0-9]*) return 1 ;; *) [ "${#1}" -le 10 ] ;; esac; }
+js_mark() { # pid -> js_start_now: its start mark, empty when it has none
+  js_start_now= js_state_now=
+  read -r js_r 2>/dev/null <"/proc/$1/stat" || return 0
+  case $js_r in *') '*) set -f; set -- ${js_r##*) }; set +f; js_state_now=$1 js_start_now=${20:+t${20}} ;; esac
+}
+js_is_still() { # pid start: whether this very process is there, and no zombie
+  js_mark "$1"
+  case $js_state_now in [ZX]*) return 1 ;; esac
+  [ "$js_start_now" = "$2" ]
+}
 js_consider() { # pid state pgid sid start [uid]: notes a process that may matter
   js_seen=1
-  if [ "$1" = "$js_pid" ]; then
+  if [ -z "$js_linux" ] && [ "$1" = "$js_pid" ]; then
     if [ "$5" = "$js_start" ]; then js_lead=ours; else js_lead=reused; fi
   fi
   case $2 in [ZX]*) return 0 ;; esac
@@ -30,21 +40,50 @@ js_consider() { # pid state pgid sid start [uid]: notes a process that may matte
     if [ $js_why = group ]; then js_mixed=1; fi # others in our group: no signal to the group as such
     return 0
   }
+  # A process may give itself a name with a line's end in it, and so make up a line about another.
+  if [ -n "$js_linux" ]; then js_is_still "$1" "$5" || return 0; fi
   if [ $js_carries = 1 ]; then
     if [ "$3" = "$js_group" ]; then js_group_proven=1; fi
     if [ -n "$js_session" ] && [ "$4" = "$js_session" ]; then js_session_proven=1; fi
   fi
   js_found="$js_found $1,$5,$js_why,$3,$4,$js_carries"
 }
+js_line() { # js_l: a line of /proc/PID/stat, or what a strange name has made of one
+  js_p=${js_l%% *}
+  js_is_number "$js_p" || return 0
+  set -f
+  case $js_l in # the shorter way is many times faster than the one for odd names
+    *') '*') '*) set -- ${js_l##*) } ;;
+    *') '*) set -- ${js_l#*) } ;;
+    *) set -- ;;
+  esac
+  set +f
+  if [ -n "${20-}" ]; then js_consider "$js_p" "$1" "$3" "$4" "t${20}"; fi
+}
+js_carry() { # -> js_carriers: processes with exactly our token in their environment
+  set -- $(grep -ls "JS_TOKEN=$js_tok" /proc/[0-9]*/environ 2>/dev/null)
+  if [ $# -gt 1 ] && [ -z "$js_zero" ]; then
+    js_zero=no
+    if printf 'a\0b\0' | grep -qzx b 2>/dev/null; then js_zero=yes; fi # this grep knows zero bytes
+  fi
+  if [ "$js_zero" = yes ] && [ $# -gt 0 ]; then
+    set -- $(grep -lszx "JS_TOKEN=$js_tok" "$@" 2>/dev/null)
+    for js_f; do js_f=${js_f%/environ}; js_carriers="$js_carriers${js_f##*/} "; done
+    return 0
+  fi
+  for js_f; do
+    if tr '\0' '\n' 2>/dev/null <"$js_f" | grep -qx "JS_TOKEN=$js_tok"; then
+      js_f=${js_f%/environ}; js_carriers="$js_carriers${js_f##*/} "
+    fi
+  done
+}
 js_look() { # -> js_verdict js_members ("pid:start:why ...") js_lead js_signal_group
   js_carriers=" " js_more=" " js_found= js_lead=gone js_seen= js_mixed=
   js_group_proven= js_session_proven= js_any_carrier= js_members= js_signal_group= js_why_not=
   if [ -n "$js_linux" ]; then
-    for js_f in $(grep -ls "JS_TOKEN=$js_tok" /proc/[0-9]*/environ 2>/dev/null); do
-      if tr '\0' '\n' 2>/dev/null <"$js_f" | grep -qx "JS_TOKEN=$js_tok"; then
-        js_f=${js_f%/environ}; js_carriers="$js_carriers${js_f##*/} "
-      fi
-    done
+    js_carry
+    js_mark "$js_pid"
+    case $js_start_now in '') ;; "$js_start") js_lead=ours ;; *) js_lead=reused ;; esac
   fi
   if [ -n "$js_children" ]; then
     for js_p in $( (pid=$js_pid user=$js_user; export pid user; exec $js_shell -c "$js_children") 2>/dev/null </dev/null); do
@@ -52,13 +91,15 @@ js_look() { # -> js_verdict js_members ("pid:start:why ...") js_lead js_signal_g
     done
   fi
   if [ -n "$js_linux" ]; then
-    for js_f in /proc/[0-9]*/stat; do
-      js_l=
-      read -r js_l 2>/dev/null <"$js_f" || continue
-      js_f=${js_f%/stat}; js_p=${js_f##*/}
-      set -f; set -- ${js_l##*) }; set +f
-      if [ -n "${20-}" ]; then js_consider "$js_p" "$1" "$3" "$4" "t${20}"; fi
-    done
+    # One `cat`: the shell's own `read` takes a system call for each character.
+    js_ifs=$IFS
+    IFS='
+'
+    set -f
+    set -- $(set +f; cat /proc/[0-9]*/stat 2>/dev/null)
+    IFS=$js_ifs
+    set +f
+    for js_l in "$@"; do js_line; done
   else
     while read -r js_p js_s js_g js_u js_1 js_2 js_3 js_4 js_5; do
       if [ -n "$js_5" ]; then js_consider "$js_p" "$js_s" "$js_g" - "l${js_1}_${js_2}_${js_3}_${js_4}_$js_5" "$js_u"; fi
@@ -101,6 +142,20 @@ js_judge() {
   fi
   if [ -n "$js_mixed" ]; then js_signal_group=; fi
 }
+js_lives() { # pid start: whether this very process is still there, as far as that is told cheaply
+  if [ -n "$js_linux" ]; then js_is_still "$1" "$2"; else kill -0 "$1" 2>/dev/null; fi
+}
+js_wait() { # most processes need a moment to go: looking at each costs less than looking at all
+  for js_n in 0.005 0.01 0.01 0.02 0.02; do
+    js_any=
+    for js_m in $js_members; do
+      js_t=${js_m#*:}
+      if js_lives "${js_m%%:*}" "${js_t%:*}"; then js_any=1; break; fi
+    done
+    if [ -z "$js_any" ]; then return 0; fi
+    sleep $js_n 2>/dev/null || { sleep 1; return 0; }
+  done
+}
 js_strike() { # signals the members of the last look
   if [ -n "$js_custom" ]; then # youngest first, so that children come before their parents
     for js_m in $(for js_x in $js_members; do echo "$js_x"; done | sort -t : -k 2.2rn); do
@@ -118,9 +173,15 @@ js_tell() { # after the work: before-verdict pids -> the line
   js_say "verdict=$1 leader=$2 rc=$js_rc act=$js_act after=$3 sent=$js_sent why=$js_why_not doubt=${js_doubt#,} pids=$4"
 }
 js_main() {
-  js_tok=${js_d##*/} js_rc= js_doubt= js_sent= js_why_not=
+  js_tok=${js_d##*/} js_zero= js_rc= js_doubt= js_sent= js_why_not=
   case $js_tok in js-*[!a-z2-7]* | '') js_say verdict=bad why=token; exit 0 ;; js-*) ;; *) js_say verdict=bad why=token; exit 0 ;; esac
-  js_me=$(id -u)
+  js_me=
+  if [ -r "/proc/$$/status" ]; then
+    while read -r js_w js_l; do
+      case $js_w in Uid:) set -- $js_l; js_me=$2; break ;; esac
+    done <"/proc/$$/status"
+  fi
+  js_is_number "$js_me" || js_me=$(id -u)
   if [ -r "$js_d/rc" ] && read -r js_rc <"$js_d/rc" && js_is_number "$js_rc"; then :; else js_rc=; fi
   js_l=
   if [ ! -r "$js_d/id" ] || ! read -r js_l <"$js_d/id"; then # half a record is none
@@ -169,7 +230,7 @@ js_main() {
     while [ -n "$js_members" ] && [ $js_verdict = alive ] && [ $js_round -lt "$js_rounds" ]; do
       js_strike
       js_sent=$((js_sent + 1)) js_round=$((js_round + 1))
-      if [ $js_round -gt 1 ]; then sleep 0.05 2>/dev/null || sleep 1; fi
+      case $js_act in TERM | KILL) js_wait ;; esac
       js_look
     done
   fi

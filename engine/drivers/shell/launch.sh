@@ -1,5 +1,8 @@
 # Makes the run's directory, starts the run and then answers questions about its output.
-# Before it stand: js_token js_folder js_shell js_mode (start, prepare, attach, claim) and js_files.
+# Before it stand: js_token js_folder js_shell js_mode (start, prepare, attach, claim) and the
+# functions js_files and js_variables.
+# A shell that has served one run may be given the next one after the line `next`: then only those
+# values and the last line are sent again, and what was found out about the host is still known.
 js_fail() {
   echo "JS-BEGIN $js_token failed $*"
   exit 1
@@ -51,10 +54,15 @@ js_answer() { # offset of out, offset of err, most bytes of each
   if [ "$js_r" -gt 0 ]; then head -c "$js_r" "$js_d/rv"; fi
   if [ "$js_i" -gt 0 ]; then printf '%s\n' "$js_id"; fi
 }
+js_is_base() { # looked at with care once in this shell, later at what costs no process
+  if [ "$1" = "$js_known_base" ] && [ -d "$1" ] && [ ! -L "$1" ] && [ -O "$1" ]; then return 0; fi
+  js_is_private "$1" && js_known_base=$1
+}
+js_known_base=
+js_umask=$(umask)
+umask 077
+js_uid=$(id -u)
 js_main() {
-  js_umask=$(umask)
-  umask 077
-  js_uid=$(id -u)
   if [ -n "$js_folder" ]; then
     case $js_folder in /*) ;; *) js_folder=$HOME/$js_folder ;; esac
     [ -d "$js_folder" ] || js_fail "temp_dir $js_folder is no folder"
@@ -64,7 +72,7 @@ js_main() {
     [ -d "$HOME/.jobscheduler" ] || mkdir "$HOME/.jobscheduler" 2>/dev/null
   fi
   [ -d "$js_base" ] || mkdir "$js_base" 2>/dev/null
-  js_is_private "$js_base" || js_fail "$js_base is not a folder that only its owner can write"
+  js_is_base "$js_base" || js_fail "$js_base is not a folder that only its owner can write"
   js_d=$js_base/$js_token
   js_how=exists
   if [ "$js_mode" = attach ]; then
@@ -74,7 +82,7 @@ js_main() {
       echo "JS-BEGIN $js_token absent $js_umask $js_d"
       exit 0
     fi
-    js_files && echo "$js_uid" >>"$js_d/rules" || { rm -rf "$js_d"; js_fail "the files of the run cannot be written"; }
+    js_files || { rm -rf "$js_d"; js_fail "the files of the run cannot be written"; }
     js_how=made
   fi
   if [ "$js_how" = exists ]; then js_is_private "$js_d" || js_fail "$js_d cannot be made"; fi
@@ -83,6 +91,7 @@ js_main() {
   fi
   echo "JS-BEGIN $js_token $js_how $js_umask $js_d"
   while read -r js_from_out js_from_err js_most; do
+    case $js_from_out in next) return 0 ;; esac
     js_answer "$js_from_out" "$js_from_err" "$js_most" || exit 1
   done
   exit 0
@@ -90,15 +99,16 @@ js_main() {
 js_launch() { # the run gets a session of its own; this channel hears of its end on stderr
   : >"$js_d/out"
   : >"$js_d/err"
+  if command -v setsid >/dev/null 2>&1; then
+    { js_variables; exec setsid $js_shell "$js_d/run" "$js_d" "$js_umask" tell $js_shell; } </dev/null 3>&2 >>"$js_d/out" 2>>"$js_d/err" &
+    return 0
+  fi
   (
-    if command -v setsid >/dev/null 2>&1; then
-      setsid $js_shell "$js_d/run" "$js_d" "$js_umask" $js_shell </dev/null >>"$js_d/out" 2>>"$js_d/err"
-    else
-      set -m
-      $js_shell "$js_d/run" "$js_d" "$js_umask" $js_shell </dev/null >>"$js_d/out" 2>>"$js_d/err" &
-      wait $!
-    fi
-    echo JS-END >&2
+    js_variables
+    set -m
+    $js_shell "$js_d/run" "$js_d" "$js_umask" - $js_shell </dev/null >>"$js_d/out" 2>>"$js_d/err" &
+    wait $!
+    echo "JS-END $js_token" >&2
   ) </dev/null >/dev/null &
 }
 js_main

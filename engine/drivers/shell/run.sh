@@ -1,8 +1,9 @@
 # The run's own process: records who it is, runs the commands, keeps their exit status.
-# Arguments: run directory, umask of the login, shell. What is not a builtin costs a process, so
-# little of it is used here.
-js_d=$1 js_umask=$2
-shift 2
+# Before it stand: js_ignored (exit codes after which to go on) js_stderr (`stops` or -) js_began js_uid.
+# Arguments: run directory, umask of the login, `tell` when the channel on descriptor 3 shall hear of
+# the end, shell. What is not a builtin costs a process, so little of it is used here.
+js_d=$1 js_umask=$2 js_tell=$3
+shift 3
 js_shell=$*
 umask 077
 JS_TOKEN=${js_d##*/}; export JS_TOKEN
@@ -19,7 +20,7 @@ js_ident() { # pid -> js_group js_session js_start
 }
 js_extra=
 if [ -f "$js_d/pidcmd" ]; then # a pid the job's own command prints: additional, never the only one
-  js_x=$($js_shell "$js_d/pidcmd" 2>/dev/null </dev/null)
+  js_x=$($js_shell "$js_d/pidcmd" 2>/dev/null </dev/null 3>&-)
   case $js_x in
     '' | *[!0-9]*) ;;
     *) if js_ident "$js_x"; then js_extra="xpid=$js_x xstart=$js_start"; fi ;;
@@ -29,15 +30,15 @@ js_ident $$
 if [ "$js_group" != "$$" ]; then # not the leader of a group: become one, once
   if [ -z "${JS_LEADER-}" ] && command -v setsid >/dev/null 2>&1; then
     JS_LEADER=1; export JS_LEADER
-    exec setsid $js_shell "$js_d/run" "$js_d" "$js_umask" $js_shell
+    exec setsid $js_shell "$js_d/run" "$js_d" "$js_umask" "$js_tell" $js_shell
   fi
   echo "no process group of its own" >"$js_d/refused"
+  if [ "$js_tell" = tell ]; then echo "JS-END $JS_TOKEN" >&3; fi
   exit 125
 fi
 unset JS_LEADER
 js_boot=-
 if [ -r /proc/sys/kernel/random/boot_id ]; then read -r js_boot </proc/sys/kernel/random/boot_id; fi
-{ read -r js_ignored; read -r js_stderr; read -r js_began; read -r js_uid; } <"$js_d/rules"
 : >"$js_d/rv"
 # One write; whoever reads it does not take it for a record before its line has ended.
 printf 'v=1 pid=%s pgid=%s sid=%s start=%s boot=%s uid=%s began=%s %s\n' \
@@ -52,6 +53,7 @@ js_stops() { # exit status -> whether the next command must not run
 trap : HUP INT TERM PIPE
 (
   trap - HUP INT TERM PIPE
+  exec 3>&-
   umask "$js_umask"
   if [ -f "$js_d/env" ]; then . "$js_d/env"; fi # begins by removing itself
   js_n=1
@@ -70,4 +72,5 @@ wait "$js_c" 2>/dev/null
 js_again=$?
 if [ "$js_again" -ne 127 ]; then js_rc=$js_again; fi
 echo "$js_rc" >"$js_d/rc"
+if [ "$js_tell" = tell ]; then { echo "JS-END $JS_TOKEN" >&3; } 2>/dev/null; fi
 exit "$js_rc"
