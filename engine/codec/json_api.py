@@ -4,8 +4,7 @@ Rows are plain dictionaries with times as `2026-11-21T10:00:00.123Z`; what does 
 Whoever needs everything takes `/api/snapshot` and `/api/events` and folds (engine.codec.snapshot).
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 from engine.codec.records import RecordCodec, codec_for, parse_json
@@ -228,33 +227,6 @@ def agent_row(agent: Agent) -> Row:
         "run_id": agent.run_id,
         "text": agent.text,
     }
-
-
-# --- lists ---------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderFilter:
-    """Which orders a list shall hold; absent fields do not filter."""
-
-    chain: str | None = None
-    """Chain key."""
-    status: str | None = None
-    limit: int = 1000
-
-
-def orders_list(state: State, wanted: OrderFilter, now: Instant) -> Row:
-    """Return orders by chain and queue place; `total` counts those beyond the limit, too."""
-    keys: Iterable[Any] = state.orders
-    if wanted.chain is not None:
-        keys = [key for key in state.orders_of_chain if key == wanted.chain]
-        keys = [order for key in keys for order in state.orders_of_chain[key]]
-    found = [state.orders[key] for key in keys]
-    if wanted.status is not None:
-        found = [order for order in found if order_status(state, order, now) == wanted.status]
-    found.sort(key=lambda order: (order.key.chain, order.place))
-    rows = [order_row(state, order, now) for order in found[: wanted.limit]]
-    return {"orders": rows, "total": len(found)}
 
 
 def parse_object(data: bytes) -> Mapping[str, Any]:

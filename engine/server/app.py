@@ -52,6 +52,7 @@ def application(context: ServerContext) -> Application:
 def _routes() -> list[Route]:
     api = json_endpoints
     return [
+        Route("/api/me", api.me),
         Route("/api/snapshot", api.snapshot),
         Route("/api/events", event_stream.events),
         Route("/api/overview", api.overview),

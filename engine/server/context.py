@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from engine.codec.xml.facts import EngineFacts
 from engine.server.auth import Caller, Gate, Refusal, Role, Trust
-from engine.server.engine_port import EnginePort
+from engine.server.engine_port import AgentViews, EnginePort
 from engine.server.serve import SCOPE_ROLE_MAX, SCOPE_TRUST
 from engine.server.web_events import WebEvents
 from engine.server.xml_execution import XmlCommands
@@ -46,6 +46,8 @@ class ServerContext:
     """Counters and histograms of the drivers."""
     processes: "ProcessPort | None" = None
     """The remote-process service."""
+    agent_views: AgentViews | None = None
+    """Asks agents for clients of the JSON web service."""
     commands: XmlCommands = field(init=False)
     web_events: WebEvents = field(init=False)
 

@@ -64,6 +64,23 @@ class Notice:
     pulse: AgentPulse | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentView:
+    """What an agent answers when it is asked about itself."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+class AgentViews(Protocol):
+    """Asks agents about themselves, for clients that cannot reach them."""
+
+    async def get(self, agent: AgentUri, path: str) -> AgentView:
+        """Return an agent's answer. Raises EngineError with a sentence when there is none."""
+        ...
+
+
 class EngineStopping(Exception):  # the term of the field
     """The engine is shutting down and takes no more requests."""
 

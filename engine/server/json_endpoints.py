@@ -8,7 +8,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.codec.json_api import (
-    OrderFilter,
     PublicRequest,
     Row,
     accepted_row,
@@ -16,7 +15,7 @@ from engine.codec.json_api import (
     chain_row,
     job_row,
     order_row,
-    orders_list,
+    order_status,
     overview_row,
     parse_object,
     parse_request,
@@ -25,12 +24,16 @@ from engine.codec.json_api import (
     time_text,
 )
 from engine.codec.records import dump_json
+from engine.codec.still_state import still_state
+from engine.codec.streamed_json import Parts, Rows
+from engine.codec.web_query import ChainQuery, OrderQuery, path_query
 from engine.errors import CodecError
 from engine.kernel.commands import JobAction, ModifyJob, RemoveChain
 from engine.kernel.definitions import Visible
 from engine.kernel.ids import TaskId, chain_key, order_key
 from engine.kernel.instants import Instant, seconds
 from engine.kernel.problems import Problem, unknown_object, unknown_order, unknown_task
+from engine.kernel.state import Order
 from engine.server.auth import Role
 from engine.server.context import ServerContext, context_of
 from engine.server.engine_port import (
@@ -40,6 +43,8 @@ from engine.server.engine_port import (
     TaskHistoryEntry,
 )
 from engine.server.requests import carry_out
+from engine.server.slices import slices
+from engine.server.web_answers import streamed
 
 LOG_BYTES_DEFAULT: Final = 256 * 1024
 LOG_BYTES_MAX: Final = 4 * 1024 * 1024
@@ -66,7 +71,13 @@ def http_problem(status: int, text: str) -> Response:
     return problem_response(Problem(code=str(status), text=text), status)
 
 
-# --- the state -----------------------------------------------------------------------------------
+# --- the caller and the state --------------------------------------------------------------------
+
+
+async def me(request: Request) -> Response:
+    """Handle `GET /api/me`: the caller's name and role, for programs that hide what it may not."""
+    caller = await context_of(request).admit(request, Role.READ_ONLY)
+    return json_response({"name": caller.name, "role": caller.role.value})
 
 
 async def snapshot(request: Request) -> Response:
@@ -99,37 +110,46 @@ async def orders(request: Request) -> Response:
         return json_response(order_row(state, order, now, detailed=True))
     if chain is not None and chain_key(chain) not in state.chains:
         return problem_response(unknown_object("Job_chain", chain), 404)
-    wanted = OrderFilter(
-        chain=None if chain is None else chain_key(chain),
-        status=query.get("status"),
-        limit=_count(request, "limit", LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX),
+    limit, status = (
+        _count(request, "limit", LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX),
+        query.get("status"),
     )
-    return json_response(orders_list(state, wanted, now))
+    chains = ChainQuery() if chain is None else ChainQuery(paths=path_query(chain_key(chain)))
+    still = still_state(state)
+    found: list[Order] = []
+    async for part in slices(OrderQuery(chains=chains).orders(still, now)):
+        found += [
+            order
+            for order in part
+            if order is not None and status in {None, order_status(still, order, now)}
+        ]
+    rows = (order_row(still, order, now) for order in found[:limit])
+    return streamed(request, Parts(orders=Rows(rows), total=len(found)))
 
 
 async def jobs(request: Request) -> Response:
     """Handle `GET /api/jobs`."""
     context = await _reader(request)
-    state = context.port.state
+    state = still_state(context.port.state)
     shown = (job for _, job in sorted(state.jobs.items()))
-    rows = [job_row(state, job) for job in shown if job.definition.visible is not Visible.NEVER]
-    return json_response({"jobs": rows})
+    rows = (job_row(state, job) for job in shown if job.definition.visible is not Visible.NEVER)
+    return streamed(request, Parts(jobs=Rows(rows)))
 
 
 async def chains(request: Request) -> Response:
     """Handle `GET /api/chains`."""
     context = await _reader(request)
-    state = context.port.state
-    rows = [chain_row(state, state.chains[key]) for key in sorted(state.chains)]
-    return json_response({"chains": rows})
+    state = still_state(context.port.state)
+    rows = (chain_row(state, state.chains[key]) for key in sorted(state.chains))
+    return streamed(request, Parts(chains=Rows(rows)))
 
 
 async def tasks(request: Request) -> Response:
     """Handle `GET /api/tasks`: waiting and running ones."""
     context = await _reader(request)
-    state = context.port.state
-    rows = [task_row(state, state.tasks[key]) for key in sorted(state.tasks)]
-    return json_response({"tasks": rows})
+    state = still_state(context.port.state)
+    rows = (task_row(state, state.tasks[key]) for key in sorted(state.tasks))
+    return streamed(request, Parts(tasks=Rows(rows)))
 
 
 async def agents(request: Request) -> Response:

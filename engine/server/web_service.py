@@ -1,11 +1,11 @@
 """The JSON web service of JobScheduler 1.11 and later (xml-commands.md 9 and 10).
 
-GET and POST are equal; POST puts the query into a JSON body. Every answer carries `eventId`.
+GET and POST are equal; POST puts the query into a JSON body. Every answer carries `eventId`. Lists
+are written piece by piece from a copy of the state, so that they hold nobody up.
 """
 
 import asyncio
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,491 +14,350 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from engine.codec import web_service as shapes
-from engine.codec.json_api import parse_object, time_text
-from engine.codec.records import dump_json
-from engine.codec.web_events import is_asked_for
-from engine.codec.web_service import Json, OrderQuery, PathQuery
+from engine.codec import web_orders, web_service
+from engine.codec.json_api import time_text
+from engine.codec.streamed_json import Json, Rows
+from engine.codec.web_chains import chain_detailed
+from engine.codec.web_events import STATISTICS_CHANGED
+from engine.codec.web_obstacles import present
+from engine.codec.web_query import PathQuery
 from engine.codec.xml.answers_jobs import job_state_name
-from engine.errors import CodecError
-from engine.kernel.ids import OrderKey, TaskId, chain_key, job_key, order_key
-from engine.kernel.problems import Problem, unknown_object, unknown_order, unknown_task
-from engine.server.auth import Role
+from engine.kernel.ids import ChainKey, HistoryId, JobKey, OrderKey, TaskId, chain_key, job_key
+from engine.kernel.ids import order_key as key_of_order
+from engine.kernel.problems import unknown_object, unknown_order, unknown_task
+from engine.kernel.state import Order
+from engine.server import web_files
 from engine.server.classic_pages import end_of_file
-from engine.server.context import ServerContext, context_of
-from engine.server.engine_port import HistoryQuery
-from engine.server.web_events import Torn
+from engine.server.engine_port import HistoryQuery, TaskHistoryEntry
+from engine.server.process_facts import process_facts
+from engine.server.slices import slices
+from engine.server.web_agents import agents, one_agent
+from engine.server.web_event_query import (
+    asks_for_events,
+    count_orders,
+    events,
+    of_chains,
+    of_kinds,
+    of_order,
+    statistics_changes,
+)
+from engine.server.web_request import BASE, WebRequest, web_request
 
-BASE: Final = "/jobscheduler/master/api"
-TIMEOUT_S_MAX: Final = 600.0
 LOG_BYTES_MAX: Final = 4 * 1024 * 1024
-_DURATION = re.compile(r"(?:PT)?(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S?)?", re.IGNORECASE)
-_KINDS: Final = {
-    "fileBased": None,
-    "schedule": "Schedule",
-    "lock": "Lock",
-    "monitor": "Monitor",
-}
+HISTORY_LIMIT_MAX: Final = 1_000
+
+Handler = Callable[[WebRequest], Awaitable[Response]]
 
 
-class _Query:
-    """The parameters of a request, from the URL or a JSON body."""
-
-    def __init__(self, context: ServerContext, path: str, values: Mapping[str, Any]) -> None:
-        self.context = context
-        self._path = path
-        self._values = values
-
-    @property
-    def wanted(self) -> str:
-        """The `return=` parameter."""
-        return str(self._values.get("return") or "")
-
-    @property
-    def paths(self) -> PathQuery:
-        """Which objects are meant: by the URL, or by `path` and `paths`."""
-        names = self.names("paths") or self.names("path")
-        return shapes.path_query(self._path or "|".join(sorted(names or ())))
-
-    @property
-    def object_path(self) -> str:
-        """The path part of the URL as written."""
-        return self._path
-
-    def text(self, name: str) -> str | None:
-        """Return a parameter, None when it is absent."""
-        value = self._values.get(name)
-        return None if value is None else str(value)
-
-    def names(self, name: str) -> frozenset[str] | None:
-        """Return a list: comma separated in URLs, an array in bodies."""
-        value = self._values.get(name)
-        if value is None:
-            return None
-        items = value if isinstance(value, list) else str(value).split(",")
-        return frozenset(str(item) for item in items)
-
-    def flag(self, name: str) -> bool | None:
-        """Return a truth value."""
-        value = self._values.get(name)
-        if value is None or isinstance(value, bool):
-            return value
-        if str(value) not in {"true", "false"}:
-            raise HTTPException(400, f"{name}={value!r} is neither true nor false")
-        return str(value) == "true"
-
-    def number(self, name: str) -> int | None:
-        """Return a whole number."""
-        value = self._values.get(name)
-        if value is None:
-            return None
-        try:
-            return int(str(value))
-        except ValueError as error:
-            raise HTTPException(400, f"{name}={value!r} is not a whole number") from error
-
-    def seconds(self, name: str) -> float:
-        """Return a duration: `60`, `60s` or ISO 8601 `PT1M`; 0 when absent."""
-        text = self.text(name) or "0"
-        found = _DURATION.fullmatch(text.strip())
-        if found is None:
-            raise HTTPException(400, f"{name}={text!r} is not a duration")
-        hours, minutes, rest = (float(part or 0) for part in found.groups())
-        return min(hours * 3600 + minutes * 60 + rest, TIMEOUT_S_MAX)
-
-    def orders(self) -> OrderQuery:
-        """Return which orders are meant."""
-        jobs = self.names("jobPaths")
-        return OrderQuery(
-            paths=self.paths,
-            order_ids=self.names("orderIds"),
-            node_ids=self.names("nodeIds"),
-            job_paths=None if jobs is None else frozenset(job_key(path) for path in jobs),
-            source_types=self.names("isOrderSourceType"),
-            processing_states=self.names("isOrderProcessingState"),
-            is_suspended=self.flag("isSuspended"),
-            is_setback=self.flag("isSetback"),
-            is_blacklisted=self.flag("isBlacklisted"),
-            not_in_task_per_node_max=self.number("notInTaskLimitPerNode"),
-        )
-
-
-async def _query(request: Request) -> _Query:
-    context = context_of(request)
-    await context.admit(request, Role.READ_ONLY)
-    values: dict[str, Any] = dict(request.query_params)
-    if request.method == "POST":
-        data = await context.body(request)
-        if data is None:
-            raise HTTPException(413, "The request is too large")
-        try:
-            values |= parse_object(data)
-        except CodecError as error:
-            raise HTTPException(400, str(error)) from error
-    await context.web_events.begin()
-    await context.port.settled()
-    return _Query(context, request.path_params.get("path", ""), values)
-
-
-def _answer(query: _Query, content: Json | list[Json], name: str = "elements") -> Response:
-    body: Json = {name: content} if isinstance(content, list) else dict(content)
-    body["eventId"] = query.context.web_events.last_id
-    return _json(body)
-
-
-def _json(body: Json, status: int = 200) -> Response:
-    headers = {"Cache-Control": "no-store"}
-    return Response(dump_json(body), status, headers, media_type="application/json")
-
-
-def _refused(problem: Problem) -> Response:
-    """Return an error: code and text with one blank between them (9.1)."""
-    return _json({"message": f"{problem.code} {problem.text}"}, 400)
-
-
-def _unknown_return(query: _Query) -> Response:
-    return _json({"message": f"return={query.wanted!r} is not known here"}, 400)
-
-
-# --- resources -----------------------------------------------------------------------------------
-
-
-async def overview(request: Request) -> Response:
-    """Handle `/`: what engine this is."""
-    query = await _query(request)
-    context, state = query.context, query.context.port.state
-    content = shapes.present(
-        version=context.facts.version,
-        startedAt=time_text(context.facts.started_at),
-        schedulerId=state.main.scheduler_id or state.control.engine_id,
-        httpPort=None if context.facts.http_port is None else str(context.facts.http_port),
-        httpsPort=None if context.facts.https_port is None else str(context.facts.https_port),
-        pid=context.facts.pid,
-        state="paused" if state.control.paused else "running",
-        system={"hostname": context.facts.host},
-        java={},
-    )
-    return _answer(query, content)
-
-
-async def order(request: Request) -> Response:
-    """Handle `/order[/PATH]`."""
-    query = await _query(request)
-    state, now = query.context.port.state, query.context.port.now()
-    chain, comma, order_id = query.object_path.partition(",")
-    if comma:
-        return await _one_order(query, order_key(chain, order_id))
-    wanted = query.wanted or "OrderOverview"
-    if _is_event_query(wanted):
-        return await _events(query, lambda event: _is_of_chain(event, query.paths))
-    found = query.orders().orders(state, now)
-    shape, _, part = wanted.partition("/")
-    match shape:
-        case "OrderOverview":
-            return _answer(
-                query, [shapes.order_overview(state, one, now) for one in found], "orders"
-            )
-        case "OrderDetailed":
-            return _answer(
-                query, [shapes.order_detailed(state, one, now) for one in found], "orders"
-            )
-        case "OrdersComplemented" | "OrderTreeComplemented":
-            detailed = part == "OrderDetailed"
-            content = shapes.orders_complemented(state, found, now, detailed=detailed)
-            if shape == "OrderTreeComplemented":
-                content["orderTree"] = _tree(content.pop("orders"))
-            return _answer(query, content)
-        case "JocOrderStatistics":
-            return _answer(query, shapes.order_statistics(state, found, now))
-        case _:
-            return _unknown_return(query)
-
-
-async def _one_order(query: _Query, key: OrderKey) -> Response:
-    state, now = query.context.port.state, query.context.port.now()
-    found = state.find_order(key)
-    if query.wanted == "log":
-        if found is None or found.history is None:
-            return _refused(unknown_order(key.chain, key.id))
-        text = await query.context.port.order_log(found.history, LOG_BYTES_MAX)
-        return PlainTextResponse(text, headers={"Cache-Control": "no-store"})
-    if found is None:
-        return _refused(unknown_order(key.chain, key.id))
-    match query.wanted or "OrderOverview":
-        case "OrderOverview":
-            return _answer(query, shapes.order_overview(state, found, now))
-        case "OrderDetailed":
-            return _answer(query, shapes.order_detailed(state, found, now))
-        case wanted if _is_event_query(wanted):
-            path = f"{state.chains[key.chain].definition.path},{key.id}"
-            return await _events(query, lambda event: event.get("key") == path)
-        case _:
-            return _unknown_return(query)
-
-
-def _tree(orders: list[Json]) -> Json:
-    """Return orders by folder: path, leafs, subfolders."""
-    root: Json = {"path": "/", "leafs": [], "subfolders": []}
-    folders: dict[str, Json] = {"/": root}
-
-    def folder(path: str) -> Json:
-        if path not in folders:
-            parent = folder(path.rpartition("/")[0] or "/")
-            folders[path] = {"path": path, "leafs": [], "subfolders": []}
-            parent["subfolders"].append(folders[path])
-        return folders[path]
-
-    for each in orders:
-        chain = each.get("jobChainPath") or each["overview"]["jobChainPath"]
-        folder(chain.rpartition("/")[0] or "/")["leafs"].append(each)
-    return root
-
-
-async def job_chain(request: Request) -> Response:
-    """Handle `/jobChain[/PATH]`, one node with `nodeId=`."""
-    query = await _query(request)
-    state, now = query.context.port.state, query.context.port.now()
-    wanted = query.wanted or "JobChainOverview"
-    if wanted == "JocOrderStatistics":
-        found = query.orders().orders(state, now)
-        return _answer(query, shapes.order_statistics(state, found, now))
-    if _is_event_query(wanted):
-        return await _events(query, lambda event: _is_of_chain(event, query.paths))
-    make: dict[str, Callable[[Any], Json]] = {
-        "JobChainOverview": lambda chain: shapes.chain_overview(state, chain),
-        "JobChainDetailed": lambda chain: shapes.chain_detailed(state, chain, now),
-    }
-    single = query.paths.single
-    node_id = query.text("nodeId")
-    if single is not None and node_id is not None:
-        chain = state.chains.get(chain_key(single))
-        node = next(
-            (each for each in chain.definition.nodes if each.state == node_id)
-            if chain
-            else iter(()),
-            None,
-        )
-        if chain is None or node is None:
-            return _refused(unknown_object("JobChain", f"{single} node {node_id}"))
-        return _answer(query, shapes.node_shape(state, chain, node))
-    chains = {chain.definition.path: chain for chain in state.chains.values()}
-    return _objects(query, chains, make.get(wanted), "JobChain")
-
-
-async def job(request: Request) -> Response:
-    """Handle `/job[/PATH]`."""
-    query = await _query(request)
-    state = query.context.port.state
-    wanted = query.wanted or "JobOverview"
-    single = query.paths.single
-    if wanted == "History" and single is not None:
-        return await _job_history(query, single)
-    if wanted == "JobDescription" and single is not None:
-        found = state.jobs.get(job_key(single))
-        if found is None:
-            return _refused(unknown_object("Job", single))
-        return _answer(query, {"description": found.definition.description})
-    if _is_event_query(wanted):
-        return await _events(query, lambda event: _is_of_job(event, query.paths))
-    make: dict[str, Callable[[Any], Json]] = {
-        "JobOverview": lambda one: shapes.job_overview(state, one),
-        "JobDetailed": lambda one: shapes.job_detailed(state, one),
-    }
-    states = query.names("state")
-    jobs = {
-        one.definition.path: one
-        for one in state.jobs.values()
-        if states is None or job_state_name(state, one) in states
-    }
-    return _objects(query, jobs, make.get(wanted), "Job")
-
-
-async def _job_history(query: _Query, path: str) -> Response:
-    if job_key(path) not in query.context.port.state.jobs:
-        return _refused(unknown_object("Job", path))
-    limit = min(max(query.number("limit") or 10, 1), 1_000)
-    found = await query.context.port.task_history(HistoryQuery(job=job_key(path), limit=limit))
-    rows = [
-        shapes.present(
-            taskId=str(entry.task),
-            jobPath=entry.job,
-            startedAt=time_text(entry.started_at),
-            endedAt=time_text(entry.ended_at),
-            cause=entry.cause,
-            steps=entry.steps,
-            exitCode=entry.exit_code,
-            error=shapes.present(code=entry.error_code, message=entry.error_text)
-            if entry.error_code
-            else None,
-            agentUri=entry.agent or None,
-        )
-        for entry in found
-    ]
-    return _answer(query, rows)
-
-
-async def process_class(request: Request) -> Response:
-    """Handle `/processClass[/PATH]`."""
-    query = await _query(request)
-    state = query.context.port.state
-    make: dict[str, Callable[[Any], Json]] = {
-        "ProcessClassOverview": lambda one: shapes.process_class_overview(state, one),
-        "ProcessClassDetailed": lambda one: shapes.process_class_detailed(state, one),
-    }
-    classes = {one.path or "/": one for one in state.process_classes.values()}
-    return _objects(
-        query, classes, make.get(query.wanted or "ProcessClassOverview"), "ProcessClass"
-    )
-
-
-def _objects(
-    query: _Query,
-    objects: Mapping[str, Any],
-    shape: Callable[[Any], Json] | None,
-    kind: str,
-) -> Response:
-    """Answer with one object or a list of them."""
-    if shape is None:
-        return _unknown_return(query)
-    found = shapes.chosen(objects, query.paths, shape)
-    single = query.paths.single
-    if single is None:
-        return _answer(query, found)
-    return _answer(query, found[0]) if found else _refused(unknown_object(kind, single))
-
-
-async def task(request: Request) -> Response:
-    """Handle `/task?taskId=`."""
-    query = await _query(request)
-    number = query.number("taskId")
-    if number is None:
-        raise HTTPException(400, "taskId is missing")
-    if query.wanted == "log":
-        part = await query.context.port.task_log(TaskId(number), -LOG_BYTES_MAX, LOG_BYTES_MAX)
-        if part is None:
-            return _refused(unknown_task(number))
-        return PlainTextResponse(part.text, headers={"Cache-Control": "no-store"})
-    found = query.context.port.state.tasks.get(TaskId(number))
-    if found is None:
-        return _refused(unknown_task(number))
-    return _answer(query, shapes.task_overview(query.context.port.state, found))
-
-
-async def file_based(request: Request) -> Response:
-    """Handle `/fileBased`, `/schedule`, `/lock`, `/monitor`, each with a path."""
-    query = await _query(request)
-    kind = _KINDS[request.url.path.removeprefix(f"{BASE}/").partition("/")[0]]
-    wanted = query.wanted or "FileBasedOverview"
-    if wanted not in {"FileBasedOverview", "FileBasedDetailed"}:
-        return _unknown_return(query)
-    found = [
-        shapes.file_based_shape(
-            each,
-            path,
-            objects[path],
-            query.context.facts.live_folder,
-            detailed=wanted == "FileBasedDetailed",
-        )
-        for each, objects in shapes.file_based_objects(query.context.port.state).items()
-        if kind in {None, each}
-        for path in sorted(objects, key=str.casefold)
-        if query.paths.selects(path)
-    ]
-    single = query.paths.single
-    if single is None:
-        return _answer(query, found)
-    return _answer(query, found[0]) if found else _refused(unknown_object(kind or "object", single))
-
-
-async def agents(request: Request) -> Response:
-    """Handle `/agent/`: the addresses of all agents."""
-    query = await _query(request)
-    classes = query.context.port.state.process_classes.values()
-    uris = {agent.uri for each in classes for agent in each.definition.agents}
-    body = {"elements": sorted(uris), "eventId": query.context.web_events.last_id}
-    return _json(body)
-
-
-async def scheduler(request: Request) -> Response:
-    """Handle `/scheduler?return=log`: the engine's own log."""
-    query = await _query(request)
-    if query.wanted != "log":
-        return await overview(request)
-    text = await asyncio.to_thread(end_of_file, Path(query.context.facts.log_file))
+def _log(text: str) -> Response:
     return PlainTextResponse(text, headers={"Cache-Control": "no-store"})
 
 
-# --- events --------------------------------------------------------------------------------------
+# --- the engine ----------------------------------------------------------------------------------
 
 
-async def event(request: Request) -> Response:
+async def overview(web: WebRequest) -> Response:
+    """Handle `/`: what engine this is."""
+    facts, state = web.context.facts, web.state
+    content = present(
+        version=facts.version,
+        startedAt=time_text(facts.started_at),
+        schedulerId=state.main.scheduler_id or state.control.engine_id,
+        httpPort=None if facts.http_port is None else str(facts.http_port),
+        httpsPort=None if facts.https_port is None else str(facts.https_port),
+        pid=facts.pid,
+        state="paused" if state.control.paused else "running",
+        **process_facts(facts.host),
+    )
+    return web.answer(content)
+
+
+async def scheduler(web: WebRequest) -> Response:
+    """Handle `/scheduler?return=log`: the engine's own log."""
+    if web.wanted != "log":
+        return await overview(web)
+    return _log(await asyncio.to_thread(end_of_file, Path(web.context.facts.log_file)))
+
+
+async def event(web: WebRequest) -> Response:
     """Handle `/event?return=&after=&timeout=&limit=`."""
-    return await _events(await _query(request), lambda _: True)
+    if web.wanted == STATISTICS_CHANGED:
+        return await statistics_changes(web)
+    return await events(web, lambda _: True)
 
 
-def _is_event_query(wanted: str) -> bool:
-    names = wanted.split(",")
-    return any("Event" in name or name.startswith(("Order", "Task", "Job")) for name in names) and (
-        all(not name.endswith(("Overview", "Detailed", "Statistics")) for name in names)
-        and not wanted.startswith(("OrdersComplemented", "OrderTreeComplemented", "JobDescription"))
+# --- orders --------------------------------------------------------------------------------------
+
+_ORDER_SHAPES: Final[dict[str, web_orders.Shape]] = {
+    "OrderOverview": web_orders.order_overview,
+    "OrderDetailed": web_orders.order_detailed,
+}
+
+
+async def order(web: WebRequest) -> Response:
+    """Handle `/order[/PATH]`."""
+    chain, comma, order_id = web.object_path.partition(",")
+    if comma:
+        return await _one_order(web, key_of_order(chain, order_id))
+    wanted = web.wanted or "OrderOverview"
+    if wanted == STATISTICS_CHANGED:
+        return await statistics_changes(web)
+    if asks_for_events(web):
+        return await events(web, of_chains(web.paths, with_chains=False))
+    if wanted == "JocOrderStatistics":
+        return web.answer(await count_orders(web, web.orders()))
+    kind, _, part = wanted.partition("/")
+    shape = _ORDER_SHAPES.get(part or "OrderOverview" if kind.endswith("Complemented") else kind)
+    query, state, now = web.orders(), web.still(), web.now
+    found = query.orders(state, now)
+    match kind:
+        case _ if shape is None:
+            return web.unknown_return()
+        case "OrderOverview" | "OrderDetailed":
+            rows = (None if one is None else shape(state, one, now) for one in found)
+            return web.answer_rows(Rows(rows), "orders")
+        case "OrdersComplemented":
+            return web.answer(web_orders.orders_complemented(state, found, now, shape))
+        case "OrderTreeComplemented":
+            chosen = await _all_of(found)
+            return web.answer(web_orders.order_tree_complemented(state, chosen, now, shape))
+        case _:
+            return web.unknown_return()
+
+
+async def _all_of(orders: Iterable[Order | None]) -> list[Order]:
+    found: list[Order] = []
+    async for part in slices(orders):
+        found += [order for order in part if order is not None]
+    return found
+
+
+async def _one_order(web: WebRequest, key: OrderKey) -> Response:
+    state = web.state
+    found = state.find_order(key)
+    chain = state.chains.get(key.chain)
+    if asks_for_events(web):
+        own = key if found is None else found.key
+        return await events(web, of_order(f"{own.chain},{own.id}"))
+    if web.wanted == "log":
+        history = await _last_run(web, key) if found is None else found.history
+        if history is not None:
+            return _log(await web.context.port.order_log(history, LOG_BYTES_MAX))
+    if found is None:
+        if chain is None:
+            return web.refused(unknown_object("JobChain", key.chain))
+        return web.refused(unknown_order(chain.definition.path, key.id))
+    if web.wanted == "log":
+        return _log("")
+    shape = _ORDER_SHAPES.get(web.wanted or "OrderOverview")
+    if shape is None:
+        return web.unknown_return()
+    return web.answer(shape(state, found, web.now))
+
+
+async def _last_run(web: WebRequest, key: OrderKey) -> HistoryId | None:
+    query = HistoryQuery(chain=key.chain, order=key.id, limit=1)
+    found = await web.context.port.order_history(query)
+    return found[0].history if found else None
+
+
+# --- job chains ----------------------------------------------------------------------------------
+
+
+async def job_chain(web: WebRequest) -> Response:
+    """Handle `/jobChain[/PATH]`, one node with `nodeId=`."""
+    wanted = web.wanted or "JobChainOverview"
+    if wanted == STATISTICS_CHANGED:
+        return await statistics_changes(web)
+    if asks_for_events(web):
+        return await events(web, of_chains(web.paths, with_chains=True))
+    single = web.paths.single
+    if single is not None and chain_key(single) not in web.state.chains:
+        return web.refused(unknown_object("JobChain", single))
+    if wanted == "JocOrderStatistics":
+        return web.answer(await count_orders(web, web.orders()))
+    node_id = web.text("nodeId")
+    if single is not None and node_id is not None:
+        return _one_node(web, chain_key(single), node_id)
+    if wanted not in {"JobChainOverview", "JobChainDetailed"}:
+        return web.unknown_return()
+    query, state, now = web.chains(), web.still(), web.now
+    found = [each for _, each in sorted(state.chains.items()) if query.selects(each)]
+    if wanted == "JobChainDetailed":
+        return _objects(web, "JobChain", (chain_detailed(state, each, now) for each in found))
+    return _objects(web, "JobChain", (web_service.chain_overview(state, each) for each in found))
+
+
+def _one_node(web: WebRequest, key: ChainKey, node_id: str) -> Response:
+    chain = web.state.chains[key]
+    for node in chain.definition.nodes:
+        if node.state == node_id:
+            return web.answer(web_service.node_shape(web.state, chain, node, web.now))
+    path = chain.definition.path
+    return web.refused(unknown_object("JobChainNode", f"{path} node {node_id}"))
+
+
+def _objects(web: WebRequest, kind: str, shapes: Iterator[Json]) -> Response:
+    """Answer with a list, or with the one object that is meant."""
+    single = web.paths.single
+    if single is None:
+        return web.answer_rows(Rows(shapes))
+    found = next(shapes, None)
+    return web.refused(unknown_object(kind, single)) if found is None else web.answer(found)
+
+
+# --- jobs and tasks ------------------------------------------------------------------------------
+
+
+async def job(web: WebRequest) -> Response:
+    """Handle `/job[/PATH]`."""
+    wanted, single = web.wanted or "JobOverview", web.paths.single
+    if asks_for_events(web):
+        return await events(web, of_kinds(frozenset({"Job", "Task"}), web.paths))
+    if single is not None and job_key(single) not in web.state.jobs:
+        return web.refused(unknown_object("Job", single))
+    if single is not None and wanted == "History":
+        return await _job_history(web, job_key(single))
+    if single is not None and wanted == "JobDescription":
+        definition = web.state.jobs[job_key(single)].definition
+        return web.answer({"path": definition.path, "description": definition.description})
+    shape = {
+        "JobOverview": web_service.job_overview,
+        "JobDetailed": web_service.job_detailed,
+    }.get(wanted)
+    if shape is None:
+        return web.unknown_return()
+    states, paths, state, now = web.names("state"), web.paths, web.still(), web.now
+    rows = (
+        shape(state, each, now)
+        for _, each in sorted(state.jobs.items())
+        if paths.selects(each.definition.path)
+        and (states is None or job_state_name(state, each) in states)
+    )
+    return _objects(web, "Job", rows)
+
+
+async def _job_history(web: WebRequest, key: JobKey) -> Response:
+    limit = min(max(web.number("limit") or 10, 1), HISTORY_LIMIT_MAX)
+    found = await web.context.port.task_history(HistoryQuery(job=key, limit=limit))
+    return web.answer_rows(Rows(_past_task(entry) for entry in found))
+
+
+def _past_task(entry: TaskHistoryEntry) -> Json:
+    error = present(code=entry.error_code, message=entry.error_text)
+    return present(
+        taskId=str(entry.task),
+        jobPath=entry.job,
+        startedAt=time_text(entry.started_at),
+        endedAt=time_text(entry.ended_at),
+        cause=entry.cause,
+        steps=entry.steps,
+        exitCode=entry.exit_code,
+        error=error if entry.error_code else None,
+        agentUri=entry.agent or None,
     )
 
 
-def _is_of_chain(event_: Json, paths: PathQuery) -> bool:
-    key = event_.get("key")
-    return isinstance(key, str) and paths.selects(key.partition(",")[0])
+async def task(web: WebRequest) -> Response:
+    """Handle `/task?taskId=`."""
+    number = web.number("taskId")
+    if number is None:
+        raise HTTPException(400, "taskId is missing")
+    if asks_for_events(web):
+        return await events(web, _of_task(number))
+    if web.wanted == "log":
+        part = await web.context.port.task_log(TaskId(number), -LOG_BYTES_MAX, LOG_BYTES_MAX)
+        return web.refused(unknown_task(number)) if part is None else _log(part.text)
+    found = web.state.tasks.get(TaskId(number))
+    if found is None:
+        return web.refused(unknown_task(number))
+    match web.wanted or "TaskOverview":
+        case "TaskOverview":
+            return web.answer(web_service.task_overview(web.state, found, web.now))
+        case "TaskDetailed":
+            return web.answer(web_service.task_detailed(web.state, found, web.now))
+        case _:
+            return web.unknown_return()
 
 
-def _is_of_job(event_: Json, paths: PathQuery) -> bool:
-    key = event_.get("key")
-    path = key.get("jobPath", "") if isinstance(key, dict) else key
-    return isinstance(path, str) and paths.selects(path)
+def _of_task(number: int) -> Callable[[Json], bool]:
+    def is_meant(event: Json) -> bool:
+        key = event.get("key")
+        is_of_task = isinstance(key, dict) and key.get("taskId") == str(number)
+        return is_of_task or event.get("taskId") == str(number)
+
+    return is_meant
 
 
-async def _events(query: _Query, is_meant: Callable[[Json], bool]) -> Response:
-    types = query.names("return") or frozenset({"Event"})
-    limit, after = query.number("limit"), query.number("after")
-    if limit == 0:
-        raise HTTPException(400, "limit=0 makes no sense")
-    if after is None and (limit is None or limit > 0):
-        raise HTTPException(400, "after is missing: the id of the last event that is known")
+# --- process classes -----------------------------------------------------------------------------
 
-    def is_wanted(each: Json) -> bool:
-        return is_asked_for(each, types) and is_meant(each)
 
-    kept = query.context.web_events
-    begin = after or 0
-    if limit is None or limit > 0:
-        await kept.wait(begin, is_wanted, query.seconds("timeout"))
-    found = kept.after(begin, is_wanted)
-    if isinstance(found, Torn):
-        return _answer(query, {"TYPE": "Torn"})
-    if not found:
-        return _answer(query, {"TYPE": "Empty", "lastEventId": max(begin, kept.last_id)})
-    if limit is not None:
-        found = found[:limit] if limit > 0 else found[limit:][::-1]
-    return _answer(query, {"TYPE": "NonEmpty", "eventSnapshots": found})
+async def process_class(web: WebRequest) -> Response:
+    """Handle `/processClass[/PATH]`; the default class has the path `/`."""
+    wanted = web.wanted or "ProcessClassOverview"
+    if asks_for_events(web):
+        return await events(web, of_kinds(frozenset({"ProcessClass"}), web.paths))
+    shape = {
+        "ProcessClassOverview": web_service.process_class_overview,
+        "ProcessClassDetailed": web_service.process_class_detailed,
+    }.get(wanted)
+    if shape is None:
+        return web.unknown_return()
+    paths: PathQuery = web.paths
+    state = web.still()
+    rows = (
+        shape(state, each)
+        for path, each in sorted(state.process_classes.items(), key=_folded)
+        if paths.selects(path or "/")
+    )
+    return _objects(web, "ProcessClass", rows)
+
+
+def _folded(item: tuple[str, Any]) -> str:
+    return item[0].casefold()
+
+
+# --- routes --------------------------------------------------------------------------------------
+
+
+def _served(handle: Handler, kind: str | None = None) -> Callable[[Request], Awaitable[Response]]:
+    """Return a handler of requests; representations of files are the same for every type."""
+
+    async def serve(request: Request) -> Response:
+        web = await web_request(request)
+        try:
+            if kind is not None and web.wanted in web_files.SHAPES:
+                return await web_files.file_based(web, kind)
+            return await handle(web)
+        except HTTPException as error:
+            return web.error(error.detail, error.status_code)
+
+    return serve
 
 
 def routes() -> list[Route]:
     """Return the routes of the web service, without commands and live files."""
     methods = ["GET", "POST"]
-    handlers = {
-        "order": order,
-        "jobChain": job_chain,
-        "job": job,
-        "processClass": process_class,
-        **dict.fromkeys(_KINDS, file_based),
-    }
     found = [
-        Route(BASE, overview, methods=methods),
-        Route(f"{BASE}/", overview, methods=methods),
-        Route(f"{BASE}/event", event, methods=methods),
-        Route(f"{BASE}/task", task, methods=methods),
-        Route(f"{BASE}/agent/", agents, methods=methods),
-        Route(f"{BASE}/scheduler", scheduler, methods=methods),
+        Route(path, _served(handler), methods=methods)
+        for path, handler in (
+            (BASE, overview),
+            (f"{BASE}/", overview),
+            (f"{BASE}/event", event),
+            (f"{BASE}/task", task),
+            (f"{BASE}/agent/", agents),
+            (f"{BASE}/scheduler", scheduler),
+        )
     ]
-    for name, handler in handlers.items():
+    found.append(Route(f"{BASE}/agent/{{path:path}}", one_agent, methods=["GET"]))
+    resources = {
+        "order": _served(order, "Order"),
+        "jobChain": _served(job_chain, "JobChain"),
+        "job": _served(job, "Job"),
+        "processClass": _served(process_class, "ProcessClass"),
+        **{name: _served(web_files.resource(kind)) for name, kind in web_files.RESOURCES.items()},
+    }
+    for name, handler in resources.items():
         found.append(Route(f"{BASE}/{name}", handler, methods=methods, name=name))
         found.append(Route(f"{BASE}/{name}/{{path:path}}", handler, methods=methods, name=name))
     return found

@@ -11,6 +11,7 @@ from engine.codec.xml.main_configuration import SchedulerXml
 from engine.server.app import application
 from engine.server.auth import Gate, TokenFiles, Trust
 from engine.server.context import ServerContext
+from engine.server.engine_port import AgentViews
 from engine.server.processes_endpoint import ProcessPort
 from engine.server.raw_xml import HostRule, HostRules, RawXmlServer
 from engine.server.serve import HttpServer, Listener, bind_tcp, bind_unix
@@ -32,6 +33,7 @@ class Interfaces:
         engine: Engine,
         scheduler_xml: SchedulerXml,
         processes: ProcessPort | None = None,
+        agent_views: AgentViews | None = None,
     ) -> None:
         tokens = TokenFiles(_token_files(settings))
         context = ServerContext(
@@ -40,6 +42,7 @@ class Interfaces:
             facts=_facts(settings, engine),
             request_bytes_max=settings.request_bytes_max,
             processes=processes,
+            agent_views=agent_views,
         )
         program = application(context)
         self._settings = settings

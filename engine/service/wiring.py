@@ -54,6 +54,7 @@ from engine.kernel.reports import NativeEnded, Report
 from engine.kernel.state import State
 from engine.server.engine_port import AgentPulse, EngineStopping
 from engine.server.xml_execution import Aborted, Client, XmlCommands
+from engine.service.agent_views import AgentReader
 from engine.service.dispatch import Dispatcher, Drivers, Surroundings
 from engine.service.engine import Engine
 from engine.service.exit_commands import Execute, ExitCommands
@@ -112,6 +113,7 @@ class _Parts:
     native: NativeJobDriver
     ssh: SshDriver
     remote_hosts: RemoteHosts
+    agent_views: AgentReader
     watching: Watching
     exit_commands: ExitCommands
     narrator: Narrator
@@ -271,6 +273,7 @@ async def _build(settings: EngineSettings, stack: AsyncExitStack) -> _Parts:
         native=native,
         ssh=ssh,
         remote_hosts=remote.hosts,
+        agent_views=AgentReader(credentials),
         watching=watching,
         exit_commands=exit_commands,
         narrator=narrator,
@@ -449,7 +452,9 @@ async def _serve(settings: EngineSettings, parts: _Parts) -> int:
         asyncio.create_task(parts.histories.run(), name="histories"),
         asyncio.create_task(parts.housekeeping.run(), name="housekeeping"),
     ]
-    server = Interfaces(settings, engine, parts.scheduler_xml, parts.remote_hosts)
+    server = Interfaces(
+        settings, engine, parts.scheduler_xml, parts.remote_hosts, parts.agent_views
+    )
     try:
         await _while_alive(crew, _begin(parts, starts_paused=settings.starts_paused))
         await server.start()

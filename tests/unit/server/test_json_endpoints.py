@@ -28,7 +28,7 @@ from engine.kernel.ids import (
 )
 from engine.kernel.instants import Instant, seconds
 from engine.kernel.reports import AgentContact, AgentStatus
-from engine.server.auth import Role, TokenFiles, Trust
+from engine.server.auth import Role, TokenFiles, Trust, token_line
 from engine.server.engine_port import (
     AgentPulse,
     OrderHistoryEntry,
@@ -135,6 +135,17 @@ async def test_roles_bound_requests(tmp_path: Path) -> None:
     assert (await http.get("/api/overview")).status_code == 401
     reader = {"Authorization": "Bearer reader"}
     assert (await http.get("/api/overview", headers=reader)).status_code == 200
+
+
+async def test_everybody_learns_their_own_name_and_role(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_text(f"{token_line('secret', Role.OPERATOR, 'anna')}\n")
+    http = HttpEngine(*WALK, trust=Trust.NOBODY, tokens=TokenFiles([file]))
+    own = await http.get("/api/me", headers={"Authorization": "Bearer secret"})
+    assert own.json() == {"name": "anna", "role": "operator"}
+    assert (await http.get("/api/me")).status_code == 401
+    owner = HttpEngine(*WALK, trust=Trust.OWNER)
+    assert (await owner.get("/api/me")).json() == {"name": "local", "role": "admin"}
 
 
 async def test_a_stopping_engine_takes_nothing() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine.codec.web_service import path_query
+from engine.codec.web_query import path_query
 from engine.kernel.commands import (
     AddOrder,
     AfterDelay,
