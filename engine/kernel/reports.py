@@ -50,6 +50,8 @@ class EndReason(Enum):
     """By the agent, out of touch with the engine for the heartbeat timeout."""
     AGENT_STOPPED = "agent_stopped"
     """By the agent's own end (SIGTERM, kill on restart)."""
+    TAKEN_OVER = "taken_over"
+    """By a new life of the engine, which lets nothing of the former one run on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
