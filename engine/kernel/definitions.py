@@ -24,7 +24,7 @@ from engine.kernel.ids import (
     job_key,
 )
 from engine.kernel.instants import Duration, Instant, seconds
-from engine.kernel.params import NO_PARAMS, Params
+from engine.kernel.params import NO_PARAMS, Params, is_no
 
 DEFAULT_HEARTBEAT_PERIOD = seconds(10)
 DEFAULT_HEARTBEAT_TIMEOUT = seconds(60)
@@ -211,6 +211,14 @@ class Job:
     def key(self) -> JobKey:
         """The key of the job: its path in folded spelling."""
         return job_key(self.path)
+
+    @property
+    def history_from_step(self) -> int | None:
+        """After which step a task is recorded, 0 at its start; None: never (5.7)."""
+        if is_no(self.settings.get("history")):
+            return None
+        after = self.settings.get("history_on_process", "").strip()
+        return int(after) if after.isdecimal() else 0
 
 
 # --- job chains ----------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import Final
 
 from engine.codec.journal import StoredEvent
 from engine.errors import StoreError
+from engine.kernel.definitions import Job
 from engine.kernel.events import Event
 from engine.kernel.events import definitions as d
 from engine.kernel.events import orders as o
@@ -55,6 +56,8 @@ from engine.store.history_records import (
 log = logging.getLogger(__name__)
 
 _KILLED_UNSTARTED = "SCHEDULER-728"
+_NO_STEP = 1 << 31
+"""More steps than a task does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +68,8 @@ class _OpenTask:
     agent: str = ""
     order: OrderKey | None = None
     is_recorded: bool = False
+    started_at: Instant | None = None
+    pid: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +91,10 @@ class HistoryProjector:
         self._job_params: dict[JobKey, Params] = {
             key: job.definition.params for key, job in state.jobs.items()
         }
+        self._from_step: dict[JobKey, int] = {}
+        """Jobs whose tasks are recorded after so many steps, or never."""
+        for job in state.jobs.values():
+            self._note_job(job.definition)
         self._chains = {key: chain.definition.path for key, chain in state.chains.items()}
         self._tasks = {
             task.id: _OpenTask(
@@ -94,7 +103,9 @@ class HistoryProjector:
                 params=task.params,
                 agent=task.agent or "",
                 order=task.order,
-                is_recorded=task.started_at is not None,
+                is_recorded=task.started_at is not None and not self._from_step.get(task.job, 0),
+                started_at=task.started_at,
+                pid=task.pid,
             )
             for task in state.tasks.values()
         }
@@ -115,6 +126,7 @@ class HistoryProjector:
             case d.JobDefined():
                 self._jobs[event.job.key] = event.job.path
                 self._job_params[event.job.key] = event.job.params
+                self._note_job(event.job)
             case d.ChainDefined():
                 self._chains[event.chain.key] = event.chain.path
             case t.TaskQueued() | t.TaskCreated():
@@ -122,7 +134,10 @@ class HistoryProjector:
             case t.TaskAssigned():
                 self._tasks[event.task] = replace(self._tasks[event.task], agent=event.agent)
             case t.TaskStarted():
-                yield self._recorded(event.task, event.at, event.pid)
+                task = replace(self._tasks[event.task], started_at=event.at, pid=event.pid)
+                self._tasks[event.task] = task
+                if not self._from_step.get(task.job, 0):
+                    yield self._recorded(event.task, event.at, event.pid)
             case t.TaskEnded():
                 yield from self._task_ended(event)
             case t.TaskEndedLate():
@@ -133,6 +148,13 @@ class HistoryProjector:
                 yield from self._order_records(event, at)
 
     # --- tasks -------------------------------------------------------------------------------
+
+    def _note_job(self, job: Job) -> None:
+        """Note from which step on its tasks are recorded: `history`, `history_on_process` (5.7)."""
+        after = job.history_from_step
+        self._from_step.pop(job.key, None)
+        if after != 0:
+            self._from_step[job.key] = _NO_STEP if after is None else after
 
     def _note_task(self, event: t.TaskQueued | t.TaskCreated) -> None:
         if isinstance(event, t.TaskQueued):
@@ -167,9 +189,11 @@ class HistoryProjector:
     def _task_ended(self, event: t.TaskEnded) -> Iterator[HistoryRecord]:
         task = self._tasks[event.task]
         if not task.is_recorded:
-            if not event.error_code or event.error_code == _KILLED_UNSTARTED:
+            if self._from_step.get(task.job, 0) > int(event.ran):
                 return
-            yield self._recorded(event.task, event.at, None)
+            if not event.ran and (not event.error_code or event.error_code == _KILLED_UNSTARTED):
+                return
+            yield self._recorded(event.task, task.started_at or event.at, task.pid)
         yield TaskEndedRecord(
             task=event.task,
             at=event.at,

@@ -121,7 +121,6 @@ _WITHOUT_EFFECT: Mapping[str, tuple[str, str]] = {
 """Attributes that are accepted: why they change nothing, and what to do."""
 
 _MAIL = "mail_on_ log_mail_"
-_HISTORY = "history history_on_process history_with_log"
 
 
 def _note_what_has_no_effect(reading: Reading, job: Element) -> None:
@@ -137,8 +136,8 @@ def _note_what_has_no_effect(reading: Reading, job: Element) -> None:
         if name.startswith(tuple(_MAIL.split())) and value not in ("", "no", "0"):
             text = f"<{name}> has no effect: the engine sends no mail"
             reading.findings.warning(one, text, advice="Ask for failures over HTTP, or by a job")
-        elif name in _HISTORY.split() and value:
-            text = f"<{name}> has no effect: the history keeps every task with its log"
+        elif name == "history_with_log" and value:
+            text = f"<{name}> has no effect: each task's log is kept beside the history"
             reading.findings.warning(one, text, advice="It may stay")
 
 

@@ -278,10 +278,10 @@ def test_children_in_another_order_are_read_with_a_warning() -> None:
 def test_parts_that_change_nothing_are_accepted_with_a_notice() -> None:
     settings = (
         "<settings><mail_on_error>yes</mail_on_error><mail_on_success>no</mail_on_success>"
-        "<log_level>info</log_level><history>no</history></settings>"
+        "<log_level>info</log_level><history_with_log>no</history_with_log></settings>"
     )
     text = f'<job log_append="yes" load_user_profile="no" java_options="-Xmx1g">{settings}{SCRIPT}</job>'
     notices = told("f/j.job.xml", text)
-    for name in ("log_append", "java_options", "mail_on_error", "history"):
+    for name in ("log_append", "java_options", "mail_on_error", "history_with_log"):
         assert any(name in notice for notice in notices), name
     assert len(notices) == 4
