@@ -18,6 +18,9 @@ from hashlib import sha256
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from engine.agent.login_sessions import HEADER as SESSION_HEADER
+from engine.agent.login_sessions import LoginSessions
+
 WRONG_TOKEN_PAUSE_S = 1.0
 FAILURES_MAX = 10
 """Wrong tokens of one address within the window, after which it is not even listened to."""
@@ -67,8 +70,16 @@ class FailureCounts:
 class Access:
     """Lets requests through to the application, or answers them itself."""
 
-    def __init__(self, app: ASGIApp, *, token: str | None, trusts_loopback: bool) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        token: str | None,
+        trusts_loopback: bool,
+        sessions: LoginSessions | None = None,
+    ) -> None:
         self._app = app
+        self._sessions = sessions or LoginSessions()
         self._digest = _digest(token) if token is not None else None
         self._trusts_loopback = trusts_loopback
         self._failures = FailureCounts()
@@ -87,6 +98,9 @@ class Access:
         if scope["method"] == "POST" and _is_form(headers.get(b"content-type", b"")):
             # A browser sends these for any page without asking first.
             return PlainTextResponse("Forms are not accepted\n", 403)
+        session = headers.get(SESSION_HEADER)
+        if session is not None and not self._failures.is_blocked(address):
+            return await self._refused_session(session.decode("latin-1"), address)
         if self._trusts_loopback and _is_loopback(address):
             return None
         if self._failures.is_blocked(address):
@@ -103,11 +117,18 @@ class Access:
         challenge = {"WWW-Authenticate": 'Bearer, Basic realm="agent"'}
         return PlainTextResponse("A token is needed\n", 401, headers=challenge)
 
+    async def _refused_session(self, session: str, address: str) -> Response | None:
+        if self._sessions.knows(session):
+            return None
+        self._failures.add(address)
+        await asyncio.sleep(self._pause_s)
+        return PlainTextResponse("There is no such session; log in again\n", 403)
+
     def _is_right(self, token: str) -> bool:
         return self._digest is not None and hmac.compare_digest(self._digest, _digest(token))
 
 
-_WANTED = (b"authorization", b"content-type")
+_WANTED = (b"authorization", b"content-type", SESSION_HEADER)
 
 
 def _digest(token: str) -> bytes:

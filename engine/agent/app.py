@@ -14,6 +14,9 @@ from starlette.routing import Route
 
 from engine.agent import file_commands, views
 from engine.agent.access import Access
+from engine.agent.content_forms import ContentForms
+from engine.agent.login_sessions import HEADER as SESSION_HEADER
+from engine.agent.login_sessions import LoginSessions
 from engine.agent.service import AgentService
 from engine.agent.settings import AgentSettings
 from engine.codec import agent_wire
@@ -50,10 +53,12 @@ class AgentApp:
         self._commands = 0
         self._is_ending = False
         prefix = "/" + settings.uri_prefix.strip("/") if settings.uri_prefix.strip("/") else ""
+        self._logins = LoginSessions()
         self.asgi = Access(
-            Starlette(routes=self._routes(prefix), exception_handlers=_FAULTS),
+            ContentForms(Starlette(routes=self._routes(prefix), exception_handlers=_FAULTS)),
             token=settings.token,
             trusts_loopback=settings.trusts_loopback,
+            sessions=self._logins,
         )
 
     def _routes(self, prefix: str) -> list[Route]:
@@ -111,6 +116,8 @@ class AgentApp:
                 return _json_bytes(agent_wire.command_answer.to_json(answer))
             case "NoOperation":
                 return JSONResponse({})
+            case "Login" | "Logout":
+                return self._log_in_or_out(kind, request.headers.get(SESSION_HEADER.decode()))
             case "RequestFileOrderSourceContent" | "DeleteFile" | "MoveFile":
                 return await _files(kind, data, request)
             case "Terminate":
@@ -120,6 +127,12 @@ class AgentApp:
                 return JSONResponse({})
             case _:
                 return PlainTextResponse(f"Unknown command {kind!r}\n", HTTPStatus.BAD_REQUEST)
+
+    def _log_in_or_out(self, kind: str, session: str | None) -> Response:
+        if kind == "Logout":
+            self._logins.logout(session)
+            return JSONResponse({})
+        return JSONResponse({"sessionToken": {"secret": self._logins.login(session)}})
 
     def _terminate(self, data: Mapping[str, Any]) -> Response:
         if self._is_ending:

@@ -117,6 +117,8 @@ class WebEventMaker:
         self._tasks: dict[TaskId, tuple[JobKey, OrderKey | None]] = {}
         self._waiting: set[TaskId] = set()
         """Tasks that were told to wait for an agent."""
+        self._ended: dict[TaskId, Json] = {}
+        """What is to be told of the end of tasks, when that of the order's step has been told."""
         self._jobs: dict[JobKey, str] = {}
         self._chains: dict[ChainKey, str] = {}
         self._files = FileEvents(state, from_the_first=from_the_first)
@@ -251,9 +253,16 @@ class WebEventMaker:
             case tasks.TaskStarted():
                 yield self._task(event.task, "TaskStarted")
             case tasks.TaskEnded():
-                yield self._task(event.task, "TaskEnded", returnCode=event.exit_code)
+                ended = self._task(event.task, "TaskEnded", returnCode=event.exit_code)
+                if event.error_code and not event.monitored:
+                    yield ended
+                else:
+                    # Of a success the order's step is told first (orders-and-jobs.md 5.3).
+                    self._ended[event.task] = ended
             case tasks.TaskClosed():
                 self._tasks.setdefault(event.task, (event.job, None))
+                if event.task in self._ended:
+                    yield self._ended.pop(event.task)
                 yield self._task(event.task, "TaskClosed")
                 self._tasks.pop(event.task, None)
                 self._waiting.discard(event.task)

@@ -100,6 +100,23 @@ async def test_engine_and_agent_share_a_token(tmp_path: Path) -> None:
             assert not await engine.driver.probe(agent.uri)
 
 
+async def test_a_session_stands_for_the_token_from_login_to_logout(tmp_path: Path) -> None:
+    async with agent_program(tmp_path / "agent", trusts_loopback=False, token="right") as agent:
+        api = f"{agent.uri}/jobscheduler/agent/api"
+        async with httpx.AsyncClient(trust_env=False) as client:
+            login = {"$TYPE": "Login"}
+            bearer = {"Authorization": "Bearer right"}
+            answer = await client.post(f"{api}/command", json=login, headers=bearer)
+            session = {"X-JobScheduler-Session": answer.json()["sessionToken"]["secret"]}
+            assert (await client.get(api)).status_code == 401
+            assert (await client.get(api, headers=session)).status_code == 200
+            yaml = await client.get(api, headers=session | {"Accept": "text/plain"})
+            assert "isTerminating: false\n" in yaml.text
+            logout = await client.post(f"{api}/command", json={"$TYPE": "Logout"}, headers=session)
+            assert logout.json() == {}
+            assert (await client.get(api, headers=session)).status_code == 403
+
+
 @pytest.fixture
 def authority() -> trustme.CA:
     return trustme.CA()

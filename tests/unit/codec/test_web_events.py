@@ -208,6 +208,15 @@ def test_tasks_are_named_with_their_job_to_their_end() -> None:
     assert tasks[1]["returnCode"] == 3
 
 
+def test_the_end_of_a_task_comes_after_a_step_that_succeeded_and_before_one_that_failed() -> None:
+    told = Told(*WALK)
+    told.add("o")
+    told.run(1)
+    told.run(2, code=1)
+    ends = [each["TYPE"] for each in told.news() if each["TYPE"] in {"TaskEnded", "OrderStepEnded"}]
+    assert ends == ["OrderStepEnded", "TaskEnded", "TaskEnded", "OrderStepEnded"]
+
+
 def test_a_job_tells_each_state_it_comes_into_once() -> None:
     told = Told(shell_job("alone", is_order_job=False))
     told.step(StartJob(job=job_key("/alone")))
