@@ -61,6 +61,7 @@ from tui.screens.starting import start_at_once, start_order
 from tui.settings import Settings
 from tui.theme_files import ThemeFile, ThemeProblem
 from tui.theming import Theming
+from tui.tour import Tour
 from tui.views.frame import ORDER_COUNTS, key_name, notice_line
 from tui.views.glyphs import Glyphs
 from tui.views.help import help_lines
@@ -139,6 +140,7 @@ class Cockpit(App[int], inherit_bindings=False):
         )
         self.actions: tuple[Action, ...] = settings.actions or ACTIONS
         self.is_production = settings.production
+        self.tour = Tour()
         self.shows_header = True
         self.shows_crumbs = True
         self.shows_strip = True
@@ -311,6 +313,7 @@ class Cockpit(App[int], inherit_bindings=False):
 
     def _show(self, look: Look) -> None:
         noun = look.place.noun
+        self.note(f":{noun}")
         made = self._made.get(noun)
         if made is None:
             made = self._made[noun] = SCREENS[noun](self)
@@ -426,6 +429,31 @@ class Cockpit(App[int], inherit_bindings=False):
         page = HelpPage(self.palette, title, lines, partial(self.copy, what="the page"))
         self.push_screen(page)
 
+    def note(self, tried: str) -> None:
+        """Take note, for the tour, of an action or a screen that was used.
+
+        What was said before it has been read by then.
+        """
+        self._notice = ("", False, 0.0)
+        if self.tour.note(tried):
+            self.call_later(self._frame)
+
+    def _tour(self, word: str) -> None:
+        at = self.tour.at or 0
+        match word:
+            case "" | "begin":
+                self.tour.begin()
+                self.go(Place(noun="pulses"))
+            case "next":
+                self.tour.begin(at + 1)
+            case "back":
+                self.tour.begin(at - 1)
+            case "end":
+                self.tour.end()
+            case _:
+                raise CommandProblem("tour begin, next, back or end")
+        self._frame()
+
     def resynchronise(self) -> None:
         """Take a fresh snapshot."""
         self.follower.resynchronise()
@@ -490,6 +518,8 @@ class Cockpit(App[int], inherit_bindings=False):
                     self.say("a saved journal has no present", bad=True)
             case "play":
                 self.looking_back.play(" ".join(words))
+            case "tour":
+                self._tour(words[0] if words else "")
             case "theme":
                 self.use_theme(words[0] if words else "")
             case "start":

@@ -82,6 +82,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(name="play", argument="10x", help="let the past pass, so many times as fast; play stop"),
     Verb(name="now", help="come back from looking back"),
     Verb(name="theme", argument="NAME", help="change the theme"),
+    Verb(name="tour", argument="begin|next|back|end", help="be shown every key, one by one"),
     Verb(name="help", aliases=("h", "keys"), help="the keys of this screen"),
     Verb(name="quit", aliases=("q", "exit"), help="leave; the engine goes on"),
 )

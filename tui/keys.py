@@ -85,6 +85,12 @@ ACTIONS: tuple[Action, ...] = (
         id="go.quit", keys=("ctrl+c",), label="leave", help="leave the cockpit; the engine goes on"
     ),
     Action(
+        id="tour.next",
+        keys=("ctrl+n",),
+        label="next",
+        help="the tour: its next step; from the beginning: :tour",
+    ),
+    Action(
         id="go.back", keys=("[",), label="back", help="the screen before, with its row and filter"
     ),
     Action(id="go.forward", keys=("]",), label="forward", help="the screen after"),

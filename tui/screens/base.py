@@ -18,6 +18,7 @@ from tui.host_watch import HostWatch
 from tui.intents import Intent
 from tui.keys import Action, actions_for
 from tui.mirror import Changes
+from tui.tour import Tour
 from tui.views.frame import away_line, crumbs_line, header_line, hints_line, order_counts, rule_line
 from tui.views.rows import RowKey, Sorting
 from tui.views.scene import Scene
@@ -48,6 +49,7 @@ class Shell(Protocol):
     """Looks at remote hosts while a screen shows them."""
     is_production: bool
     """Everything that changes something is asked for."""
+    tour: Tour
     shows_header: bool
     shows_crumbs: bool
     shows_strip: bool
@@ -101,6 +103,10 @@ class Shell(Protocol):
 
     def why_not_allowed(self) -> str:
         """Return why this person may change nothing here; empty when they may."""
+        ...
+
+    def note(self, tried: str) -> None:
+        """Take note, for the tour, of an action that was used."""
         ...
 
     def command(self, text: str) -> None:
@@ -157,6 +163,7 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
 
     DEFAULT_CSS = """
     CockpitScreen { layout: vertical; background: $background; color: $foreground; }
+    CockpitScreen #tour { height: 3; background: $surface; }
     CockpitScreen #strip { height: auto; max-height: 6; }
     CockpitScreen Lines.-rule { height: 1; }
     CockpitScreen Lines.-off { display: none; }
@@ -188,6 +195,7 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
         palette = self.shell.palette
         yield Lines(palette, id="header")
         yield Lines(palette, id="crumbs")
+        yield Lines(palette, id="tour", classes="-off")
         yield from self.body()
         yield Lines(palette, id="rule", classes="-rule")
         yield Lines(palette, id="strip")
@@ -276,6 +284,11 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
             width=width,
         )
         self.query_one("#crumbs", Lines).show([crumbs])
+        tour = self.query_one("#tour", Lines)
+        station = self.shell.tour.lines(self.shell.actions, scene.glyphs, width)
+        tour.set_class(not station, "-off")
+        tour.styles.height = max(len(station), 1)
+        tour.show(station)
         rule = self.query_one("#rule", Lines)
         rule.show(
             [self.shell.notice_line(width) or away_line(scene, width) or self.rule(scene, width)]
@@ -327,9 +340,18 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
         if action.harm and (why := self.shell.why_not_allowed()):
             self.shell.say(f"{why}. Not possible here: {action.help}", bad=True)
             return
+        self.shell.note(action_id)
         method = getattr(self, f"do_{action.method}", None)
         if method is not None:
             cast("Callable[[], None]", method)()
+
+    def do_next(self) -> None:
+        """Show the tour's next step."""
+        if self.shell.tour.at is None:
+            self.shell.say("no tour; :tour begins one")
+        elif not self.shell.tour.go_on():
+            self.shell.say("that was the tour; :tour begins it again")
+        self.draw_frame(self.shell.scene())
 
     def do_command(self) -> None:
         """Open the command line."""
