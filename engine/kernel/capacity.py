@@ -286,6 +286,8 @@ def has_turn(state: State, use: LockUse, job: JobKey, *, same_mode_only: bool = 
         if theirs is None or (place is not None and theirs.place > place):
             continue
         is_exclusive = _uses_exclusively(state, other, use.lock)
+        if not is_exclusive and state.locks[use.lock].definition.max_non_exclusive == 0:
+            continue  # it waits for a change of the lock, nobody passes it
         if same_mode_only:
             if is_exclusive == use.exclusive:
                 return False

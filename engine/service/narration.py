@@ -214,7 +214,10 @@ def _said(event: Event) -> tuple[str, str] | None:
                 return "error", f"{event.error_code} {event.error_text}"
             if event.signal is not None:
                 name = signal_name(event.signal)
-                return "warn", f"SCHEDULER-279 The process was ended by {name}; the job ignores it"
+                return "warn", (
+                    f"SCHEDULER-279 The process was ended by {name}\n"
+                    "SCHEDULER-973 The job ignores this signal and does not stop"
+                )
             return "info", f"The task has ended, exit code {event.exit_code}"
         case _:
             return _said_of_order(event)
@@ -250,6 +253,9 @@ def _said_of_order(event: Event) -> tuple[str, str] | None:
             if IMMEDIATELY < event.start_at < NEVER:
                 text += f"\nSCHEDULER-938 The order waits until {utc_text(event.start_at)}"
             return "info", text
+        case o.OrderChainChanged():
+            left = f"SCHEDULER-863 The order comes from the job chain {event.order.chain}"
+            return "info", f"SCHEDULER-862 The order enters the job chain {event.chain}\n{left}"
         case o.OrderSuspended():
             reason = f": {event.reason}" if event.reason else ""
             return "info", f"SCHEDULER-991 The order is suspended{reason}"

@@ -462,3 +462,18 @@ def test_a_job_without_its_class_or_lock_is_active_and_without_a_monitor_incompl
     world.defines(ProcessClass(path=ClassPath("/c")), Lock(path=LockPath("/l")))
     started = [task.job for task in world.tasks() if task.status is not TaskStatus.QUEUED]
     assert started == [job_key("/of_class"), job_key("/of_lock")]
+
+
+def test_who_can_never_share_a_lock_keeps_nobody_from_having_it_alone() -> None:
+    lock = LockPath("/l")
+    world = World(
+        shell_job("shared", is_order_job=False, locks=(LockUse(lock=lock, exclusive=False),)),
+        shell_job("alone", is_order_job=False, locks=(LockUse(lock=lock),)),
+        Lock(path=lock, max_non_exclusive=0),
+    )
+    world.does(StartJob(job=job_key("/shared")))
+    world.does(StartJob(job=job_key("/alone")))
+    assert [task.status for task in world.tasks()] == [TaskStatus.QUEUED, TaskStatus.STARTING]
+    world.ends(world.tasks()[1])
+    world.defines(Lock(path=lock, max_non_exclusive=1))
+    assert world.task().status is TaskStatus.STARTING

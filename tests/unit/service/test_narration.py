@@ -5,7 +5,7 @@ from typing import cast
 
 from engine.codec.journal import JOURNAL, StoredEvent
 from engine.kernel.commands import ModifyNode, NodeAction
-from engine.kernel.definitions import Lock, LockUse, OnError
+from engine.kernel.definitions import Chain, EndNode, Lock, LockUse, NestedNode, OnError
 from engine.kernel.events import Event
 from engine.kernel.ids import EventNumber, LockPath, NodeState, TaskId, chain_key
 from engine.kernel.instants import Instant
@@ -133,3 +133,25 @@ def test_jobs_of_our_own_code_say_that_they_ignore_the_orders_agent() -> None:
     world = World(native_job("a", "split"), chain("walk", node("100", "a")))
     world.adds("1", params={"scheduler.remote_scheduler": "elsewhere:4445"})
     assert codes(world)[-1] == "484"
+
+
+def test_the_way_from_one_inner_chain_to_the_next_is_told() -> None:
+    def inner(state: str, name: str, following: str) -> NestedNode:
+        return NestedNode(
+            state=NodeState(state),
+            chain=chain_key(name),
+            chain_path=f"/{name}",
+            next_state=NodeState(following),
+        )
+
+    nodes = (inner("one", "first", "two"), inner("two", "second", "done"))
+    end = EndNode(state=NodeState("done"))
+    world = World(
+        shell_job("a"),
+        chain("first", node("100", "a")),
+        chain("second", node("100", "a")),
+        Chain(path="/super", nodes=(*nodes, end)),
+    )
+    world.adds("1", "super")
+    world.ends()
+    assert [code for code in codes(world) if code in {"862", "863"}] == ["862", "863"]
