@@ -7,16 +7,18 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tui.app import SCREENS, Cockpit
-from tui.client import HttpEngine
+from tui.client import EngineClient, connection
 from tui.commands import CommandProblem, Place, parse
 from tui.journal_file import JournalFile
 from tui.keys import KeysProblem
-from tui.settings import Settings, SettingsProblem, config_folder, load_settings
+from tui.known_engines import KnownEngine, engine_of
+from tui.settings import Settings, SettingsProblem, config_folder, load_settings, state_folder
 from tui.theme_files import ThemeProblem
 
 GONE_CHECK_S = 2.0
@@ -32,21 +34,32 @@ def run_cockpit(
     read_only: bool | None = None,
     theme: str | None = None,
     journal: str | None = None,
+    missing: str = "",
     **given: Any,
 ) -> int:
     """Run the cockpit on this terminal until the person leaves; return the exit status.
 
     `address` is the path of a Unix socket or an `http(s)://` address, `command` a deep link such
     as `:orders chain=inv*`, `journal` a saved journal to be shown instead. What is None
-    comes from the person's settings.
+    comes from the person's settings; without an address their first engine is shown, and `missing`
+    is what to say when they have none.
     """
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         return _refuse("the cockpit needs a terminal; see `pointsman --help` for commands")
     try:
         settings = load_settings(config_folder(), read_only=read_only, theme=theme, **given)
+        settings = replace(settings, state_folder=state_folder())
         first = _first_place(command, settings)
-        client = JournalFile(Path(journal)) if journal else HttpEngine(address, token)
-        app = Cockpit(client, settings, first=first)
+        client: EngineClient
+        engine: KnownEngine | None = None
+        if journal:
+            client = JournalFile(Path(journal))
+        else:
+            engine = engine_of(settings.engines, address, token)
+            if engine is None:
+                return _refuse(missing or "which engine? none was given, cockpit.toml names none")
+            client = connection(engine)
+        app = Cockpit(client, settings, first=first, engine=engine)
     except (SettingsProblem, KeysProblem, ThemeProblem, CommandProblem) as problem:
         return _refuse(str(problem))
     has_left = _watch_terminal()

@@ -23,7 +23,7 @@ from engine.kernel.instants import Duration, Instant
 from tui import intents
 from tui.answers import LOCAL_NAMES, Person
 from tui.asking import Asking
-from tui.client import EngineAway, EngineClient, NotAdmitted
+from tui.client import EngineAway, EngineClient, NotAdmitted, connection
 from tui.commands import (
     NOUNS,
     CommandProblem,
@@ -33,13 +33,16 @@ from tui.commands import (
     for_help,
     parse,
 )
+from tui.engine_watch import EngineWatch
 from tui.follower import Follower, system_now
 from tui.host_watch import HostWatch
 from tui.intents import Intent
 from tui.keys import ACTIONS, Action
+from tui.known_engines import KnownEngine, SettingsProblem
 from tui.looking_back import LookingBack
 from tui.mirror import Changes, Link, LinkStatus, Mirror
 from tui.screens.base import CockpitScreen, Look, Shell
+from tui.screens.engines import EnginesScreen
 from tui.screens.graph import GraphScreen
 from tui.screens.help import HelpPage
 from tui.screens.lists import AgentsScreen, ChainsScreen, OrdersScreen, TasksScreen
@@ -60,7 +63,7 @@ from tui.screens.pulses import PulsesScreen
 from tui.screens.starting import start_at_once, start_order
 from tui.settings import Settings
 from tui.theme_files import ThemeFile, ThemeProblem
-from tui.theming import Theming
+from tui.theming import Theming, theme_for
 from tui.tour import Tour
 from tui.views.frame import ORDER_COUNTS, key_name, notice_line
 from tui.views.glyphs import Glyphs
@@ -108,7 +111,11 @@ SCREENS: dict[str, Callable[[Shell], CockpitScreen]] = {
     "needs": NeedsScreen,
     "processes": ProcessesScreen,
     "hosts": HostsScreen,
+    "engines": EnginesScreen,
 }
+
+_OF_AN_ENGINE = ("follower", "hosts", "asking", "signals", "name", "past")
+"""Work that ends when another engine is shown."""
 
 
 class Cockpit(App[int], inherit_bindings=False):
@@ -127,19 +134,21 @@ class Cockpit(App[int], inherit_bindings=False):
         settings: Settings,
         *,
         first: Place | None = None,
+        engine: KnownEngine | None = None,
+        connect: Callable[[KnownEngine], EngineClient] = connection,
         now: Callable[[], Instant] = system_now,
     ) -> None:
-        self.theming = Theming(settings, settings.theme, taken=self.take_theme)
+        self._now = now
+        self._connect = connect
+        self.engine = engine or KnownEngine(name="", address=client.address)
+        self.theming = Theming(settings, theme_for(settings, self.engine), taken=self.take_theme)
         super().__init__(ansi_color=True if self.theming.file.ansi else None)
-        self.client = client
         self.settings = settings
-        self.mirror = Mirror()
-        self.follower = Follower(client, self.mirror, now=now)
-        self.hosts = HostWatch(
-            client, self.mirror, now=self.follower.now, is_shown=self._shows_hosts
+        self._join(client)
+        self.engines = EngineWatch(
+            settings.engines, self.engine, connect=connect, now=now, told=self.redraw
         )
         self.actions: tuple[Action, ...] = settings.actions or ACTIONS
-        self.is_production = settings.production
         self.tour = Tour()
         self.shows_header = True
         self.shows_crumbs = True
@@ -148,14 +157,7 @@ class Cockpit(App[int], inherit_bindings=False):
         self._made: dict[str, CockpitScreen] = {}
         self._past: list[Look] = []
         self._future: list[Look] = []
-        self.asking = Asking(client, self.mirror, self)
-        self.last_start: Intent | None = None
-        self.person: Person | None = None
-        """Who we are to the engine; None: not known yet."""
         self._drawn_second = 0
-        self._has_met = False
-        self._tally = Tally()
-        self.looking_back = LookingBack(client, self.mirror, self, now=self.follower.now)
         self._is_playing = False
         self._notice: tuple[str, bool, float] = ("", False, 0.0)
         self.palette = self.theming.palette(no_colour=self.no_color)
@@ -163,6 +165,22 @@ class Cockpit(App[int], inherit_bindings=False):
         self.animation_level = "none"
         if settings.ascii_only:
             self._filters.append(AsciiFilter())
+
+    def _join(self, client: EngineClient) -> None:
+        """Take everything that belongs to one engine."""
+        self.client = client
+        self.mirror = Mirror()
+        self.follower = Follower(client, self.mirror, now=self._now)
+        now = self.follower.now
+        self.hosts = HostWatch(client, self.mirror, now=now, is_shown=self._shows_hosts)
+        self.asking = Asking(client, self.mirror, self)
+        self.looking_back = LookingBack(client, self.mirror, self, now=now)
+        self.last_start: Intent | None = None
+        self.person: Person | None = None
+        """Who we are to the engine; None: not known yet."""
+        self._has_met = False
+        self._tally = Tally()
+        self.is_production = self.settings.production or self.engine.production
 
     # --- life --------------------------------------------------------------------------------
 
@@ -176,11 +194,45 @@ class Cockpit(App[int], inherit_bindings=False):
         self.set_interval(DRAW_S, self._play)
         self.set_interval(THEME_CHECK_S, self._reload_theme)
         self.set_interval(SIZE_CHECK_S, self._heed_size)
+        self._begin_to_follow()
+
+    def _begin_to_follow(self) -> None:
         if self.looking_back.is_journal:
             self._in_the_past(self.looking_back.go_to(None))
             return
         self.run_worker(self._follow(), group="follower", exit_on_error=False)
         self.run_worker(self.hosts.run(), group="hosts", exit_on_error=False)
+
+    def use_engine(self, name: str) -> None:
+        """Show another engine; what was marked, filtered and looked at belongs to the former."""
+        engine = self.engines.named(name)
+        if engine is None:
+            raise CommandProblem(f"there is no engine {name!r}; :engines lists them")
+        try:
+            client = self._connect(engine)
+        except SettingsProblem as problem:
+            self.say(str(problem), bad=True)
+            return
+        for group in _OF_AN_ENGINE:
+            self.workers.cancel_group(self, group)
+        self.run_worker(self.client.close(), group="closing", exit_on_error=False)
+        self.engine = engine
+        self._join(client)
+        self.engines.settle(engine)
+        self._use_theme_of(engine)
+        for made in self._made.values():
+            made.leave_engine()
+        self._past.clear()
+        self._future.clear()
+        self._begin_to_follow()
+        self._show(Look(place=Place(noun=self.settings.start_screen)))
+        self.say(f"this is {engine.name or engine.address} now")
+
+    def _use_theme_of(self, engine: KnownEngine) -> None:
+        try:
+            self.theming.use(theme_for(self.settings, engine))
+        except ThemeProblem as problem:
+            self.say(str(problem), bad=True)
 
     def _heed_size(self) -> None:
         """Take over the terminal's size if its notice got lost while a screen was being changed."""
@@ -229,6 +281,8 @@ class Cockpit(App[int], inherit_bindings=False):
             glyphs=self._glyphs,
             asked=self.asking.marks(self._clock()),
             allowed=not self.why_not_allowed(),
+            engines=self.engines.looks,
+            is_production=self.is_production,
             memo={ORDER_COUNTS: self._tally.counts} if past is None else {},
         )
 
@@ -347,6 +401,8 @@ class Cockpit(App[int], inherit_bindings=False):
             return self.looking_back.why_not
         if self.settings.read_only:
             return "read-only: the cockpit was opened so"
+        if self.engine.read_only:
+            return f"read-only: the settings say so of {self.engine.name}"
         if self.person is not None and not self.person.may_act:
             return f"read-only: the token {self.person.name!r} may only look"
         return ""
@@ -511,6 +567,8 @@ class Cockpit(App[int], inherit_bindings=False):
                 current = self._current()
                 if current is not None:
                     current.do_help()
+            case "engine":
+                self.use_engine(words[0] if words else "")
             case "at":
                 self.look_back(" ".join(words))
             case "now":
@@ -602,6 +660,8 @@ class Cockpit(App[int], inherit_bindings=False):
                 return sorted(key.id for key in state.orders)
             case "log" | "kill":
                 return [str(task) for task in sorted(state.tasks, reverse=True)]
+            case "engine":
+                return [look.engine.name for look in self.engines.looks]
             case "theme":
                 return self.theming.names()
             case "start":

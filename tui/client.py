@@ -31,6 +31,7 @@ from engine.kernel.problems import Problem
 from engine.kernel.reports import AgentStatus
 from engine.kernel.state import State
 from tui.answers import Person, Trial, person_of_row, trial_of_row
+from tui.known_engines import KnownEngine
 from tui.mirror import AgentPulse, Fact, FinishedRun, FinishedTask
 from tui.remote import (
     AuditLine,
@@ -79,6 +80,18 @@ class Accepted:
 
     number: EventNumber
     subject: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """An engine at a glance."""
+
+    engine_id: str
+    version: str
+    running: int
+    """Tasks."""
+    orders: int
+    is_paused: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +146,10 @@ class EngineClient(Protocol):
 
     async def past_tasks(self) -> list[FinishedTask]:
         """Return finished tasks, newest first."""
+        ...
+
+    async def overview(self) -> Overview:
+        """Return the engine at a glance. Raises EngineAway, NotAdmitted."""
         ...
 
     async def processes(self) -> list[HostLook] | None:
@@ -314,6 +331,17 @@ class HttpEngine:
         rows = answer.json()["tasks"]
         return [task for task in (_task_of_row(row) for row in rows) if task is not None]
 
+    async def overview(self) -> Overview:
+        """Return the engine at a glance. Raises EngineAway, NotAdmitted."""
+        row = _found(await self._get("/api/overview")).json()
+        return Overview(
+            engine_id=str(row.get("engine_id") or ""),
+            version=str(row.get("version") or ""),
+            running=int(row.get("tasks_running") or 0),
+            orders=int(row.get("orders") or 0),
+            is_paused=row.get("state") == "paused",
+        )
+
     async def processes(self) -> list[HostLook] | None:
         """Return the remote hosts, and have them looked at; None without such a service."""
         answer = await self._get("/api/processes")
@@ -362,6 +390,11 @@ class HttpEngine:
         if self._client is not None:
             await self._client.aclose()
             self._client = None
+
+
+def connection(engine: KnownEngine) -> EngineClient:
+    """Return a client for an engine of the settings. Raises SettingsProblem."""
+    return HttpEngine(engine.address, engine.read_token())
 
 
 # --- parsing -------------------------------------------------------------------------------------

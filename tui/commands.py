@@ -65,6 +65,7 @@ NOUNS: tuple[Noun, ...] = (
     Noun(name="plan", aliases=("pl",), help="the next starts"),
     Noun(name="events", aliases=("ev",), help="what happened, and who asked for it"),
     Noun(name="problems", aliases=("pr",), help="definition files that were refused"),
+    Noun(name="engines", aliases=("ctx",), help="the engines this cockpit knows; switch here"),
     Noun(name="log", argument="TASK", needs_argument=True, help="output of a task"),
 )
 
@@ -78,6 +79,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(name="suspend", argument="ORDER", help="suspend an order", action="orders.suspend"),
     Verb(name="resume", argument="ORDER", help="resume an order", action="orders.suspend"),
     Verb(name="kill", argument="TASK", help="end a task", action="orders.kill"),
+    Verb(name="engine", argument="NAME", help="show another engine"),
     Verb(name="at", argument="14:00", help="show everything as it was then"),
     Verb(name="play", argument="10x", help="let the past pass, so many times as fast; play stop"),
     Verb(name="now", help="come back from looking back"),

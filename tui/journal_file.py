@@ -16,7 +16,7 @@ from engine.kernel.instants import Instant
 from engine.kernel.problems import Problem
 from engine.kernel.state import State
 from tui.answers import Person, Trial
-from tui.client import Accepted, EngineAway, FactDecoder, LogPart, Snapshot
+from tui.client import Accepted, EngineAway, FactDecoder, LogPart, Overview, Snapshot
 from tui.mirror import AgentPulse, Fact, FinishedRun, FinishedTask
 from tui.remote import AuditLine, HostLook, SignalAnswer, SignalAsked
 
@@ -98,6 +98,10 @@ class JournalFile:
     async def past_tasks(self) -> list[FinishedTask]:
         """Return nothing: they come from the events."""
         return []
+
+    async def overview(self) -> Overview:
+        """Refuse: there is no engine."""
+        raise EngineAway("this is a saved journal, not an engine")
 
     async def processes(self) -> list[HostLook] | None:
         """Return nothing: hosts are not in the journal."""

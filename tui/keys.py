@@ -502,8 +502,8 @@ ACTIONS: tuple[Action, ...] = (
         id="hosts.look",
         keys=("r",),
         label="look",
-        help="look at the host now",
-        places=_on("hosts"),
+        help="look at it now",
+        places=_on("hosts", "engines"),
         rank=20,
     ),
     # The graph.

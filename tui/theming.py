@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
+from tui.known_engines import KnownEngine
 from tui.settings import Settings
 from tui.theme_files import (
     NO_COLOUR_THEME,
     ThemeFile,
-    ThemeProblem,
     load_theme,
     theme_names,
     theme_stamp,
@@ -23,8 +23,7 @@ class Theming:
     ) -> None:
         self._settings = settings
         self._taken = taken
-        wanted = NO_COLOUR_THEME if settings.no_colour else name
-        self.file = load_theme(wanted, settings.themes_folder)
+        self.file = load_theme(name, settings.themes_folder)
         self._stamp = theme_stamp(self.file.name, settings.themes_folder)
 
     def names(self) -> list[str]:
@@ -57,10 +56,8 @@ class Theming:
         self._taken(theme)
 
 
-def is_theme(name: str, settings: Settings) -> bool:
-    """Return whether a theme of this name can be used."""
-    try:
-        load_theme(name, settings.themes_folder)
-    except ThemeProblem:
-        return False
-    return True
+def theme_for(settings: Settings, engine: KnownEngine) -> str:
+    """Return the theme for an engine: as given with the command, its own, that of all others."""
+    if settings.no_colour:
+        return NO_COLOUR_THEME
+    return settings.theme if settings.is_theme_given or not engine.theme else engine.theme

@@ -18,7 +18,7 @@ from engine.kernel.reports import AgentStatus
 from engine.kernel.state import State
 from tests.support.remote_hosts import RecordedHosts
 from tui.answers import Person, Trial
-from tui.client import Accepted, EngineAway, LogPart, Snapshot
+from tui.client import Accepted, EngineAway, LogPart, Overview, Snapshot
 from tui.mirror import AgentPulse, Fact, FinishedRun, FinishedTask
 from tui.remote import AuditLine, HostLook, SignalAnswer, SignalAsked
 
@@ -194,6 +194,17 @@ class RecordedEngine:
         """Return the tasks of before."""
         self._check()
         return list(self.tasks)
+
+    async def overview(self) -> Overview:
+        """Return the engine at a glance."""
+        self._check()
+        return Overview(
+            engine_id=self.state.main.scheduler_id,
+            version="1.2.3",
+            running=0,
+            orders=len(self.state.orders),
+            is_paused=False,
+        )
 
     async def processes(self) -> list[HostLook] | None:
         """Return the hosts."""

@@ -295,7 +295,7 @@ async def test_a_saved_journal_is_shown_without_an_engine(tmp_path: Path) -> Non
         await d.keys("t")
         await d.shows("this is a saved journal, not an engine")
         await d.keys(",", ",")
-        await d.shows("event 7 of 9")
+        await d.shows("agents 1/3")
         await d.command("now")
         await d.shows("a saved journal has no present")
 

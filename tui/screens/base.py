@@ -14,6 +14,7 @@ from textual.widget import Widget
 
 from tui.client import EngineClient
 from tui.commands import Place, link_of
+from tui.engine_watch import EngineWatch
 from tui.host_watch import HostWatch
 from tui.intents import Intent
 from tui.keys import Action, actions_for
@@ -45,6 +46,8 @@ class Shell(Protocol):
 
     palette: Palette
     client: EngineClient
+    engines: EngineWatch
+    """Asks the engines that are known how they are."""
     hosts: HostWatch
     """Looks at remote hosts while a screen shows them."""
     is_production: bool
@@ -103,6 +106,10 @@ class Shell(Protocol):
 
     def why_not_allowed(self) -> str:
         """Return why this person may change nothing here; empty when they may."""
+        ...
+
+    def use_engine(self, name: str) -> None:
+        """Show another engine."""
         ...
 
     def note(self, tried: str) -> None:
@@ -250,6 +257,10 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
         _ = look
         if self.is_ready:
             self.draw(Changes(everything=True))
+
+    def leave_engine(self) -> None:
+        """Forget what belongs to the engine that was shown until now."""
+        self.workers.cancel_node(self)
 
     def look(self) -> Look:
         """Return how the place is looked at, for going back."""

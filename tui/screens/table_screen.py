@@ -82,6 +82,15 @@ class TableScreen(CockpitScreen):
         if self.is_ready:
             self.table.measure()
 
+    def leave_engine(self) -> None:
+        """Forget rows, marks and filter."""
+        super().leave_engine()
+        self.listing.forget()
+        self.set_filter("")
+        if self.is_ready:
+            self.table.marks.clear()
+            self.table.arrive()
+
     def look(self) -> Look:
         """Return how the table is looked at."""
         return Look(

@@ -45,7 +45,10 @@ def header_line(scene: Scene, counts: Counter[Standing], width: int, *, who: str
     clock = to_datetime(scene.now, scene.zone)
     right = line(Span(f"{clock:%Y-%m-%d %H:%M:%S}Z " if width >= 120 else f"{clock:%H:%M:%S} "))
     link = scene.mirror.link
-    left: list[Span] = [Span(f" {scene.engine_name}", "bold"), Span(f"  {who}  ", "dim")]
+    name = Span(f" {scene.engine_name}", "bold")
+    if scene.is_production:
+        name = Span(f" {scene.engine_name} PRODUCTION ", "alarm")
+    left: list[Span] = [name, Span(f"  {who}  ", "dim")]
     away = age_text(max(scene.now - link.since, 0))
     match link.status:
         case LinkStatus.LIVE:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from engine.kernel.ids import AgentUri, ChainKey, JobKey, name_of
 from engine.kernel.instants import Instant
 from engine.kernel.state import State
+from tui.engine_watch import EngineLook
 from tui.mirror import AgentPulse, Mirror
 from tui.views.glyphs import UNICODE, Glyphs
 from tui.views.text import clean
@@ -26,6 +27,9 @@ class Scene:
     zone: tzinfo = UTC
     asked: Mapping[object, str] = field(default_factory=dict)
     """Subjects of requests whose events have not arrived yet, with what was asked."""
+    engines: tuple[EngineLook, ...] = ()
+    """All engines that this cockpit knows."""
+    is_production: bool = False
     allowed: bool = True
     """Whether this person may change things."""
     memo: dict[str, Any] = field(default_factory=dict)
