@@ -8,6 +8,7 @@ from engine.codec.agent_wire import AGENT_API
 from engine.codec.records import dump_json, parse_json
 from engine.drivers.http_client import Credentials, HttpAnswer, HttpClient, refusal_text
 from engine.errors import AgentRefused, CodecError
+from engine.kernel.definitions import is_agent_address
 from engine.kernel.ids import AgentUri
 
 ANSWER_S = 30.0
@@ -91,6 +92,8 @@ class AgentFiles:
     def _client(self, agent: AgentUri) -> HttpClient:
         client = self._clients.get(agent)
         if client is None:
+            if not is_agent_address(agent):
+                raise AgentRefused(f"{agent!r} is no address of an agent", agent=agent)
             credentials = self._by_agent.get(agent, self._credentials)
             client = self._clients[agent] = HttpClient(agent, credentials)
         return client

@@ -5,6 +5,7 @@ and applied the defaults. Whether the things they refer to exist is a question f
 they may appear later (orders-and-jobs.md 0.3).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -392,6 +393,13 @@ class Select(Enum):
     """Round robin."""
 
 
+_AGENT_ADDRESS = re.compile(
+    r"https?://(?:[^\s/:@?#\[\]]+@)?(?:[^\s/:@?#\[\]]+|\[[0-9a-fA-F:.]+\])(?::([0-9]{1,5}))?(?:/[^\s]*)?",
+    re.IGNORECASE,
+)
+_PORT_MAX = 65_535
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentReference:
     """An agent of a process class, with its heartbeat settings (agents.md 1.3)."""
@@ -399,6 +407,17 @@ class AgentReference:
     uri: AgentUri
     heartbeat_period: Duration = DEFAULT_HEARTBEAT_PERIOD
     heartbeat_timeout: Duration = DEFAULT_HEARTBEAT_TIMEOUT
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the address can be one of an agent; the tasks of others fail (JS-1187)."""
+        return is_agent_address(self.uri)
+
+
+def is_agent_address(uri: str) -> bool:
+    """Tell whether an address is `http://HOST`, `https://HOST`, perhaps with port and path."""
+    found = _AGENT_ADDRESS.fullmatch(uri)
+    return found is not None and (not found[1] or int(found[1]) <= _PORT_MAX)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -191,6 +191,8 @@ def agent_demands(state: State) -> Iterator[KeepAgent]:
     references: dict[AgentUri, AgentReference] = {}
     for process_class in state.process_classes.values():
         for agent in process_class.definition.agents:
+            if not agent.is_usable:
+                continue
             known = references.get(agent.uri)
             references[agent.uri] = agent if known is None else _combined(known, agent)
     for agent in references.values():

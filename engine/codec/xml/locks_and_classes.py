@@ -1,6 +1,6 @@
 """`<lock>`, `<lock.use>` and `<process_class>` (orders-and-jobs.md 6 and 7, agents.md 1)."""
 
-from urllib.parse import urlsplit
+import re
 
 from engine.codec.xml.findings import Element
 from engine.codec.xml.reading import Reading
@@ -15,10 +15,13 @@ from engine.kernel.definitions import (
     ProcessClass,
     Select,
     Source,
+    is_agent_address,
 )
 from engine.kernel.ids import AgentUri, ClassPath, LockPath
 from engine.kernel.instants import Duration, seconds
 
+_NOT_IN_URI = re.compile(r"[\s\x00-\x1f\x7f<>\"{}|\\^`]|%(?![0-9A-Fa-f]{2})")
+_CLASSIC = re.compile(r"(?:[^\s/:@?#\[\]]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}")
 _SHORT_TIMEOUT_S = 10
 """Up to here a missing period becomes half of the timeout (agents.md 1.3, rule 2)."""
 
@@ -119,30 +122,31 @@ def _heartbeat(reading: Reading, element: Element) -> tuple[Duration, Duration] 
 
 
 def _agent_uri(reading: Reading, element: Element) -> AgentUri | None:
-    """Return the address of an agent without trailing slash; `host:port` is read as HTTP."""
+    """Return the address of an agent without trailing slash; `host:port` is read as HTTP.
+
+    What cannot be a URI makes the file unusable; what is one, but leads to no agent, makes the
+    tasks fail (agents.md 1.1, JS-1187).
+    """
     text = reading.text(element, "remote_scheduler").strip().rstrip("/")
     if not text:
         return None
-    is_classic = "://" not in text
-    uri = f"http://{text}" if is_classic else text
-    if not _is_agent_address(uri, needs_port=is_classic):
+    if _NOT_IN_URI.search(text):
         reading.refuse(element, "remote_scheduler", "http://HOST:PORT or https://HOST:PORT")
         return None
-    if is_classic:
+    if _CLASSIC.fullmatch(text):
+        uri = f"http://{text}"
         reading.findings.warning(
             element,
             f"{text!r} is the address of a classic agent",
             attribute="remote_scheduler",
             advice=f"It is taken as {uri!r}; write it so",
         )
-    return AgentUri(uri)
-
-
-def _is_agent_address(uri: str, *, needs_port: bool) -> bool:
-    try:
-        parts = urlsplit(uri)
-        has_port = parts.port is not None
-    except ValueError:
-        return False
-    is_web = parts.scheme in ("http", "https") and bool(parts.hostname)
-    return is_web and (has_port or not needs_port) and not any(one.isspace() for one in uri)
+        return AgentUri(uri)
+    if not is_agent_address(text):
+        reading.findings.warning(
+            element,
+            f"{text!r} is no address of an agent, so the tasks fail",
+            attribute="remote_scheduler",
+            advice="Write http://HOST:PORT or https://HOST:PORT",
+        )
+    return AgentUri(text)

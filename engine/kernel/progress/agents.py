@@ -103,6 +103,10 @@ def _choose(state: State, task: Task, process_class: ClassState, at: Instant) ->
     order = _candidates(process_class)
     for index in order:
         agent = definition.agents[index]
+        if not agent.is_usable:
+            text = f"{agent.uri!r} is no address of an agent such as http://HOST:PORT"
+            yield _failed(task, at, text, "SCHEDULER-218")
+            return
         if _is_available(state, process_class, agent, at):
             yield _assigned(state, task, agent.uri, (index + 1) % len(order), at)
             return

@@ -95,7 +95,7 @@ BROKEN: list[tuple[str, str, int, str, str]] = [
     ("p01.process_class.xml", '<process_class><remote_schedulers select="last"/></process_class>',
      1, "select='last'", "first, next"),
     ("p02.process_class.xml", ('<process_class>\n<remote_schedulers><remote_scheduler\n'
-     'remote_scheduler="server1"/></remote_schedulers></process_class>'), 3, "server1", "http://"),
+     'remote_scheduler="server 1"/></remote_schedulers></process_class>'), 3, "server 1", "http://"),
     ("p03.process_class.xml", ('<process_class><remote_schedulers><remote_scheduler '
      'remote_scheduler="http://a:1"\nhttp_heartbeat_period="90"/></remote_schedulers>'
      "</process_class>"), 2, "not shorter", "several times"),

@@ -3,6 +3,7 @@
 import pytest
 
 from engine.kernel.commands import Tick
+from engine.kernel.demands import agent_demands
 from engine.kernel.events.orders import OrderStepEnded, Transition
 from engine.kernel.events.tasks import JobStopped, TaskAssigned, TaskAwaitsAgent
 from engine.kernel.ids import ClassPath
@@ -41,6 +42,21 @@ def test_an_address_that_is_none_fails_the_task_and_stops_the_job() -> None:
     assert world.order(key).state == "100"
     assert world.happened(OrderStepEnded)[0].transition is Transition.KEEP
     assert world.happened(JobStopped)
+
+
+@pytest.mark.parametrize("uri", ["ftp://host:1", "http://host:99999", "nonsense", "http:"])
+def test_an_unusable_address_of_the_process_class_stops_the_job(uri: str) -> None:
+    """JS-1187: the task fails, the order stays, the job stops; nobody calls at the address."""
+    world = World(
+        agents_class("agents", uri),
+        shell_job("a", process_class=ClassPath("/agents"), stop_on_error=True),
+        chain("walk", node("100", "a")),
+    )
+    key = world.adds("1")
+    assert not world.happened(TaskAssigned)
+    assert world.order(key).state == "100"
+    assert world.happened(JobStopped)
+    assert not list(agent_demands(world.state))
 
 
 def test_an_unreachable_agent_of_an_order_is_tried_again_after_the_delay() -> None:

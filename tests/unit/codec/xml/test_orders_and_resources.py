@@ -216,12 +216,19 @@ def test_a_period_that_is_not_shorter_than_the_timeout_is_refused(attributes: st
     assert "error: http_heartbeat_period" in finding
 
 
-@pytest.mark.parametrize(
-    "uri", ["http://", "ftp://a:1", "http://a:x", "http://a:99999", "a", "a b"]
-)
-def test_what_is_no_address_of_an_agent_is_refused(uri: str) -> None:
+@pytest.mark.parametrize("uri", ["a b", "http://a b:1", "http://a:1/%zz", "http://{a}:1"])
+def test_what_cannot_be_a_uri_is_no_address_of_an_agent(uri: str) -> None:
     (finding,) = told("p.process_class.xml", f'<process_class remote_scheduler="{uri}"/>')
     assert "Allowed: http://HOST:PORT" in finding
+
+
+@pytest.mark.parametrize("uri", ["http:", "ftp://a:1", "http://a:x", "http://a:99999", "a"])
+def test_a_uri_that_leads_to_no_agent_is_kept_with_a_warning(uri: str) -> None:
+    """JS-1187: the class is there, and the tasks fail."""
+    read = content("p.process_class.xml", f'<process_class remote_scheduler="{uri}"/>')
+    assert isinstance(read.definition, ProcessClass)
+    assert [agent.is_usable for agent in read.definition.agents] == [False]
+    assert [one.severity.value for one in read.findings] == ["warning"]
 
 
 def test_the_address_of_a_classic_agent_is_taken_as_http_with_a_warning() -> None:
