@@ -15,7 +15,16 @@ from typing import Annotated, Any
 
 import typer
 
-from engine import __version__, cli_door, cli_journal, cli_orders, cli_plan, cli_requests, cli_ssh
+from engine import (
+    __version__,
+    cli_agent,
+    cli_door,
+    cli_journal,
+    cli_orders,
+    cli_plan,
+    cli_requests,
+    cli_ssh,
+)
 from engine.cli_client import EngineNotReachable, environment, find_engine
 from engine.cli_options import (
     NOT_REACHABLE,
@@ -38,6 +47,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(cli_agent.app, name="agent")
 app.add_typer(cli_orders.app, name="order")
 app.add_typer(cli_journal.app, name="journal")
 cli_requests.register(app)
@@ -221,82 +231,6 @@ def engine(
     settings = read_settings(config, overrides, environment())
     wiring = importlib.import_module("engine.service.wiring")
     raise typer.Exit(asyncio.run(wiring.run_engine(settings)))
-
-
-@app.command()
-def agent(
-    listen: Annotated[
-        str, typer.Option("--listen", metavar="HOST:PORT", help="Address; port 0: a free one.")
-    ] = "127.0.0.1:4445",
-    data: Annotated[
-        Path | None,
-        typer.Option("--data", metavar="FOLDER", help="Everything the agent keeps."),
-    ] = None,
-    trust_loopback: Annotated[
-        bool, typer.Option("--trust-loopback", help="Requests of this host need no token.")
-    ] = False,
-    token_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--token-file",
-            metavar="FILE",
-            help="Token shared with the engines. Default: POINTSMAN_AGENT_TOKEN.",
-        ),
-    ] = None,
-    allow_insecure: Annotated[
-        bool,
-        typer.Option(
-            "--allow-insecure", help="Listen without TLS on other addresses than loopback."
-        ),
-    ] = False,
-    tls_certificate: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Certificate chain, PEM.", rich_help_panel=TLS_PANEL),
-    ] = None,
-    tls_key: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Private key, PEM.", rich_help_panel=TLS_PANEL),
-    ] = None,
-    tasks_max: Annotated[
-        int | None, typer.Option(min=1, help="Tasks at the same time; default: no limit.")
-    ] = None,
-    kill_script: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Called before a task and its children are killed."),
-    ] = None,
-    end_found_tasks: Annotated[
-        bool, typer.Option(help="Kill tasks of a former life instead of taking them over.")
-    ] = False,
-    leave_tasks: Annotated[
-        bool, typer.Option(help="Let tasks run on when SIGTERM ends the agent, for an upgrade.")
-    ] = False,
-    headless: Annotated[  # accepted, because the agent always is
-        bool, typer.Option("--headless", help="Accepted and without effect: it always is.")
-    ] = False,
-) -> None:
-    """Run an agent in the foreground: it runs tasks for engines on other hosts."""
-    from engine.cli_agent import agent_settings  # noqa: PLC0415  # only for this command
-
-    settings = agent_settings(
-        listen=listen,
-        data=data,
-        trust_loopback=trust_loopback,
-        token_file=token_file,
-        allow_insecure=allow_insecure,
-        tls_certificate=tls_certificate,
-        tls_key=tls_key,
-        tasks_max=tasks_max,
-        kill_script=kill_script,
-        ends_found_tasks=end_found_tasks,
-        leaves_tasks=leave_tasks,
-        environment=environment(),
-    )
-    program = importlib.import_module("engine.agent.main")
-    try:
-        status = asyncio.run(program.run_agent(settings))
-    except OSError as error:
-        raise EngineError(f"the agent cannot listen on {listen}: {error.strerror}") from error
-    raise typer.Exit(status)
 
 
 @app.command()

@@ -176,7 +176,7 @@ class Ledger:
             running = [
                 execution for execution in session.executions.values() if _is_running(execution)
             ]
-            actions += _killed(running, EndReason.KILLED)
+            actions += _killed(running, EndReason.TAKEN_OVER)
         return actions
 
     def _renew(self, session: Session, stamp: str, at: Moment) -> list[Action]:

@@ -25,6 +25,8 @@ TEXT_MAX = 300
 _PROXY_FAILURES = frozenset(
     {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 )
+_NO_CERTIFICATE = " (over TLS: perhaps a certificate of ours is asked for)"
+"""A listener that wants one closes the connection after the handshake, as a rule without a word."""
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -103,7 +105,10 @@ class HttpClient:
         except TimeoutError as error:
             raise self._unreachable(f"no answer for {patience_s:g} s") from error
         except (OSError, h11.ProtocolError) as error:
-            raise self._unreachable(str(error) or type(error).__name__) from error
+            text = str(error) or type(error).__name__
+            if self._tls is not None and connection is not None and not connection.was_answered:
+                text += _NO_CERTIFICATE
+            raise self._unreachable(text) from error
         finally:
             if connection is not None:
                 self._put_back(connection)
@@ -158,6 +163,8 @@ class _Connection(asyncio.Protocol):
         self._body: list[bytes] = []
         self._size = 0
         self._is_lost = False
+        self.was_answered = False
+        """Something has come back on it."""
         self._closing: asyncio.TimerHandle | None = None
 
     # --- by the client ---------------------------------------------------------------------------
@@ -204,6 +211,7 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what arrives."""
+        self.was_answered = True
         try:
             self._h11.receive_data(data)
             self._take_events()

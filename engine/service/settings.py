@@ -32,6 +32,8 @@ FOREIGN_PREFIXES: Final = ("COCKPIT_",)
 
 _LIVE_SCAN_INTERVAL = seconds(2)
 _DIRECTORY_WATCH_INTERVAL = seconds(2)
+_AGENT_CONNECT_TIMEOUT: Final = seconds(10)
+_AGENT_KILL_GRACE: Final = seconds(2)
 _STOP_TIMEOUT = seconds(30)
 _DAY_S = 86_400
 _JOURNAL_RETENTION = seconds(30 * _DAY_S)
@@ -67,6 +69,20 @@ class EngineSettings:
     """Shared with the agents; sent to every agent and to nobody else."""
     agent_ca_file: Path | None = None
     """Certificate authorities (PEM) of agents that are reached by https."""
+    agent_certificate_file: Path | None = None
+    """Certificate chain (PEM) that is shown to agents which ask for one."""
+    agent_key_file: Path | None = None
+    """Its key; None: it is in the same file."""
+    agent_connect_timeout: Duration = _AGENT_CONNECT_TIMEOUT
+    """An agent that has not taken a connection in this time is unreachable."""
+    agent_kill_grace: Duration = _AGENT_KILL_GRACE
+    """An order waits so much longer than the heartbeat timeout, for its agent to kill the task."""
+    agent_heartbeat_delay: Duration | None = None
+    """How much later than its period a heartbeat may come; None: a fifth of it, 2 s at most."""
+    agent_repeat_interval: Duration | None = None
+    """Between repeats of a request; None: a tenth of the period, from 0.1 s to 30 s."""
+    on_engine_restart: str = "adopt"
+    """What a new life of the engine does with the tasks on agents: adopt them, or kill them."""
     engine_id: str | None = None
     """None: `spooler_id` of `scheduler.xml`, or the host's name."""
     time_zone: str | None = None
@@ -332,6 +348,13 @@ SETTINGS: Final[Mapping[str, _Setting]] = {
     "agent_token_file": _Setting(_secret_file, "agent_token"),
     "agent_token": _Setting(_secret, "agent_token", secret_from_environment=True),
     "agent_ca_file": _Setting(_existing_file, "agent_ca_file"),
+    "agent_certificate_file": _Setting(_existing_file, "agent_certificate_file"),
+    "agent_key_file": _Setting(_existing_file, "agent_key_file"),
+    "agent_connect_timeout_s": _Setting(_duration(0.1), "agent_connect_timeout"),
+    "agent_kill_grace_s": _Setting(_duration(0), "agent_kill_grace"),
+    "agent_heartbeat_delay_s": _Setting(_duration(0.05), "agent_heartbeat_delay"),
+    "agent_repeat_interval_s": _Setting(_duration(0.05), "agent_repeat_interval"),
+    "on_engine_restart": _Setting(_choice("adopt", "kill"), "on_engine_restart"),
     "id": _Setting(_text, "engine_id"),
     "time_zone": _Setting(_zone, "time_zone"),
     "log_level": _Setting(_choice("debug", "info", "warning", "error"), "log_level"),
@@ -391,6 +414,8 @@ def _build(
         ssh=SshSection(**about_ssh),
         **values,
     )
+    if settings.agent_key_file is not None and settings.agent_certificate_file is None:
+        findings.append("agent_key_file needs agent_certificate_file as well")
     _check_addresses(settings, findings)
     _check_folders(settings, findings)
     return settings

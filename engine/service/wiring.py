@@ -10,7 +10,6 @@ import os
 import secrets
 import signal
 import socket
-import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -26,12 +25,11 @@ from engine.codec.xml.queries import Permission
 from engine.codec.xml.reading import Context
 from engine.codec.xml.substitution import Variables
 from engine.drivers.agent_files import AgentFiles
-from engine.drivers.agent_link import AgentDriver, AgentDriverSettings
+from engine.drivers.agent_link import AgentDriver
 from engine.drivers.agent_link import AgentPulse as LinkPulse
 from engine.drivers.clock import SystemClock
 from engine.drivers.file_orders import FileOrderDriver
 from engine.drivers.folder_watch import LiveFolder
-from engine.drivers.http_client import Credentials
 from engine.drivers.job_watches import JobWatchDriver
 from engine.drivers.local import LocalDriver
 from engine.drivers.main_file import load_main_configuration
@@ -54,6 +52,7 @@ from engine.kernel.reports import NativeEnded, Report
 from engine.kernel.state import State
 from engine.server.engine_port import AgentPulse, EngineStopping
 from engine.server.xml_execution import Aborted, Client, XmlCommands
+from engine.service.agent_settings import agent_credentials, agent_driver_settings
 from engine.service.agent_views import AgentReader
 from engine.service.dispatch import Dispatcher, Drivers, Surroundings
 from engine.service.engine import Engine
@@ -171,7 +170,7 @@ async def _build(settings: EngineSettings, stack: AsyncExitStack) -> _Parts:
     )
     commands = replace(context, zone=ZoneInfo(zone), read_include=live.read_include)
     engine = Engine(loop, store, clock, logs, histories, narrator, live, commands)
-    credentials = Credentials(token=settings.agent_token, tls=_agent_tls(settings))
+    credentials = agent_credentials(settings)
     agents = AgentDriver(
         engine_id=engine_id,
         epoch=epoch,
@@ -179,7 +178,7 @@ async def _build(settings: EngineSettings, stack: AsyncExitStack) -> _Parts:
         output=outputs.write,
         output_offsets=outputs.offsets,
         pulse=lambda pulse: engine.pulse(_pulse(pulse, clock.now())),
-        settings=AgentDriverSettings(credentials=credentials),
+        settings=agent_driver_settings(settings, credentials),
     )
     local = LocalDriver(
         engine_id=engine_id,
@@ -318,16 +317,6 @@ def _remote(settings: EngineSettings, state: State, reader: HostReader, logs: Ta
     jobs = CleanupJobs(ssh_hosts, now=now, allow_custom_commands=allowed)
     cleanup = CleanupTasks(jobs, audit=hosts.keep, now=now)
     return _Remote(ssh_hosts=ssh_hosts, hosts=hosts, cleanup=cleanup)
-
-
-def _agent_tls(settings: EngineSettings) -> ssl.SSLContext | None:
-    """Return whom to believe at https agents: a private authority, None for the host's own."""
-    if settings.agent_ca_file is None:
-        return None
-    try:
-        return ssl.create_default_context(cafile=settings.agent_ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise SettingsError((f"agent_ca_file: {settings.agent_ca_file}: {error}",)) from error
 
 
 async def _engine_id(store: SqliteStore, settings: EngineSettings) -> str:

@@ -245,7 +245,7 @@ async def test_a_new_life_of_the_engine_may_end_the_tasks_of_the_former(
     await engine.kill()
     engine.start()
     end = await engine.exited(key)
-    assert (end.exit_code, end.reason) == (137, EndReason.KILLED)
+    assert (end.exit_code, end.reason) == (137, EndReason.TAKEN_OVER)
     await engine.kill()
 
 

@@ -13,7 +13,7 @@ from typing import Self
 import pytest
 
 from engine import cli
-from engine.agent.settings import AgentSettings
+from engine.agent.settings import AgentSettings, TlsSettings
 from engine.kernel.commands import PauseEngine
 from engine.kernel.ids import order_key
 from engine.kernel.state import Order
@@ -373,6 +373,14 @@ def test_agent_options_become_settings(
     monkeypatch.setenv("POINTSMAN_AGENT_TOKEN", "shared")
     assert cli.run(arguments) == 0
     assert [(one.tasks_max, one.token) for one in given] == [(3, None), (None, "shared")]
+    assert cli.run([*arguments, "--tls-client-ca", "authority.pem"]) == 2
+    assert "--tls-client-ca needs --tls-certificate" in capsys.readouterr().err
+    tls = ["--tls-certificate", "a.pem", "--tls-client-ca", "b.pem", "--uri-prefix", "/below"]
+    assert cli.run([*arguments, *tls]) == 0
+    assert given[-1].tls == TlsSettings(
+        certificate=Path("a.pem"), key=Path("a.pem"), client_authority=Path("b.pem")
+    )
+    assert given[-1].uri_prefix == "/below"
 
 
 def test_the_cockpit_is_opened_on_the_engine(

@@ -410,7 +410,7 @@ def test_a_new_epoch_may_ask_for_the_end_of_all_that_runs() -> None:
     newer = Desk(ledger=desk.ledger)
     newer.epoch = Epoch(2)
     news = newer.news(run="", take_over=TakeOver.KILL)
-    assert Kill(keys=(KEY,), reason=EndReason.KILLED) in newer.actions
+    assert Kill(keys=(KEY,), reason=EndReason.TAKEN_OVER) in newer.actions
     assert news.executions == (Known(key=KEY, status=ExecutionStatus.RUNNING),)
 
 

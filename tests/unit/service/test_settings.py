@@ -4,8 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from engine.codec.agent_messages import TakeOver
+from engine.drivers.http_client import Credentials
+from engine.drivers.link_parts import LinkSettings
 from engine.errors import SettingsError
+from engine.kernel.instants import Duration
 from engine.server.listeners import TcpAddress, parse_tcp_address
+from engine.service.agent_settings import agent_credentials, agent_driver_settings
 from engine.service.paths import EnginePaths
 from engine.service.settings import EngineSettings, read_settings
 
@@ -161,3 +166,36 @@ def test_a_long_data_path_has_its_socket_elsewhere(tmp_path: Path) -> None:
     assert long.socket.parent.parent == Path("/tmp")
     assert long.socket == EnginePaths(tmp_path / ("x" * 120)).socket
     assert long.socket != EnginePaths(tmp_path / ("y" * 120)).socket
+
+
+def test_sessions_with_agents_can_be_tuned(config: Path) -> None:
+    (config / "engine.toml").write_text(
+        'on_engine_restart = "kill"\n[agent]\nkill_grace_s = 0\nrepeat_interval_s = 0.5\n'
+    )
+    settings = agent_driver_settings(read(config), Credentials())
+    assert settings.link == LinkSettings(
+        kill_grace=Duration(0), repeat_interval=Duration(500), take_over=TakeOver.KILL
+    )
+    assert settings.connect_s == 10
+
+
+def test_without_a_word_running_tasks_are_adopted(config: Path) -> None:
+    settings = agent_driver_settings(read(config), Credentials())
+    assert settings.link == LinkSettings()
+
+
+def test_a_key_for_agents_needs_its_certificate(config: Path) -> None:
+    (config / "key.pem").touch()
+    (config / "engine.toml").write_text('agent_key_file = "key.pem"\n')
+    with pytest.raises(SettingsError) as refused:
+        read(config)
+    assert refused.value.findings == ("agent_key_file needs agent_certificate_file as well",)
+
+
+def test_files_that_are_no_certificates_are_named(config: Path) -> None:
+    (config / "rubbish.pem").write_text("rubbish")
+    for name in ("agent_ca_file", "agent_certificate_file"):
+        (config / "engine.toml").write_text(f'{name} = "rubbish.pem"\n')
+        with pytest.raises(SettingsError) as refused:
+            agent_credentials(read(config))
+        assert refused.value.findings[0].startswith(name)
