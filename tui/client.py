@@ -6,6 +6,7 @@ kernel values. Importing this module is cheap: httpx and the codecs are loaded w
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -198,15 +199,23 @@ class HttpEngine:
         return self._client
 
     def _build(self) -> "httpx.AsyncClient":
+        # Its command line brings click and Pygments along, 4 MB that nobody here uses.
+        sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # "not to be had"
         import httpx  # noqa: PLC0415  # the first frame does not wait for it
 
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
-        transport = None if self._is_url else httpx.AsyncHTTPTransport(uds=self._address)
+        # On a socket there is nobody to verify; reading all authorities takes its time.
+        transport = (
+            None
+            if self._is_url
+            else httpx.AsyncHTTPTransport(uds=self._address, verify=False)  # no TLS
+        )
         base = self._address if self._is_url else "http://engine"
         return httpx.AsyncClient(
             base_url=base,
             headers=headers,
             transport=transport,
+            verify=self._address.startswith("https://"),
             timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
             # The engine is near or behind a proxy of its own; the environment's is for the web.
             trust_env=False,

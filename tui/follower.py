@@ -5,6 +5,7 @@ and the mirror's link says since when and why there is nothing new.
 """
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable
 
@@ -99,6 +100,8 @@ class Follower:
     async def _fill(self) -> None:
         snapshot = await self._client.snapshot()
         self._mirror.reset(snapshot.state, snapshot.number)
+        # The collector would look through all of it again and again, and a key would wait for that.
+        gc.freeze()
         self._is_stale = False
         runs = await self._client.past_runs()
         tasks = await self._client.past_tasks()

@@ -1,7 +1,8 @@
 """A noun as a table: filter, sorting, marks, detail; nouns differ only in their view and keys."""
 
 import re
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from tui.views.definition import definition_lines
 from tui.views.describe import description
 from tui.views.export import exported
 from tui.views.filtering import FilterProblem, compile_filter
-from tui.views.rows import Listing, Predicate, Row, RowKey, Sorting
+from tui.views.lineup import Lineup, Query, Source
+from tui.views.rows import Predicate, Row, RowKey, Sorting
 from tui.views.scene import Scene
 from tui.views.table_view import TableView
 from tui.views.text import Line
@@ -26,6 +28,10 @@ _NAMES = frozenset(
     | {"COMMAND", "ENGINE"}
 )
 _AGES = ("SINCE", "SO FAR", "AGE", "TIME", "ENDED", "STARTED", "AT", "NEXT", "START")
+STILL_S = 2.0
+"""After a cursor key rows do not change places for so long."""
+WARMED_AT_ONCE = 100
+"""Rows that are read ahead between two looks at the keyboard."""
 
 
 class TableScreen(CockpitScreen):
@@ -36,7 +42,7 @@ class TableScreen(CockpitScreen):
     def __init__(self, shell: Shell, view: TableView) -> None:
         self.view = view
         super().__init__(shell)
-        self.listing = Listing(view.columns)
+        self.lineup = Lineup(view.columns)
         self.sorting = Sorting()
         self.troubles_only = False
         self._filter_text = ""
@@ -69,7 +75,7 @@ class TableScreen(CockpitScreen):
         """Show this place, as it was looked at before."""
         changed = place.argument != self.place.argument
         if changed:
-            self.listing.forget()
+            self.lineup.forget()
         self.sorting = look.sorting if look is not None else Sorting()
         self.troubles_only = look is not None and look.troubles_only
         self.set_filter(place.filter_text)
@@ -85,7 +91,7 @@ class TableScreen(CockpitScreen):
     def leave_engine(self) -> None:
         """Forget rows, marks and filter."""
         super().leave_engine()
-        self.listing.forget()
+        self.lineup.forget()
         self.set_filter("")
         if self.is_ready:
             self.table.marks.clear()
@@ -112,31 +118,45 @@ class TableScreen(CockpitScreen):
         if not changes and not self.view.comes_and_goes:
             # Only the clock went on: what is in sight shows it.
             if self.view.ticks:
-                self.table.fresh = partial(self._fresh, scene)
+                source = self.view.source(scene, self.place.argument)
+                self.table.fresh = partial(self.lineup.fresh, source)
                 self.table.refresh_in_sight()
             return
-        self.listing.forget(self.view.touched(changes))
-        self.listing.columns = self.view.columns
-
-        def make(key: RowKey) -> Row | None:
-            return self.view.row(scene, key)
-
-        rows = self.listing.rows(
-            self.view.keys(scene, self.place.argument),
-            make,
-            keep=self._keep,
-            sorting=self.sorting,
-            troubles_only=self.troubles_only,
-        )
+        self.lineup.columns = self.view.columns
         table = self.table
+        source = self.view.source(scene, self.place.argument)
+        rows = self.lineup.update(
+            source, self._query(), self.view.touched(changes), hold=self._is_busy()
+        )
         table.sorting = self.sorting
         known = scene.mirror.is_filled
         table.empty_text = self.view.empty_text if known else "nothing is known yet"
-        table.fresh = partial(self._fresh, scene) if self.view.ticks else None
+        table.fresh = partial(self.lineup.fresh, source) if self.view.ticks else None
         table.show(self.view.columns, rows)
+        if not self.lineup.is_complete:
+            self.call_later(self._go_on)
 
-    def _fresh(self, scene: Scene, row: Row) -> Row:
-        return self.listing.fresh(row, lambda key: self.view.row(scene, key))
+    def _query(self) -> Query:
+        return Query(
+            keep=self._keep,
+            sorting=self.sorting,
+            troubles_only=self.troubles_only,
+            subject=self.place.argument,
+        )
+
+    def _is_busy(self) -> bool:
+        """Return whether rows shall stay where they are: a person is about to act on them."""
+        if not self.sorting.column:
+            return False
+        return bool(self.table.marks) or time.monotonic() - self.table.moved_at < STILL_S
+
+    def _go_on(self) -> None:
+        """Look at the rows that one drawing left for the next."""
+        if self.is_current and not self.lineup.is_complete:
+            self.draw(Changes(others=True))
+
+    def _fresh_source(self) -> Source:
+        return self.view.source(self.shell.scene(), self.place.argument)
 
     def strip(self, scene: Scene) -> list[Line]:
         """Return the detail of the row under the cursor."""
@@ -145,7 +165,7 @@ class TableScreen(CockpitScreen):
 
     def summary(self) -> str:
         """Return how many rows there are and how they are sorted."""
-        shown, total = len(self.table.rows), self.listing.total
+        shown, total = len(self.table.rows), self.lineup.total
         parts = [f"{shown} of {total}" if shown != total else f"{total}"]
         if self.table.marks:
             marked = self.table.marked_count
@@ -155,6 +175,8 @@ class TableScreen(CockpitScreen):
             parts.append("problems only")
         if self.sorting.column:
             parts.append(f"sort {self.sorting.column}")
+        if self.lineup.waits:
+            parts.append("sort waits")
         if self._filter_problem:
             parts = [self._filter_problem]
         return "  ".join(parts)
@@ -178,11 +200,12 @@ class TableScreen(CockpitScreen):
     def filter_typed(self, text: str) -> None:
         """Narrow while typing."""
         self.set_filter(text)
-        self.redraw()
+        self.draw(Changes(others=True))
 
     def filter_done(self, text: str) -> None:
         """Take the filter."""
         self.table.take_gone()
+        self.lineup.reads_ahead = False
         self.set_filter(text)
         self.redraw()
         self.table.forget_hidden()
@@ -195,6 +218,15 @@ class TableScreen(CockpitScreen):
     def do_filter(self) -> None:
         """Open the filter line."""
         self.open_entry("filter", "/", self._filter_text)
+        self.lineup.reads_ahead = True
+        self._warm(self.lineup.warm(self._fresh_source()))
+
+    def _warm(self, steps: Iterator[None]) -> None:
+        """Read ahead, a little at a time, while a person thinks about the first letter."""
+        for _ in range(WARMED_AT_ONCE):
+            if not self.lineup.reads_ahead or next(steps, steps) is steps:
+                return
+        self.call_later(self._warm, steps)
 
     def do_escape(self) -> None:
         """Clear marks, then the filter, then go back."""
@@ -362,7 +394,12 @@ class TableScreen(CockpitScreen):
         self._find(-1)
 
     def _find(self, direction: int) -> None:
-        if not self.table.find(lambda row: row.trouble, direction):
+        scene, is_trouble = self.shell.scene(), self.view.trouble
+        if is_trouble is None:
+            found = self.table.find(lambda row: row.trouble, direction)
+        else:
+            found = self.table.find_key(lambda key: is_trouble(scene, key), direction)
+        if not found:
             self.shell.say("no trouble here")
 
 

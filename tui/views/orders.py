@@ -6,6 +6,7 @@ from engine.kernel.ids import NodeState, OrderKey, chain_key
 from engine.kernel.instants import NEVER, Instant
 from engine.kernel.state import Order
 from tui.views.durations import duration_text, moment_text
+from tui.views.lineup import Place
 from tui.views.rows import Column, Row, RowKey
 from tui.views.scene import Scene
 from tui.views.standing import (
@@ -29,6 +30,7 @@ COLUMNS = (
     Column(name="WAITS FOR, ON", width_min=22, width_max=80, priority=1, flexible=True),
     Column(name="TITLE", width_min=8, width_max=40, priority=8, wide_only=True),
 )
+_RANK = {standing: float(rank) for rank, standing in enumerate(Standing)}
 _CHAIN_COLUMNS = tuple(column for column in COLUMNS if column.name != "CHAIN")
 
 
@@ -43,6 +45,32 @@ def order_keys(scene: Scene, argument: str) -> Iterable[RowKey]:
         return list(state.orders_of_chain.get(chain, ()))
     queue = state.queues.get((chain, NodeState(node)))
     return list(queue.all) if queue is not None else []
+
+
+def holds_order(scene: Scene, argument: str, key: RowKey) -> bool:
+    """Return whether an order is among `order_keys`."""
+    order = scene.state.orders.get(key) if isinstance(key, OrderKey) else None
+    if order is None or not argument:
+        return order is not None
+    path, _, node = argument.partition(" ")
+    return order.key.chain == chain_key(path) and (not node or order.state == node)
+
+
+def is_in_trouble(scene: Scene, key: RowKey) -> bool:
+    """Return whether an order tells of trouble."""
+    order = scene.state.orders.get(key) if isinstance(key, OrderKey) else None
+    return order is not None and standing_of_order(scene.state, order, scene.now) in TROUBLES
+
+
+def place_of_order(scene: Scene, key: RowKey) -> Place | None:
+    """Return where an order stands among the others: below its parent, by chain and age."""
+    order = scene.state.orders.get(key) if isinstance(key, OrderKey) else None
+    if order is None:
+        return None
+    if order.parent is None:
+        return _place(order, order, 0)
+    root, depth = root_of(scene, order)
+    return _place(root, order, depth)
 
 
 def status_span(scene: Scene, key: RowKey, standing: Standing) -> tuple[Span, ...]:
@@ -93,7 +121,7 @@ def order_row(scene: Scene, order: Order, *, with_chain: bool = True) -> Row:
         key=order.key,
         cells=cells,
         sort={
-            "STATUS": float(list(Standing).index(standing)),
+            "STATUS": _RANK[standing],
             "SINCE": float(since if since is not None else -1),
             "TASK": float(order.task or 0),
         },
@@ -128,7 +156,8 @@ def root_of(scene: Scene, order: Order) -> tuple[Order, int]:
 
 
 def _place(root: Order, order: Order, depth: int) -> tuple[float | str, ...]:
-    return (root.key.chain, root.created_at, root.key.id, depth, order.created_at, order.key.id)
+    place = (root.key.chain, root.created_at, root.key.id)
+    return (*place, depth, order.created_at, order.key.id) if depth else place
 
 
 def _since(scene: Scene, order: Order) -> int | None:
@@ -177,6 +206,9 @@ VIEW = TableView(
     detail=order_detail,
     touched=lambda changes: None if changes.everything else changes.orders,
     ticks=True,
+    place=place_of_order,
+    holds=holds_order,
+    trouble=is_in_trouble,
     empty_text="no orders",
 )
 
@@ -194,6 +226,9 @@ CHAIN_VIEW = TableView(
     detail=order_detail,
     touched=lambda changes: None if changes.everything else changes.orders,
     ticks=True,
+    place=place_of_order,
+    holds=holds_order,
+    trouble=is_in_trouble,
     empty_text="no orders in this chain",
 )
 

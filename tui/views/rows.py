@@ -7,7 +7,7 @@ row a person was looking at: that is kept by key, outside.
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, overload
 
 from tui.views.text import Span
 
@@ -59,6 +59,49 @@ class Row:
         if isinstance(cell, Span):
             return cell.text
         return "".join(span.text for span in cell)
+
+
+class Rows(Sequence[Row]):
+    """Rows in their order, found by key."""
+
+    def __init__(self, keys: Sequence[RowKey]) -> None:
+        self.keys = keys
+        self._index: dict[RowKey, int] | None = None
+
+    def index_of(self, key: RowKey) -> int | None:
+        """Return the number of the row with this key."""
+        if self._index is None:
+            self._index = {key: index for index, key in enumerate(self.keys)}
+        return self._index.get(key)
+
+    def made(self, key: RowKey) -> Row:
+        """Return the row of a key."""
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Row]: ...
+    def __getitem__(self, index: int | slice) -> Row | list[Row]:
+        """Return rows by their numbers."""
+        if isinstance(index, slice):
+            return [self.made(key) for key in self.keys[index]]
+        return self.made(self.keys[index])
+
+
+class FixedRows(Rows):
+    """Rows that are all there."""
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self._rows = {row.key: row for row in rows}
+        super().__init__(tuple(self._rows))
+
+    def made(self, key: RowKey) -> Row:
+        """Return the row of a key."""
+        return self._rows[key]
 
 
 class Predicate(Protocol):
@@ -152,16 +195,22 @@ class Listing:
         return texts
 
     def _sort(self, rows: list[Row], sorting: Sorting) -> None:
-        names = [column.name for column in self.columns]
-        index = names.index(sorting.column) if sorting.column in names else None
-        if index is None or not sorting.column:
+        if not any(column.name == sorting.column for column in self.columns if column.name):
             rows.sort(key=lambda row: row.place)
             return
 
-        def sort_key(row: Row) -> tuple[bool, float, str, str]:
-            value = row.sort.get(sorting.column, row.text_of(index).casefold())
-            if isinstance(value, str):
-                return value == "", 0.0, value, str(row.key)
-            return False, float(value), "", str(row.key)
+        def sort_key(row: Row) -> tuple[SortValue | bool, ...]:
+            return sort_value(row, self.columns, sorting.column)
 
         rows.sort(key=sort_key, reverse=sorting.descending)
+
+
+def sort_value(row: Row, columns: Sequence[Column], name: str) -> tuple[SortValue | bool, ...]:
+    """Return what a row is sorted by under a column: numbers, then texts, then nothing."""
+    value = row.sort.get(name)
+    if value is None:
+        index = next((at for at, column in enumerate(columns) if column.name == name), None)
+        value = "" if index is None else row.text_of(index).casefold()
+    if isinstance(value, str):
+        return value == "", 0.0, value, str(row.key)
+    return False, float(value), "", str(row.key)

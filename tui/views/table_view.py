@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from tui.mirror import Changes
+from tui.views.lineup import Place, Source
 from tui.views.rows import Column, Row, RowKey
 from tui.views.scene import Scene
 from tui.views.text import Line
@@ -32,8 +33,24 @@ class TableView:
     """Whether rows change with the time alone."""
     comes_and_goes: bool = False
     """Whether rows appear and vanish with the time alone."""
+    place: Callable[[Scene, RowKey], Place | None] | None = None
+    """The natural place of a row without making it: for tables that may be long."""
+    holds: Callable[[Scene, str, RowKey], bool] | None = None
+    """Whether a key is among `keys`, without going through them: for tables that may be long."""
+    trouble: Callable[[Scene, RowKey], bool] | None = None
+    """Whether a row tells of trouble, without making it."""
     empty_text: str = "nothing here"
     """What the screen says instead of rows."""
+
+    def source(self, scene: Scene, argument: str) -> Source:
+        """Return where the rows come from, for this drawing."""
+        place, holds = self.place, self.holds
+        return Source(
+            keys=lambda: self.keys(scene, argument),
+            make=lambda key: self.row(scene, key),
+            place=None if place is None else lambda key: place(scene, key),
+            holds=None if holds is None else lambda key: holds(scene, argument, key),
+        )
 
 
 def everything(changes: Changes) -> None:

@@ -15,14 +15,15 @@ from tui.views.glyphs import Glyphs
 from tui.views.text import Line, fit_line
 from tui.widgets.moves import move_bindings
 from tui.widgets.palette import Palette
+from tui.widgets.segments import merged
 
 
 def strip_of(spans: Line, width: int, base: Style, palette: Palette) -> Strip:
     """Return a drawn line in exactly `width` cells."""
-    return Strip(
-        [Segment(span.text, base + palette.style(span.role)) for span in fit_line(spans, width)],
-        width,
+    pieces = (
+        Segment(span.text, base + palette.style(span.role)) for span in fit_line(spans, width)
     )
+    return Strip(merged(pieces), width)
 
 
 class Lines(Widget):

@@ -4,7 +4,8 @@ The table gets finished rows (`tui.views.rows.Listing` filters and sorts) and re
 that changed. The cursor is shown in reverse and with a sign, so it survives without colour.
 """
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -17,10 +18,11 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.views.glyphs import Glyphs
-from tui.views.rows import Column, Row, RowKey, Sorting
+from tui.views.rows import Column, FixedRows, Row, RowKey, Rows, Sorting
 from tui.views.text import Span, fit, fit_middle, width_of
 from tui.widgets.moves import move_bindings
 from tui.widgets.palette import Palette
+from tui.widgets.segments import merged
 
 _GAP = 2
 _PREFIX = 3
@@ -28,8 +30,8 @@ _PREFIX = 3
 _NAME_LEAST = 16
 _KEY_LEAST = 22
 """So much of a name is kept before less important columns leave; more of the key."""
-_SAMPLE = 2_000
-"""Rows that are measured for the widths."""
+_SAMPLE = 200
+"""Rows that are measured for the widths, beside those in sight."""
 
 
 class Table(Widget, can_focus=True):
@@ -68,17 +70,21 @@ class Table(Widget, can_focus=True):
         self._palette = palette
         self.glyphs = glyphs
         self.columns: tuple[Column, ...] = ()
-        self.rows: list[Row] = []
+        self.rows: Rows = FixedRows(())
         self.marks: set[RowKey] = set()
         self.wide = False
         self.sorting = Sorting()
         self.empty_text = ""
         self.fresh: Callable[[Row], Row] | None = None
         """Makes a row anew when it is drawn."""
-        self._index: dict[RowKey, int] = {}
+        self.moved_at = 0.0
+        """When a person last moved the cursor, by the monotonic clock."""
         self._cursor = 0
         self._cursor_key: RowKey | None = None
         self._top = 0
+        self._top_key: RowKey | None = None
+        self._in_sight: dict[RowKey, Row] = {}
+        """Rows as they are drawn."""
         self._widths: list[tuple[int, int]] = []
         """Index of the column and its width, for those shown."""
         self._natural: list[int] = []
@@ -99,11 +105,10 @@ class Table(Widget, can_focus=True):
             self.columns = tuple(columns)
             self._natural = []
             self._measured.clear()
-        anchor = self.rows[self._top].key if self._top < len(self.rows) else None
-        self.rows = list(rows)
-        self._index = {row.key: index for index, row in enumerate(self.rows)}
+        self.rows = rows if isinstance(rows, Rows) else FixedRows(rows)
+        self._in_sight.clear()
         self._grow()
-        self._restore(anchor)
+        self._restore()
         self._refresh_changed()
 
     def arrive(self) -> None:
@@ -127,7 +132,7 @@ class Table(Widget, can_focus=True):
             max(width_of(column.name) + 1, column.width_min) for column in self.columns
         ]
         grown = list(natural)
-        for row in self.rows[:_SAMPLE]:
+        for row in self._sample():
             if row is self._measured.get(row.key):
                 continue
             self._measured[row.key] = row
@@ -139,6 +144,12 @@ class Table(Widget, can_focus=True):
             self._natural = grown
             self._share_out()
 
+    def _sample(self) -> Iterator[Row]:
+        count = len(self.rows)
+        yield from (self.rows[index] for index in range(min(count, _SAMPLE)))
+        last = min(self._top + self._height, count)
+        yield from (self.rows[index] for index in range(max(self._top, _SAMPLE), last))
+
     def repaint(self, palette: Palette, glyphs: Glyphs) -> None:
         """Take another theme."""
         self._palette = palette
@@ -146,23 +157,24 @@ class Table(Widget, can_focus=True):
         self._drawn = []
         self.refresh()
 
-    def _restore(self, anchor: RowKey | None) -> None:
+    def _restore(self) -> None:
         """Put the cursor on its key; when that row vanished, on what took its place."""
-        found = self._index.get(self._cursor_key) if self._cursor_key is not None else None
-        if anchor is not None and self._top > 0 and anchor in self._index:
-            self._top = self._index[anchor]
+        rows = self.rows
+        found = None if self._cursor_key is None else rows.index_of(self._cursor_key)
+        if self._top_key is not None and self._top > 0:
+            top = rows.index_of(self._top_key)
+            self._top = self._top if top is None else top
         if found is not None:
             self._cursor = found
         else:
             self.has_slipped = self._cursor_key is not None and not self._is_arriving
-            self._cursor = min(self._cursor, max(len(self.rows) - 1, 0))
+            self._cursor = min(self._cursor, max(len(rows) - 1, 0))
             self._set_key()
-        self.marks &= self._index.keys()
         self._is_arriving = False
         self._keep_in_sight()
 
     def _set_key(self) -> None:
-        key = self.rows[self._cursor].key if self.rows else None
+        key = self.rows.keys[self._cursor] if self.rows else None
         if key != self._cursor_key:
             self._cursor_key = key
             self.post_message(self.Moved(self, key))
@@ -172,7 +184,8 @@ class Table(Widget, can_focus=True):
     @property
     def cursor_key(self) -> RowKey | None:
         """The key of the row under the cursor."""
-        return self._cursor_key if self._cursor_key in self._index else None
+        key = self._cursor_key
+        return None if key is None or self.rows.index_of(key) is None else key
 
     @property
     def cursor_row(self) -> Row | None:
@@ -185,31 +198,32 @@ class Table(Widget, can_focus=True):
         When all marked rows have vanished it is about nothing, never about the cursor's row.
         """
         if self.marks:
-            return [row.key for row in self.rows if row.key in self.marks]
+            return [key for key in self.rows.keys if key in self.marks]
         return [] if self.cursor_key is None else [self.cursor_key]
 
     @property
     def marked_count(self) -> int:
         """How many of the rows that are shown are marked."""
-        return sum(1 for key in self.marks if key in self._index)
+        return sum(1 for key in self.marks if self.rows.index_of(key) is not None)
 
     def take_gone(self) -> list[RowKey]:
         """Return the marked rows that have vanished, and forget them."""
-        gone = [key for key in self.marks if key not in self._index]
-        self.marks &= self._index.keys()
+        gone = [key for key in self.marks if self.rows.index_of(key) is None]
+        self.marks.difference_update(gone)
         return gone
 
     def forget_hidden(self) -> None:
         """Unmark what a filter hides: no action may reach it."""
-        self.marks &= self._index.keys()
+        self.take_gone()
 
     def select(self, key: RowKey | None) -> None:
         """Put the cursor on a row; one that is not there yet is taken as soon as it comes."""
         if key is None:
             return
         self._cursor_key = key
-        if key in self._index:
-            self._cursor = self._index[key]
+        index = self.rows.index_of(key)
+        if index is not None:
+            self._cursor = index
             self._keep_in_sight()
             self.post_message(self.Moved(self, key))
         self._refresh_changed()
@@ -218,6 +232,7 @@ class Table(Widget, can_focus=True):
         """Put the cursor on the row with this number."""
         if not self.rows:
             return
+        self.moved_at = time.monotonic()
         self._cursor = max(0, min(index, len(self.rows) - 1))
         self.has_slipped = False
         self._keep_in_sight()
@@ -253,9 +268,9 @@ class Table(Widget, can_focus=True):
 
     def action_mark_to(self) -> None:
         """Mark everything from the last mark to the cursor."""
-        start = self._index.get(self._last_mark, self._cursor)
-        first, last = sorted((start, self._cursor))
-        self.marks |= {row.key for row in self.rows[first : last + 1]}
+        start = None if self._last_mark is None else self.rows.index_of(self._last_mark)
+        first, last = sorted((self._cursor if start is None else start, self._cursor))
+        self.marks |= set(self.rows.keys[first : last + 1])
         self._refresh_changed()
 
     def action_clear_marks(self) -> None:
@@ -265,10 +280,14 @@ class Table(Widget, can_focus=True):
 
     def find(self, wanted: Callable[[Row], bool], direction: int) -> bool:
         """Put the cursor on the next (1) or previous (-1) row that is wanted."""
+        return self.find_key(lambda key: wanted(self.rows.made(key)), direction)
+
+    def find_key(self, wanted: Callable[[RowKey], bool], direction: int) -> bool:
+        """Put the cursor on the next (1) or previous (-1) row whose key is wanted."""
         count = len(self.rows)
         for step in range(1, count + 1):
             index = (self._cursor + direction * step) % count
-            if wanted(self.rows[index]):
+            if wanted(self.rows.keys[index]):
                 self.move_to(index)
                 return True
         return False
@@ -285,6 +304,7 @@ class Table(Widget, can_focus=True):
         elif height and self._cursor >= top + height:
             top = self._cursor - height + 1
         self._top = max(top, 0)
+        self._top_key = self.rows.keys[self._top] if self._top < len(self.rows) else None
 
     # --- mouse -------------------------------------------------------------------------------
 
@@ -371,7 +391,8 @@ class Table(Widget, can_focus=True):
             return ("blank", y == 2 and not self.rows and self.empty_text)
         row = self.rows[index]
         if self.fresh is not None:
-            row = self.rows[index] = self.fresh(row)
+            row = self.fresh(row)
+        self._in_sight[row.key] = row
         return (
             row,
             index == self._cursor,
@@ -413,7 +434,8 @@ class Table(Widget, can_focus=True):
                 text = fit(f"   {self.empty_text}", width)
                 return Strip([Segment(text, base + self._palette.style("dim"))], width)
             return Strip.blank(width, base)
-        row = self.rows[index]
+        key = self.rows.keys[index]
+        row = self._in_sight.get(key) or self.rows[index]
         is_cursor = index == self._cursor
         return self._row_strip(row, width, base, is_cursor=is_cursor)
 
@@ -443,7 +465,7 @@ class Table(Widget, can_focus=True):
             if number:
                 segments.append(Segment(" " * _GAP, plain))
             self._cell(segments, row, index, size, plain, flat=is_cursor and self.has_focus)
-        return Strip(segments).adjust_cell_length(width, plain)
+        return Strip(merged(segments)).adjust_cell_length(width, plain)
 
     def _cell(
         self,
