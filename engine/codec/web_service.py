@@ -16,7 +16,6 @@ from engine.codec.web_obstacles import (
     file_based_state,
     job_obstacles,
     missing_of_chain,
-    missing_of_job,
     node_obstacles,
     present,
     task_obstacles,
@@ -24,7 +23,7 @@ from engine.codec.web_obstacles import (
 from engine.codec.xml.answers_chains import chain_state_name
 from engine.codec.xml.answers_jobs import job_state_name, task_state_name
 from engine.codec.xml.answers_orders import chain_path, job_path
-from engine.kernel.capacity import is_in_period
+from engine.kernel.capacity import is_in_period, is_incomplete
 from engine.kernel.commands import ObjectKind
 from engine.kernel.definitions import (
     EndNode,
@@ -50,7 +49,7 @@ def job_overview(state: State, job: JobState, now: Instant) -> Json:
     running = state.tasks_of_job.get(job.key, {})
     return present(
         path=definition.path,
-        fileBasedState=file_based_state(missing_of_job(state, job)),
+        fileBasedState="incomplete" if is_incomplete(state, job) else "active",
         defaultProcessClassPath=definition.process_class,
         isOrderJob=definition.is_order_job,
         title=definition.title or None,
@@ -74,7 +73,7 @@ def job_overview(state: State, job: JobState, now: Instant) -> Json:
 
 
 def _next_start_time(state: State, job: JobState, now: Instant) -> str | None:
-    if job.stopped or missing_of_job(state, job):
+    if job.stopped or is_incomplete(state, job):
         return None
     return time_text(start_ahead(state, job, now))
 

@@ -194,7 +194,7 @@ def _job_entries(view: View) -> list[Entry]:
     found: list[Entry] = [
         (job.definition.path, partial(job_element, view, job))
         for job in state.jobs.values()
-        if is_listed(job.definition.visible)
+        if is_listed(job.visible)
     ]
     known = {str(key) for key in state.jobs}
     return found + _broken_entries(view, ObjectKind.JOB, broken_job_element, known)
@@ -205,7 +205,7 @@ def _chain_entries(view: View) -> list[Entry]:
     found: list[Entry] = [
         (chain.definition.path, partial(make, chain))
         for chain in view.state.chains.values()
-        if is_listed(chain.definition.visible)
+        if is_listed(chain.visible)
     ]
     known = {str(key) for key in view.state.chains}
     return found + _broken_entries(view, ObjectKind.CHAIN, broken_chain_element, known)
