@@ -20,6 +20,7 @@ from tui.keys import KeysProblem
 from tui.known_engines import KnownEngine, engine_of
 from tui.settings import Settings, SettingsProblem, config_folder, load_settings, state_folder
 from tui.theme_files import ThemeProblem
+from tui.views.all_views import check_columns
 
 GONE_CHECK_S = 2.0
 EXIT_USAGE = 2
@@ -49,6 +50,7 @@ def run_cockpit(
     try:
         settings = load_settings(config_folder(), read_only=read_only, theme=theme, **given)
         settings = replace(settings, state_folder=state_folder())
+        check_columns(settings.columns, str(config_folder() / "cockpit.toml"))
         first = _first_place(command, settings)
         client: EngineClient
         engine: KnownEngine | None = None

@@ -8,33 +8,32 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.events import Resize
 from textual.geometry import Size
 
-from engine.kernel.ids import ChainKey, NodeState, OrderKey, TaskId, chain_key
 from engine.kernel.instants import Duration, Instant
-from tui import intents
 from tui.answers import LOCAL_NAMES, Person
 from tui.asking import Asking
+from tui.being_told import BeingTold
 from tui.client import EngineAway, EngineClient, NotAdmitted, connection
+from tui.commanding import Commanding
 from tui.commands import (
-    NOUNS,
     CommandProblem,
-    Doing,
     Place,
-    all_names,
     for_help,
     parse,
 )
 from tui.engine_watch import EngineWatch
 from tui.follower import Follower, system_now
+from tui.habits import load_habits
 from tui.host_watch import HostWatch
 from tui.intents import Intent
 from tui.keys import ACTIONS, Action
@@ -60,19 +59,19 @@ from tui.screens.more_lists import (
 from tui.screens.order import OrderScreen
 from tui.screens.processes import HostsScreen, ProcessesScreen
 from tui.screens.pulses import PulsesScreen
-from tui.screens.starting import start_at_once, start_order
 from tui.settings import Settings
+from tui.terminal_manners import TerminalManners, has_shell_behind
 from tui.theme_files import ThemeFile, ThemeProblem
 from tui.theming import Theming, theme_for
+from tui.tools import ToolProblem, run_tool
 from tui.tour import Tour
-from tui.views.frame import ORDER_COUNTS, key_name, notice_line
+from tui.views.frame import ORDER_COUNTS, notice_line
 from tui.views.glyphs import Glyphs
 from tui.views.help import help_lines
-from tui.views.order import find_order
+from tui.views.needs import needs
 from tui.views.rows import RowKey
 from tui.views.scene import Scene
 from tui.views.standing import Tally
-from tui.views.starting import parse_start
 from tui.views.text import Line, clean
 from tui.widgets.form import Entered, StartForm
 from tui.widgets.palette import AsciiFilter, textual_theme
@@ -82,15 +81,17 @@ from tui.widgets.question import Query, Question, Verdict
 DRAW_S = 0.25
 """Redraws for data: four a second."""
 THEME_CHECK_S = 1.0
+KEEP_S = 10.0
+"""How often what a person changed is kept."""
+TOLD_EVERY_S = 2.0
+"""How often it is looked whether something new needs a person."""
 SIZE_CHECK_S = 1.0
 """How soon a change of the terminal's size is noticed whose notice got lost."""
 RESTART_S = 5.0
 MOVED_SHOWN = Duration(1_000)
-ORDERS_OFFERED_MAX = 2_000
 NOTICE_S = 4.0
 NOTICE_BAD_S = 10.0
 HISTORY_MAX = 50
-NARROWEST = (60, 16)
 
 SCREENS: dict[str, Callable[[Shell], CockpitScreen]] = {
     "pulses": PulsesScreen,
@@ -141,7 +142,10 @@ class Cockpit(App[int], inherit_bindings=False):
         self._now = now
         self._connect = connect
         self.engine = engine or KnownEngine(name="", address=client.address)
-        self.theming = Theming(settings, theme_for(settings, self.engine), taken=self.take_theme)
+        self.habits = load_habits(settings.state_folder)
+        self.told = BeingTold()
+        chosen = theme_for(settings, self.engine, self.habits.theme)
+        self.theming = Theming(settings, chosen, taken=self.take_theme)
         super().__init__(ansi_color=True if self.theming.file.ansi else None)
         self.settings = settings
         self._join(client)
@@ -150,16 +154,19 @@ class Cockpit(App[int], inherit_bindings=False):
         )
         self.actions: tuple[Action, ...] = settings.actions or ACTIONS
         self.tour = Tour()
-        self.shows_header = True
-        self.shows_crumbs = True
-        self.shows_strip = True
+        self.shows_header = self.habits.shows_header
+        self.shows_crumbs = self.habits.shows_crumbs
+        self.shows_strip = self.habits.shows_strip
         self._first = first or Place(noun=settings.start_screen)
         self._made: dict[str, CockpitScreen] = {}
         self._past: list[Look] = []
         self._future: list[Look] = []
+        self.commanding = Commanding(self)
         self._drawn_second = 0
         self._is_playing = False
         self._notice: tuple[str, bool, float] = ("", False, 0.0)
+        self.manners = TerminalManners(self._write, state_folder=settings.state_folder)
+        self._told_at = -TOLD_EVERY_S
         self.palette = self.theming.palette(no_colour=self.no_color)
         self._glyphs: Glyphs = self.theming.glyphs()
         self.animation_level = "none"
@@ -180,6 +187,7 @@ class Cockpit(App[int], inherit_bindings=False):
         """Who we are to the engine; None: not known yet."""
         self._has_met = False
         self._tally = Tally()
+        self.told.begin_anew()
         self.is_production = self.settings.production or self.engine.production
 
     # --- life --------------------------------------------------------------------------------
@@ -188,10 +196,10 @@ class Cockpit(App[int], inherit_bindings=False):
         """Show the first screen, then begin to follow the engine."""
         self.register_theme(textual_theme(self.theming.file))
         self.theme = self.theming.file.name
-        self.title = "pointsman"
         self._show(Look(place=self._first))
         self.set_interval(DRAW_S, self._draw)
         self.set_interval(DRAW_S, self._play)
+        self.set_interval(KEEP_S, self._keep_habits)
         self.set_interval(THEME_CHECK_S, self._reload_theme)
         self.set_interval(SIZE_CHECK_S, self._heed_size)
         self._begin_to_follow()
@@ -230,7 +238,7 @@ class Cockpit(App[int], inherit_bindings=False):
 
     def _use_theme_of(self, engine: KnownEngine) -> None:
         try:
-            self.theming.use(theme_for(self.settings, engine))
+            self.theming.use(theme_for(self.settings, engine, self.habits.theme))
         except ThemeProblem as problem:
             self.say(str(problem), bad=True)
 
@@ -266,6 +274,49 @@ class Cockpit(App[int], inherit_bindings=False):
         """End the program; the engine goes on."""
         self.exit(0)
 
+    def exit(self, *args: Any, **named: Any) -> None:
+        """End the program, by whatever way, and leave things as they were."""
+        self._keep_habits()
+        self.manners.give_title_back()
+        super().exit(*args, **named)
+
+    def _keep_habits(self) -> None:
+        habits = self.habits
+        habits.shows_header, habits.shows_crumbs = self.shows_header, self.shows_crumbs
+        habits.shows_strip = self.shows_strip
+        habits.keep(self.settings.state_folder)
+
+    def _write(self, text: str) -> None:
+        if self._driver is not None:
+            self._driver.write(text)
+
+    def step_aside(self) -> None:
+        """Give the terminal to the shell behind, if there is one."""
+        if self.is_headless or not has_shell_behind():
+            self.say("no shell is behind this terminal that could take over")
+        else:
+            self.action_suspend_process()
+
+    def run_tool(self, words: Sequence[str], values: Mapping[str, str]) -> None:
+        """Run an outside program in this terminal."""
+        work = self._run_tool(words, values)
+        self.run_worker(work, exclusive=True, group="tool", exit_on_error=False)
+
+    async def _run_tool(self, words: Sequence[str], values: Mapping[str, str]) -> None:
+        try:
+            status = await run_tool(
+                words,
+                values,
+                client=self.client,
+                folder=self.settings.state_folder,
+                aside=nullcontext if self.is_headless else self.suspend,
+            )
+        except ToolProblem as problem:
+            self.say(str(problem), bad=True)
+        else:
+            if status:
+                self.say(f"{words[0]} ended with the status {status}", bad=True)
+
     async def on_unmount(self) -> None:
         """Let go of the connection."""
         await self.client.close()
@@ -300,9 +351,25 @@ class Cockpit(App[int], inherit_bindings=False):
         self._tally.update(self.mirror.state, now, None if everything else changes.orders)
         if self.mirror.is_filled:
             self.mirror.take_sample(now)
-        current = self._current()
+        self._tell_news()
+        current = self.current()
         if current is not None and self.looking_back.shown is None:
             current.draw(changes)
+
+    def _tell_news(self) -> None:
+        """Tell what needs a person since the last look: a notice, the title, a bell."""
+        now = self._clock()
+        if now - self._told_at < TOLD_EVERY_S or not self.mirror.is_filled:
+            return
+        self._told_at = now
+        scene = self.scene()
+        news = self.told.news(scene, needs(scene))
+        count = f"({self.told.count}) " if self.told.count else ""
+        self.manners.title(f"{count}{self.engine.name or scene.engine_name}")
+        if news:
+            self.say(news, bad=True)
+            if self.settings.bell:
+                self.manners.bell()
 
     def _meet(self) -> None:
         """Ask the engine who we are, once for each time that it is there."""
@@ -318,13 +385,14 @@ class Cockpit(App[int], inherit_bindings=False):
             self._has_met = False
         self._frame()
 
-    def _current(self) -> CockpitScreen | None:
+    def current(self) -> CockpitScreen | None:
+        """Return the screen that is shown, below questions and pages."""
         return next(
             (one for one in reversed(self.screen_stack) if isinstance(one, CockpitScreen)), None
         )
 
     def _shows_hosts(self) -> bool:
-        current = self._current()
+        current = self.current()
         return current is not None and current.watches_hosts
 
     def who(self) -> str:
@@ -337,7 +405,7 @@ class Cockpit(App[int], inherit_bindings=False):
 
     def go(self, place: Place, *, key: RowKey | None = None) -> None:
         """Show another place; this one can be come back to."""
-        current = self._current()
+        current = self.current()
         if current is not None:
             self._past.append(current.look())
             del self._past[:-HISTORY_MAX]
@@ -349,7 +417,7 @@ class Cockpit(App[int], inherit_bindings=False):
         source, target = (self._past, self._future) if steps > 0 else (self._future, self._past)
         if not source:
             return False
-        current = self._current()
+        current = self.current()
         if current is not None:
             target.append(current.look())
         self._show(source.pop())
@@ -357,7 +425,7 @@ class Cockpit(App[int], inherit_bindings=False):
 
     def go_last(self) -> None:
         """Go to the place shown before this one; again: come back."""
-        current = self._current()
+        current = self.current()
         if not self._past or current is None:
             return
         here = current.look()
@@ -373,7 +441,7 @@ class Cockpit(App[int], inherit_bindings=False):
             made = self._made[noun] = SCREENS[noun](self)
             self.install_screen(made, noun)
         made.open_place(look.place, look)
-        if self._current() is None:
+        if self.current() is None:
             self.push_screen(made)
         elif self.screen is not made:
             self.switch_screen(made)
@@ -389,6 +457,7 @@ class Cockpit(App[int], inherit_bindings=False):
             self.say(f"{why_not}: nothing was sent", bad=True)
             return
         fresh = self.asking.begin(asked, self._clock())
+        self.told.mine((intent.subject for intent in fresh), self.follower.now())
         if not fresh:
             self.say("asked already, no answer yet: it is not asked twice", bad=True)
             return
@@ -464,14 +533,34 @@ class Cockpit(App[int], inherit_bindings=False):
         return time.monotonic()
 
     def _frame(self) -> None:
-        current = self._current()
+        current = self.current()
         if current is not None and current.is_ready:
             current.draw_frame(self.scene())
 
     def copy(self, text: str, what: str) -> None:
         """Put a text on the terminal's clipboard."""
-        self.copy_to_clipboard(text)
-        self.say(f"copied {what}, {len(text.encode())} bytes")
+        into_file = self.settings.clipboard == "file"
+        try:
+            where = self.manners.copy(text, into_file=into_file)
+        except OSError as error:
+            self.say(f"not copied: {error}", bad=True)
+        else:
+            self.say(f"copied {what}, {where}")
+
+    def change_setting(self, words: Sequence[str]) -> None:
+        """Change a setting for this session. Raises CommandProblem."""
+        match list(words):
+            case ["clipboard", ("terminal" | "file") as value]:
+                self.settings = replace(self.settings, clipboard=value)
+            case ["bell", ("on" | "off") as value]:
+                self.settings = replace(self.settings, bell=value == "on")
+            case _:
+                raise CommandProblem("set clipboard terminal or file; set bell on or off")
+        self.say(f"{words[0]}: {words[1]}, until you leave; cockpit.toml keeps it")
+
+    def engine_now(self) -> Instant:
+        """Return the engine's time as far as we know it."""
+        return self.follower.now()
 
     def show_help(self, title: str, actions: Sequence[Action]) -> None:
         """Show all keys of a screen."""
@@ -494,7 +583,8 @@ class Cockpit(App[int], inherit_bindings=False):
         if self.tour.note(tried):
             self.call_later(self._frame)
 
-    def _tour(self, word: str) -> None:
+    def take_tour(self, word: str) -> None:
+        """Begin the tour, go on, back, or end it. Raises CommandProblem."""
         at = self.tour.at or 0
         match word:
             case "" | "begin":
@@ -541,7 +631,7 @@ class Cockpit(App[int], inherit_bindings=False):
 
     def redraw(self) -> None:
         """Draw everything anew."""
-        current = self._current()
+        current = self.current()
         if current is not None:
             current.draw(Changes(everything=True))
 
@@ -554,125 +644,13 @@ class Cockpit(App[int], inherit_bindings=False):
             if isinstance(meant, Place):
                 self.go(meant)
             else:
-                self._do(meant)
+                self.commanding.do(meant)
         except (CommandProblem, ThemeProblem, ValueError) as problem:
             self.say(str(problem), bad=True)
 
-    def _do(self, doing: Doing) -> None:
-        words = doing.words
-        match doing.verb:
-            case "quit":
-                self.leave()
-            case "help":
-                current = self._current()
-                if current is not None:
-                    current.do_help()
-            case "engine":
-                self.use_engine(words[0] if words else "")
-            case "at":
-                self.look_back(" ".join(words))
-            case "now":
-                if not self.looking_back.come_back():
-                    self.say("a saved journal has no present", bad=True)
-            case "play":
-                self.looking_back.play(" ".join(words))
-            case "tour":
-                self._tour(words[0] if words else "")
-            case "theme":
-                self.use_theme(words[0] if words else "")
-            case "start":
-                self._start(words)
-            case "suspend" | "resume":
-                order = self._order_named(words)
-                self.ask([intents.set_suspended(order, suspended=doing.verb == "suspend")])
-            case "kill":
-                if not words or not words[0].isdecimal():
-                    raise CommandProblem("kill needs a task number")
-                current = self._current()
-                acting = getattr(current, "acting", None)
-                if acting is not None:
-                    acting.kill([TaskId(int(words[0]))])
-            case _:
-                raise CommandProblem(f"{doing.verb} is not known")
-
-    def _order_named(self, words: Sequence[str]) -> OrderKey:
-        if not words:
-            raise CommandProblem("which order? type its id, or chain,id")
-        found = find_order(self.scene(), words[0])
-        if found is None:
-            raise CommandProblem(f"no order, or more than one, is called {words[0]!r}")
-        return found
-
-    def chain_named(self, name: str) -> ChainKey:
-        """Return the chain of a name or path. Raises CommandProblem."""
-        state = self.mirror.state
-        key = chain_key(name)
-        if key in state.chains:
-            return key
-        found = [k for k in state.chains if self.mirror.chain_name(k).casefold() == name.casefold()]
-        if len(found) != 1:
-            raise CommandProblem(f"there is no chain {name!r}")
-        return found[0]
-
-    def _start(self, words: Sequence[str]) -> None:
-        if not words:
-            raise CommandProblem("which chain? start CHAIN name=value … at=14:30")
-        chain = self.chain_named(words[0])
-        if len(words) == 1:
-            start_at_once(self, chain)
-            return
-        params: dict[str, str] = {}
-        options: dict[str, str] = {}
-        for word in words[1:]:
-            name, sign, value = word.partition("=")
-            if not sign:
-                raise CommandProblem(f"{word!r}: write name=value")
-            if name.startswith("--"):
-                options[name[2:]] = value
-            elif name == "at":
-                options["at"] = value
-            else:
-                params[name] = value
-        start_order(
-            self,
-            intents.start_order(
-                chain,
-                order_id=options.get("id", ""),
-                params=params,
-                at=parse_start(options.get("at", "now"), self.follower.now()),
-                state=NodeState(options["from"]) if "from" in options else None,
-                end_state=NodeState(options["until"]) if "until" in options else None,
-                priority=int(options.get("priority", "0")),
-                suspended=options.get("suspended", "no") == "yes",
-            ),
-        )
-
     def candidates(self, head: str) -> Iterable[str]:
         """Return words that may come next in a command line."""
-        words = head.split()
-        if not words:
-            return sorted(all_names())
-        state = self.mirror.state
-        match words[0]:
-            case "chain" | "graph" | "start" if len(words) == 1:
-                return sorted(self.mirror.chain_name(key) for key in state.chains)
-            case "order" | "suspend" | "resume":
-                return sorted(key.id for key in state.orders)
-            case "log" | "kill":
-                return [str(task) for task in sorted(state.tasks, reverse=True)]
-            case "engine":
-                return [look.engine.name for look in self.engines.looks]
-            case "theme":
-                return self.theming.names()
-            case "start":
-                chain = next(
-                    (k for k in state.chains if self.mirror.chain_name(k) == words[1]), None
-                )
-                orders = state.orders_of_chain.get(chain, {}) if chain is not None else {}
-                names = {name for key in orders for name in state.orders[key].definition.params}
-                return sorted(f"{name}=" for name in names)
-            case _:
-                return ()
+        return self.commanding.candidates(head)
 
     def show_palette(self) -> None:
         """Offer everything by name."""
@@ -681,43 +659,7 @@ class Cockpit(App[int], inherit_bindings=False):
             if choice is not None:
                 choice.act()
 
-        self.push_screen(PaletteBox(self.palette, self._choices()), chosen)
-
-    def _choices(self) -> list[Choice]:
-        """Return screens, chains, orders and the actions of this screen, by name."""
-        found = [
-            Choice(name=noun.name, note=noun.help, act=partial(self.go, Place(noun=noun.name)))
-            for noun in NOUNS
-            if not noun.needs_argument
-        ]
-        state = self.mirror.state
-        for chain in sorted(state.chains):
-            name = self.mirror.chain_name(chain)
-            place = Place(noun="chain", argument=chain)
-            found.append(Choice(name=f"chain {clean(name)}", note="", act=partial(self.go, place)))
-        current = self._current()
-        if current is not None:
-            found += [
-                Choice(
-                    name=action.help,
-                    note=f"<{key_name(action.keys[0])}>",
-                    act=partial(current.action_act, action.id),
-                )
-                for action in current.actions
-                if action.id != "go.palette" and (not action.harm or not self.why_not_allowed())
-            ]
-        for name in self.theming.names():
-            found.append(Choice(name=f"theme {name}", note="", act=partial(self._try_theme, name)))
-        for order in list(state.orders)[:ORDERS_OFFERED_MAX]:
-            place = Place(noun="order", argument=str(order))
-            note = self.mirror.chain_name(order.chain)
-            found.append(
-                Choice(name=f"order {clean(order.id)}", note=note, act=partial(self.go, place))
-            )
-        return found
-
-    def _try_theme(self, name: str) -> None:
-        self.command(f"theme {name}")
+        self.push_screen(PaletteBox(self.palette, self.commanding.choices()), chosen)
 
     # --- themes ------------------------------------------------------------------------------
 
@@ -726,6 +668,7 @@ class Cockpit(App[int], inherit_bindings=False):
         if not name:
             raise CommandProblem(f"themes: {' '.join(self.theming.names())}")
         self.theming.use(name)
+        self.habits.theme = name
 
     def _reload_theme(self) -> None:
         """Take the theme's file again when it was edited; a broken one keeps the last good one."""

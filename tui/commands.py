@@ -85,6 +85,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(name="now", help="come back from looking back"),
     Verb(name="theme", argument="NAME", help="change the theme"),
     Verb(name="tour", argument="begin|next|back|end", help="be shown every key, one by one"),
+    Verb(name="set", argument="clipboard file", help="change a setting until you leave"),
     Verb(name="help", aliases=("h", "keys"), help="the keys of this screen"),
     Verb(name="quit", aliases=("q", "exit"), help="leave; the engine goes on"),
 )

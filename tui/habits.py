@@ -34,10 +34,31 @@ class Habits:
     shows_strip: bool = True
     lists: dict[str, ListHabit] = field(default_factory=dict)
     """By screen."""
+    aside: dict[str, dict[str, int]] = field(default_factory=dict)
+    """By engine and entry of *needs a person*: until when it is put aside."""
+    _kept: str = field(default="", repr=False)
+    """As it was written the last time."""
 
     def of(self, noun: str) -> ListHabit:
         """Return how a list is looked at, to be changed in place."""
         return self.lists.setdefault(noun, ListHabit())
+
+    def text(self) -> str:
+        """Return everything as it is written."""
+        data = asdict(self)
+        del data["_kept"]
+        return json.dumps(data, indent=1)
+
+    def keep(self, folder: Path | None) -> None:
+        """Write what has changed; a folder that cannot be written to is no reason to fail."""
+        text = self.text()
+        if folder is None or text == self._kept:
+            return
+        self._kept = text
+        try:
+            write_private(folder / FILE, text)
+        except OSError as error:
+            log.warning("%s: %s", folder / FILE, error)
 
 
 def load_habits(folder: Path | None) -> Habits:
@@ -69,18 +90,11 @@ def _habits(data: dict[str, Any]) -> Habits:
         shows_crumbs=bool(data.get("shows_crumbs", True)),
         shows_strip=bool(data.get("shows_strip", True)),
         lists=lists,
+        aside={
+            str(engine): {str(key): int(until) for key, until in entries.items()}
+            for engine, entries in data.get("aside", {}).items()
+        },
     )
-
-
-def keep_habits(folder: Path | None, habits: Habits) -> None:
-    """Keep the choices; a folder that cannot be written to is no reason to fail."""
-    if folder is None:
-        return
-    text = json.dumps(asdict(habits), indent=1)
-    try:
-        write_private(folder / FILE, text)
-    except OSError as error:
-        log.warning("%s: %s", folder / FILE, error)
 
 
 def write_private(path: Path, text: str) -> None:

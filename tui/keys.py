@@ -91,6 +91,12 @@ ACTIONS: tuple[Action, ...] = (
         help="the tour: its next step; from the beginning: :tour",
     ),
     Action(
+        id="go.aside",
+        keys=("ctrl+z",),
+        label="shell",
+        help="give the terminal to the shell behind; fg comes back",
+    ),
+    Action(
         id="go.back", keys=("[",), label="back", help="the screen before, with its row and filter"
     ),
     Action(id="go.forward", keys=("]",), label="forward", help="the screen after"),

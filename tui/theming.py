@@ -56,8 +56,15 @@ class Theming:
         self._taken(theme)
 
 
-def theme_for(settings: Settings, engine: KnownEngine) -> str:
-    """Return the theme for an engine: as given with the command, its own, that of all others."""
+def theme_for(settings: Settings, engine: KnownEngine, last: str) -> str:
+    """Return the theme for an engine.
+
+    As given with the command, else its own, else the last one chosen, else that of the settings.
+    """
     if settings.no_colour:
         return NO_COLOUR_THEME
-    return settings.theme if settings.is_theme_given or not engine.theme else engine.theme
+    if settings.is_theme_given:
+        return settings.theme
+    if engine.theme:
+        return engine.theme
+    return last if last in theme_names(settings.themes_folder) else settings.theme

@@ -213,9 +213,9 @@ async def test_o_goes_to_the_order_and_l_to_the_log(desk: Any) -> None:
         orphan(d)
         await d.shows("inv-1 · load")
         await d.keys("o")
-        await d.until(lambda: d.app._current().place.noun == "order", "the order")
+        await d.until(lambda: d.app.current().place.noun == "order", "the order")
         await d.keys("escape", "l")
-        await d.until(lambda: d.app._current().place.argument == "7", "the log")
+        await d.until(lambda: d.app.current().place.argument == "7", "the log")
 
 
 async def test_a_signal_is_chosen_by_name(desk: Any) -> None:
@@ -267,5 +267,5 @@ async def test_orphans_need_a_person_and_enter_goes_to_them(desk: Any) -> None:
         await d.shows("orphan", "1 process left by inv-1")
         await d.keys("enter")
         await d.shows("inv-1 · load")
-        assert d.app._current().table.cursor_key == Identity(HOST, TOKEN, 1, "t1")
+        assert d.app.current().table.cursor_key == Identity(HOST, TOKEN, 1, "t1")
         assert d.app.mirror.remote.count(Mark.ORPHAN) == 1

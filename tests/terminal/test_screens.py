@@ -129,7 +129,7 @@ async def test_every_screen_opens_at_every_size(desk: Any) -> None:
             for noun in SCREENS:
                 argument = {"chain": f" {CHAIN}", "order": f" {MAIN}", "log": " 1"}.get(noun, "")
                 d.app.command(f"{noun}{argument}")
-                await d.until(lambda noun=noun: d.app._current().place.noun == noun, noun)
+                await d.until(lambda noun=noun: d.app.current().place.noun == noun, noun)
                 await d.shows("<?>help", "live")
                 lines = d.lines()
                 assert len(lines) == size[1]

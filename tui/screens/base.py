@@ -1,6 +1,6 @@
 """What all screens share: the frame of lines, the keys from the table, the guard before harm."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +15,12 @@ from textual.widget import Widget
 from tui.client import EngineClient
 from tui.commands import Place, link_of
 from tui.engine_watch import EngineWatch
+from tui.habits import Habits
 from tui.host_watch import HostWatch
 from tui.intents import Intent
 from tui.keys import Action, actions_for
 from tui.mirror import Changes
+from tui.settings import Settings
 from tui.tour import Tour
 from tui.views.frame import away_line, crumbs_line, header_line, hints_line, order_counts, rule_line
 from tui.views.rows import RowKey, Sorting
@@ -29,6 +31,9 @@ from tui.widgets.form import Entered, StartForm
 from tui.widgets.lines import Lines
 from tui.widgets.palette import Palette
 from tui.widgets.question import Query
+
+NARROWEST = (60, 16)
+"""Below this there is one line that says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +51,9 @@ class Shell(Protocol):
 
     palette: Palette
     client: EngineClient
+    settings: Settings
+    habits: Habits
+    """What a person changes while working."""
     engines: EngineWatch
     """Asks the engines that are known how they are."""
     hosts: HostWatch
@@ -112,6 +120,14 @@ class Shell(Protocol):
         """Show another engine."""
         ...
 
+    def step_aside(self) -> None:
+        """Give the terminal to the shell behind, if there is one."""
+        ...
+
+    def run_tool(self, words: Sequence[str], values: Mapping[str, str]) -> None:
+        """Run an outside program in this terminal."""
+        ...
+
     def note(self, tried: str) -> None:
         """Take note, for the tour, of an action that was used."""
         ...
@@ -174,6 +190,9 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
     CockpitScreen #strip { height: auto; max-height: 6; }
     CockpitScreen Lines.-rule { height: 1; }
     CockpitScreen Lines.-off { display: none; }
+    CockpitScreen #too-small { display: none; height: 1fr; }
+    CockpitScreen.-tiny > * { display: none; }
+    CockpitScreen.-tiny > #too-small { display: block; }
     """
     AUTO_FOCUS = None
 
@@ -208,6 +227,7 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
         yield Lines(palette, id="strip")
         yield Lines(palette, id="hints")
         yield Entry(self.shell.candidates)
+        yield Lines(palette, id="too-small")
 
     def body(self) -> Iterable[Widget]:
         """Build what the screen is about."""
@@ -228,6 +248,16 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
         """Draw what changed while another screen was shown."""
         self._settle()
         self.draw(Changes(everything=True))
+
+    def on_resize(self) -> None:
+        """Say so where there is no room for a screen."""
+        width, height = self.size
+        is_tiny = width < NARROWEST[0] or height < NARROWEST[1]
+        self.set_class(is_tiny, "-tiny")
+        if is_tiny:
+            least = f"{NARROWEST[0]}x{NARROWEST[1]}"
+            text = f" {width}x{height} is too small, {least} at least"
+            self.query_one("#too-small", Lines).show([line(text)])
 
     def _settle(self) -> None:
         if self.main is not None and self.focused is None:
@@ -352,6 +382,12 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
             self.shell.say(f"{why}. Not possible here: {action.help}", bad=True)
             return
         self.shell.note(action_id)
+        if action.command:
+            self.shell.command(action.command)
+            return
+        if action.tool:
+            self.shell.run_tool(action.tool, self.values())
+            return
         method = getattr(self, f"do_{action.method}", None)
         if method is not None:
             cast("Callable[[], None]", method)()
@@ -363,6 +399,14 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
         elif not self.shell.tour.go_on():
             self.shell.say("that was the tour; :tour begins it again")
         self.draw_frame(self.shell.scene())
+
+    def values(self) -> Mapping[str, str]:
+        """Return what the row under the cursor is about, for a person's own programs."""
+        return {}
+
+    def do_aside(self) -> None:
+        """Give the terminal to the shell behind."""
+        self.shell.step_aside()
 
     def do_command(self) -> None:
         """Open the command line."""

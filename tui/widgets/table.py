@@ -73,6 +73,8 @@ class Table(Widget, can_focus=True):
         self.rows: Rows = FixedRows(())
         self.marks: set[RowKey] = set()
         self.wide = False
+        self.chosen: tuple[int, ...] = ()
+        """The columns that a person chose, in their order; empty: as many as fit."""
         self.sorting = Sorting()
         self.empty_text = ""
         self.fresh: Callable[[Row], Row] | None = None
@@ -353,6 +355,8 @@ class Table(Widget, can_focus=True):
         shown = [
             index for index, column in enumerate(self.columns) if self.wide or not column.wide_only
         ]
+        if self.chosen and not self.wide:
+            shown = list(self.chosen)
         while True:
             least = [self._least(index) for index in shown]
             if sum(least) + _GAP * (len(shown) - 1) <= room or len(shown) <= 1:
