@@ -347,7 +347,7 @@ class Cockpit(App[int], inherit_bindings=False):
             return
         self._meet()
         self._drawn_second = second
-        everything = changes.everything or bool(changes.agents)
+        everything = changes.everything or changes.contacts
         self._tally.update(self.mirror.state, now, None if everything else changes.orders)
         if self.mirror.is_filled:
             self.mirror.take_sample(now)

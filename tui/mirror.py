@@ -14,6 +14,7 @@ from typing import Any
 
 from engine.kernel.definitions import Chain, EndNode, JobNode, NestedNode
 from engine.kernel.events import Event
+from engine.kernel.events import control as control_events
 from engine.kernel.events import definitions as definition_events
 from engine.kernel.events import orders as order_events
 from engine.kernel.events import tasks as task_events
@@ -150,6 +151,8 @@ class Changes:
     jobs: set[JobKey] = field(default_factory=set)
     chains: set[ChainKey] = field(default_factory=set)
     agents: set[AgentUri] = field(default_factory=set)
+    contacts: bool = False
+    """How the engine stands with an agent, and with it every order that is there."""
     remote: bool = False
     """Remote hosts and their processes."""
     others: bool = False
@@ -228,9 +231,11 @@ class Mirror:
         self._changes.others = True
 
     def hear(self, pulse: AgentPulse) -> None:
-        """Take note of a sign of life."""
+        """Take note of a sign of life; one like the last is shown with the next second."""
+        former = self.pulses.get(pulse.agent)
         self.pulses[pulse.agent] = pulse
-        self._changes.agents.add(pulse.agent)
+        if former is None or (former.status, former.tasks) != (pulse.status, pulse.tasks):
+            self._changes.agents.add(pulse.agent)
 
     def note_remote(self) -> None:
         """Take note that something about remote hosts is new."""
@@ -439,6 +444,8 @@ class Mirror:
         agent = _subject(event, "agent")
         if agent is not None:
             changes.agents.add(agent)
+        if isinstance(event, control_events.AgentStatusChanged):
+            changes.contacts = True
         if isinstance(event, definition_events.DefinitionEvent):
             changes.everything = True
             self._chain_names.clear()

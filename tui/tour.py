@@ -45,7 +45,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         title="Start an order",
-        text="On the chains, go to one that is idle. {orders.again} does the last start again.",
+        text="On the chains, go to one that is idle. {orders.again} starts the same again.",
         tries=(":chains", "orders.start", "orders.again"),
     ),
     Step(
@@ -75,7 +75,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         title="Sorting",
-        text="By any column, and by name, age and status at once. Again: the other way round.",
+        text="By any column; by name, age and status at once. Again: the other way round.",
         tries=(
             "show.sort_left",
             "show.sort_right",
@@ -92,7 +92,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         title="Hold and let go",
-        text="What the same key takes back is done at once. {orders.run_now} ends a waiting time.",
+        text="What the same key takes back is done at once. One ends a waiting time.",
         tries=("orders.suspend", "orders.run_now"),
     ),
     Step(
@@ -141,7 +141,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         title="Processes on other hosts",
-        text="One key ends what the host itself proves to be an orphan; the rest is asked for.",
+        text="One key ends what a host itself proves to be an orphan; the rest asks first.",
         tries=(
             ":processes",
             "processes.why",
@@ -160,7 +160,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         title="Looking back",
-        text=":at 14:00 shows all as it was then; {past.before} {past.after} step, :now ends.",
+        text=":at 14:00 shows all as it was; {past.before} {past.after} step, :now ends.",
         tries=("past.before", "past.after"),
     ),
     Step(
@@ -175,12 +175,12 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         title="Take it along",
-        text="Copy a row or a link to this very view; save what is shown; ask for fresh data.",
+        text="Copy a row, or a link to this very view; save what is shown; fetch it afresh.",
         tries=("show.copy", "show.link", "show.save", "show.refresh"),
     ),
     Step(
         title="When you forget",
-        text="All keys of a screen, and everything by a few letters. {go.leave} leaves at the end.",
+        text="All keys of a screen; all by a few letters. {go.leave} leaves in the end.",
         tries=("go.help", "go.palette"),
     ),
 )

@@ -34,6 +34,7 @@ from engine.kernel.events.orders import (
     OrderStarted,
     OrderStepEnded,
     OrderStepStarted,
+    OrderSuspended,
     Transition,
 )
 from engine.kernel.events.tasks import (
@@ -58,7 +59,7 @@ from engine.kernel.ids import (
     job_key,
     order_key,
 )
-from engine.kernel.instants import IMMEDIATELY, NEVER, Instant
+from engine.kernel.instants import IMMEDIATELY, NEVER, Instant, seconds
 from engine.kernel.reports import AgentStatus
 from tests.support.recorded_engine import RecordedEngine
 
@@ -256,6 +257,24 @@ class EndOfDay:
             )
         else:
             engine.play(OrderRemoved(order=order))
+
+    def suspend(self, order: OrderKey = MAIN, *, reason: str = "", by: str = "ops2") -> None:
+        """Let somebody suspend an order."""
+        self.engine.play(OrderSuspended(order=order, reason=reason), cause=by)
+
+    def plan(self, order_id: str = "later", in_s: float = 3600) -> OrderKey:
+        """Let an order be placed that starts later."""
+        key = order_key("/nightly/archive", order_id)
+        self.engine.play(
+            OrderAdded(
+                definition=OrderDefinition(key=key, params={"region": "EU"}),
+                state=NodeState("pack"),
+                initial_state=NodeState("pack"),
+                start_at=Instant(self.engine.time + seconds(in_s)),
+                at=self.engine.time,
+            )
+        )
+        return key
 
     def children(self, count: int = 3) -> list[OrderKey]:
         """Let the split make child orders."""

@@ -129,9 +129,10 @@ class Acting:
     def _orders(self, keys: Sequence[OrderKey]) -> list[Order]:
         state = self._shell.scene().state
         found = [state.orders[key] for key in keys if key in state.orders]
-        if not found and (gone := [*keys, *self._gone()]):
-            names = " ".join(_names(gone)[:3])
-            self._shell.say(f"nothing was done: not there any more: {names}", bad=True)
+        if not found:
+            names = " ".join(_names([*keys, *self._gone()])[:3])
+            said = f"nothing was done: not there any more: {names}" if names else "no order is here"
+            self._shell.say(said, bad=bool(names))
         return found
 
     def _guarded(

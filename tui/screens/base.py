@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingsMap
+from textual.containers import Horizontal
 from textual.css.query import NoMatches
 from textual.screen import Screen
 from textual.widget import Widget
@@ -22,10 +23,18 @@ from tui.keys import Action, actions_for
 from tui.mirror import Changes
 from tui.settings import Settings
 from tui.tour import Tour
-from tui.views.frame import away_line, crumbs_line, header_line, hints_line, order_counts, rule_line
+from tui.views.frame import (
+    away_line,
+    clock_of,
+    crumbs_line,
+    header_line,
+    hints_line,
+    order_counts,
+    rule_line,
+)
 from tui.views.rows import RowKey, Sorting
 from tui.views.scene import Scene
-from tui.views.text import Line, Span, line
+from tui.views.text import Line, Span, line, plain, width_of
 from tui.widgets.entry import Entry
 from tui.widgets.form import Entered, StartForm
 from tui.widgets.lines import Lines
@@ -187,6 +196,8 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
     DEFAULT_CSS = """
     CockpitScreen { layout: vertical; background: $background; color: $foreground; }
     CockpitScreen #tour { height: 3; background: $surface; }
+    CockpitScreen #header { height: 1; }
+    CockpitScreen .-off { display: none; }
     CockpitScreen #strip { height: auto; max-height: 6; }
     CockpitScreen Lines.-rule { height: 1; }
     CockpitScreen Lines.-off { display: none; }
@@ -219,7 +230,9 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
     def compose(self) -> ComposeResult:
         """Build the frame around the body."""
         palette = self.shell.palette
-        yield Lines(palette, id="header")
+        with Horizontal(id="header"):
+            yield Lines(palette, id="standing")
+            yield Lines(palette, id="clock")
         yield Lines(palette, id="crumbs")
         yield Lines(palette, id="tour", classes="-off")
         yield from self.body()
@@ -316,7 +329,10 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
             return
         counts = order_counts(scene)
         header = header_line(scene, counts, width, who=self.shell.who())
-        self.query_one("#header", Lines).show([header])
+        self.query_one("#standing", Lines).show([header])
+        clock = self.query_one("#clock", Lines)
+        clock.show([clock_of(scene, width)])
+        clock.styles.width = width_of(plain(clock.lines[0]))
         crumbs = crumbs_line(
             scene,
             self.crumbs(scene),

@@ -16,7 +16,7 @@ from tui.screens.base import CockpitScreen, Look, Shell
 from tui.screens.lists import last_task_of, show_log_of, tasks_of
 from tui.screens.reading import Reading, read_log
 from tui.screens.starting import start_again, start_at_once, start_with_form
-from tui.screens.table_screen import show_definition, text_of_row
+from tui.screens.table_screen import show_definition, text_of_row, wide_words
 from tui.views import orders
 from tui.views.describe import description
 from tui.views.export import exported
@@ -484,6 +484,7 @@ class GraphScreen(CockpitScreen):
     def do_wide(self) -> None:
         """Show all columns, or as many as fit."""
         self.active.toggle_wide()
+        self.shell.say(wide_words(wide=self.active.wide))
 
     def do_mark(self) -> None:
         """Mark the order."""
@@ -504,7 +505,7 @@ class GraphScreen(CockpitScreen):
         elif self._filter_text:
             self.filter_done("")
         else:
-            self.shell.go_back()
+            self.do_back()
 
     # --- acting ------------------------------------------------------------------------------
 

@@ -101,6 +101,8 @@ class OrdersScreen(TableScreen):
         key = self.order_under_cursor()
         if key is not None:
             edit_order(self.shell, self.acting, key)
+        else:
+            self.no_order()
 
     def do_again(self) -> None:
         """Repeat the last start."""
@@ -111,30 +113,44 @@ class OrdersScreen(TableScreen):
         node = node_of(self.shell.scene(), self.order_under_cursor())
         if node is not None:
             self.acting.stop_node(*node)
+        else:
+            self.no_order()
 
     def do_skip(self) -> None:
         """Let orders pass the node where the order stands, or not."""
         node = node_of(self.shell.scene(), self.order_under_cursor())
         if node is not None:
             self.acting.skip_node(*node)
+        else:
+            self.no_order()
 
     def do_log(self) -> None:
         """Show the log of the order's task."""
         key = self.order_under_cursor()
         if key is not None:
             show_log_of(self.shell, key)
+        else:
+            self.no_order()
+
+    def no_order(self) -> None:
+        """Say that the row under the cursor is about no order."""
+        self.shell.say("no order is here")
 
     def do_start(self) -> None:
         """Start an order in the chain of the order under the cursor."""
         key = self.order_under_cursor()
         if key is not None:
             start_at_once(self.shell, key.chain)
+        else:
+            self.no_order()
 
     def do_start_form(self) -> None:
         """Start an order with parameters."""
         key = self.order_under_cursor()
         if key is not None:
             start_with_form(self.shell, key.chain, like=key)
+        else:
+            self.no_order()
 
     def do_suspend(self) -> None:
         """Suspend or resume."""

@@ -127,6 +127,7 @@ class LogScreen(CockpitScreen):
         elif self._reading.begins_late:
             parts.append("the tail only")
         parts += [switch("follow", on=log.follow), switch("wrap", on=log.wrap)]
+        parts.append(switch("time", on=not log.hides_stamps))
         if self._reading.complete:
             parts.append("complete")
         return "  ".join(parts)

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +11,8 @@ from textual.widget import Widget
 from tui.commands import Place
 from tui.mirror import Changes
 from tui.screens.base import CockpitScreen, Look, Shell
+from tui.tools import values_of
+from tui.views.all_views import column_indices
 from tui.views.definition import definition_lines
 from tui.views.describe import description
 from tui.views.export import exported
@@ -22,6 +24,7 @@ from tui.views.table_view import TableView
 from tui.views.text import Line
 from tui.widgets.table import Table
 
+NOTHING_HERE = "there is no row here"
 _STATUS = ("STATUS", "ST", "MARK", "RESULT")
 _NAMES = frozenset(
     {"ORDER", "CHAIN", "JOB", "AGENT", "LOCK", "CLASS", "FILE", "HOST", "NAME", "WHO", "SUBJECT"}
@@ -53,6 +56,10 @@ class TableScreen(CockpitScreen):
         """Build the table."""
         table = Table(self.shell.palette, self.shell.scene().glyphs, id="table")
         table.empty_text = self.view.empty_text
+        chosen = self.shell.settings.columns.get(self.noun)
+        if chosen:
+            table.chosen = column_indices(self.view.columns, chosen)
+        table.wide = self.shell.habits.of(self.noun).wide
         yield table
 
     @property
@@ -76,7 +83,7 @@ class TableScreen(CockpitScreen):
         changed = place.argument != self.place.argument
         if changed:
             self.lineup.forget()
-        self.sorting = look.sorting if look is not None else Sorting()
+        self.sorting = look.sorting if look is not None and look.sorting.column else self._usual()
         self.troubles_only = look is not None and look.troubles_only
         self.set_filter(place.filter_text)
         if self.is_ready:
@@ -87,6 +94,16 @@ class TableScreen(CockpitScreen):
         super().open_place(place, look)
         if self.is_ready:
             self.table.measure()
+
+    def _usual(self) -> Sorting:
+        """Return how this list was sorted the last time."""
+        habit = self.shell.habits.of(self.noun)
+        known = habit.column in {column.name for column in self.view.columns}
+        return Sorting(column=habit.column, descending=habit.descending) if known else Sorting()
+
+    def values(self) -> Mapping[str, str]:
+        """Return what the row under the cursor is about, for a person's own programs."""
+        return values_of(self.shell.scene(), self.noun, self.table.cursor_key)
 
     def leave_engine(self) -> None:
         """Forget rows, marks and filter."""
@@ -192,7 +209,7 @@ class TableScreen(CockpitScreen):
         """Take another filter; one that cannot be understood leaves the rows as they were."""
         self._filter_text = text
         try:
-            self._keep = compile_filter(text)
+            self._keep = compile_filter(text, self.shell.settings.filters)
             self._filter_problem = ""
         except FilterProblem as problem:
             self._filter_problem = str(problem)
@@ -212,6 +229,8 @@ class TableScreen(CockpitScreen):
 
     def redraw(self) -> None:
         """Draw with everything made anew, as a person wanted it."""
+        habit = self.shell.habits.of(self.noun)
+        habit.column, habit.descending = self.sorting.column, self.sorting.descending
         self.table.arrive()
         self.draw(Changes(everything=True))
 
@@ -236,7 +255,7 @@ class TableScreen(CockpitScreen):
         elif self._filter_text:
             self.filter_done("")
         else:
-            self.shell.go_back()
+            self.do_back()
 
     def do_problems(self) -> None:
         """Show only rows with trouble, or all."""
@@ -248,6 +267,8 @@ class TableScreen(CockpitScreen):
     def do_wide(self) -> None:
         """Show all columns, or as many as fit."""
         self.table.toggle_wide()
+        self.shell.say(wide_words(wide=self.table.wide))
+        self.shell.habits.of(self.noun).wide = self.table.wide
 
     def do_refresh(self) -> None:
         """Take a fresh snapshot and fit the columns."""
@@ -270,7 +291,9 @@ class TableScreen(CockpitScreen):
 
     def do_sort_turn(self) -> None:
         """Reverse the sorting."""
-        if self.sorting.column:
+        if not self.sorting.column:
+            self.shell.say("sorted by nothing yet: shift+right chooses a column")
+        else:
             self.sorting = Sorting(
                 column=self.sorting.column, descending=not self.sorting.descending
             )
@@ -331,13 +354,16 @@ class TableScreen(CockpitScreen):
 
     def do_enter(self) -> None:
         """Go into the row under the cursor."""
-        if self.table.cursor_key is not None:
+        if self.table.cursor_key is None:
+            self.shell.say(NOTHING_HERE)
+        else:
             self.enter(self.table.cursor_key)
 
     def do_describe(self) -> None:
         """Show everything that is known about the row, with nothing cut."""
         row, key = self.table.cursor_row, self.table.cursor_key
         if row is None or key is None:
+            self.shell.say(NOTHING_HERE)
             return
         detail = self.view.detail(self.shell.scene(), key)
         title = row.text_of(self._key_column()).strip()
@@ -346,7 +372,9 @@ class TableScreen(CockpitScreen):
     def do_definition(self) -> None:
         """Show the definition of what the row is about."""
         key = self.table.cursor_key
-        if key is not None:
+        if key is None:
+            self.shell.say(NOTHING_HERE)
+        else:
             show_definition(self.shell, *self.defined(key))
 
     def defined(self, key: RowKey) -> tuple[str, object]:
@@ -401,6 +429,11 @@ class TableScreen(CockpitScreen):
             found = self.table.find_key(lambda key: is_trouble(scene, key), direction)
         if not found:
             self.shell.say("no trouble here")
+
+
+def wide_words(*, wide: bool) -> str:
+    """Return what ctrl+w has done."""
+    return "all columns" if wide else "as many columns as fit"
 
 
 def text_of_row(row: Row) -> str:

@@ -14,7 +14,7 @@ from tui.views.events import subject_of, words_of
 from tui.views.glyphs import Glyphs
 from tui.views.scene import Scene
 from tui.views.standing import Standing, standing_of_order
-from tui.views.text import Line, Span, clean, fit_line, line, spread, width_of
+from tui.views.text import Line, Span, clean, fit_line, line, plain, spread, width_of
 
 _KEY_NAMES = {
     "escape": "esc",
@@ -39,11 +39,16 @@ def _count(scene: Scene) -> Counter[Standing]:
     return Counter(standing_of_order(state, order, scene.now) for order in state.orders.values())
 
 
-def header_line(scene: Scene, counts: Counter[Standing], width: int, *, who: str) -> Line:
-    """Return engine, person, link with its age, trouble in words, clock."""
-    glyphs = scene.glyphs
+def clock_of(scene: Scene, width: int) -> Line:
+    """Return the right end of the first line: alone, because every second writes it."""
     clock = to_datetime(scene.now, scene.zone)
-    right = line(Span(f"{clock:%Y-%m-%d %H:%M:%S}Z " if width >= 120 else f"{clock:%H:%M:%S} "))
+    text = f"{clock:%Y-%m-%d %H:%M:%S}Z " if width >= 120 else f"{clock:%H:%M:%S} "
+    return line(Span(text, "cursor" if scene.mirror.link.status is LinkStatus.PAST else ""))
+
+
+def header_line(scene: Scene, counts: Counter[Standing], width: int, *, who: str) -> Line:
+    """Return engine, person, link with its age, trouble in words; the clock stands beside it."""
+    glyphs = scene.glyphs
     link = scene.mirror.link
     name = Span(f" {scene.engine_name}", "bold")
     if scene.is_production:
@@ -58,7 +63,7 @@ def header_line(scene: Scene, counts: Counter[Standing], width: int, *, who: str
         case LinkStatus.AWAY:
             left.append(Span(f" {glyphs.lost} ENGINE AWAY {_whole(away)} ", "alarm"))
         case LinkStatus.PAST:
-            left.append(Span(f" PAST {clock:%H:%M:%S} ", "alarm"))
+            left.append(Span(f" PAST {to_datetime(scene.now, scene.zone):%H:%M:%S} ", "alarm"))
         case LinkStatus.REFUSED:
             left.append(Span(f" {glyphs.fail} NOT ADMITTED ", "alarm"))
     if scene.state.control.paused:
@@ -66,7 +71,7 @@ def header_line(scene: Scene, counts: Counter[Standing], width: int, *, who: str
     left.append(Span("  "))
     if scene.mirror.is_filled:
         left.extend(_counts(scene, counts, wide=width >= 120))
-    whole = spread(tuple(left), right, width)
+    whole = fit_line(tuple(left), width - width_of(plain(clock_of(scene, width))))
     if link.status is LinkStatus.PAST:
         # The whole line is turned round: nobody should take the past for the present.
         return tuple(Span(span.text, "cursor") for span in whole)

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from enum import Enum
 
 from engine.kernel.ids import OrderKey
-from engine.kernel.instants import IMMEDIATELY, NEVER, Duration, Instant
+from engine.kernel.instants import IMMEDIATELY, NEVER, Instant
 from engine.kernel.reports import AgentStatus
 from engine.kernel.state import Order, State, Task, TaskStatus
 from tui.views.glyphs import Glyphs
 from tui.views.text import Span
 
-RECOUNT_EVERY = Duration(5_000)
+AGAIN = 500
+"""So many orders are looked at again each time."""
 SYNC_TEXT = "required: "
 """How a sync node's text begins (engine.kernel.reasons)."""
 OUT_OF_TOUCH = frozenset({AgentStatus.DELAYED, AgentStatus.LOST})
@@ -102,25 +103,25 @@ def standing_of_order(state: State, order: Order, now: Instant) -> Standing:
 class Tally:
     """How many orders stand how, counted anew only for those that changed.
 
-    Time alone changes standings too (a start time is reached); a full count now and then takes that
-    in.
+    Time alone changes standings too (a start time is reached): each time some of the others are
+    looked at again, one after the other.
     """
 
     def __init__(self) -> None:
         self.counts: Counter[Standing] = Counter()
         self._known: dict[OrderKey, Standing] = {}
-        self._counted_at = Instant(0)
+        self._again: list[OrderKey] = []
 
     def update(self, state: State, now: Instant, changed: Iterable[OrderKey] | None) -> None:
         """Take changed orders in; None: all may have changed."""
-        if changed is None or now - self._counted_at >= RECOUNT_EVERY:
-            self._counted_at = now
+        if changed is None:
             self._known = {
                 key: standing_of_order(state, order, now) for key, order in state.orders.items()
             }
             self.counts = Counter(self._known.values())
             return
-        for key in changed:
+        again, self._again = self._again[-AGAIN:], self._again[:-AGAIN]
+        for key in (*changed, *again):
             former = self._known.pop(key, None)
             if former is not None:
                 self.counts[former] -= 1
@@ -128,6 +129,8 @@ class Tally:
             if order is not None:
                 standing = self._known[key] = standing_of_order(state, order, now)
                 self.counts[standing] += 1
+        if not self._again:
+            self._again = list(self._known)
 
 
 def standing_of_task(state: State, task: Task) -> Standing:

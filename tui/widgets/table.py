@@ -22,7 +22,7 @@ from tui.views.rows import Column, FixedRows, Row, RowKey, Rows, Sorting
 from tui.views.text import Span, fit, fit_middle, width_of
 from tui.widgets.moves import move_bindings
 from tui.widgets.palette import Palette
-from tui.widgets.segments import merged
+from tui.widgets.segments import changed_width, merged
 
 _GAP = 2
 _PREFIX = 3
@@ -93,6 +93,9 @@ class Table(Widget, can_focus=True):
         self._measured: dict[RowKey, Row] = {}
         """Rows whose widths are in already."""
         self._drawn: list[tuple[object, ...]] = []
+        """What each line in sight was drawn from."""
+        self._painted: dict[int, Strip] = {}
+        """The lines as they are on the screen."""
         self._last_mark: RowKey | None = None
         self.has_slipped = False
         """The row under the cursor vanished by itself, and another took its place: a key that is
@@ -157,6 +160,7 @@ class Table(Widget, can_focus=True):
         self._palette = palette
         self.glyphs = glyphs
         self._drawn = []
+        self._painted.clear()
         self.refresh()
 
     def _restore(self) -> None:
@@ -336,6 +340,7 @@ class Table(Widget, can_focus=True):
         self._share_out()
         self._keep_in_sight()
         self._drawn = []
+        self._painted.clear()
         self.refresh()
 
     def toggle_wide(self) -> None:
@@ -343,6 +348,7 @@ class Table(Widget, can_focus=True):
         self.wide = not self.wide
         self.measure()
         self._drawn = []
+        self._painted.clear()
         self.refresh()
 
     # --- drawing -----------------------------------------------------------------------------
@@ -412,11 +418,14 @@ class Table(Widget, can_focus=True):
         if not self._widths and self._natural:
             self._share_out()
         drawn = [self._signature(y) for y in range(self.size.height)]
-        width = self.size.width
+        former, self._drawn = self._drawn, drawn
         for y, signature in enumerate(drawn):
-            if y >= len(self._drawn) or self._drawn[y] != signature:
-                self.refresh(Region(0, y, width, 1))
-        self._drawn = drawn
+            if y >= len(former) or former[y] != signature:
+                width = self.size.width
+                if y in self._painted:
+                    width = changed_width(self._painted[y], self._line(y))
+                if width:
+                    self.refresh(Region(0, y, width, 1))
 
     def on_focus(self) -> None:
         """Show that keys come here."""
@@ -428,6 +437,10 @@ class Table(Widget, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """Draw one line."""
+        strip = self._painted[y] = self._line(y)
+        return strip
+
+    def _line(self, y: int) -> Strip:
         width = self.size.width
         base = self.rich_style
         if y == 0:
