@@ -68,7 +68,7 @@ from tui.tour import Tour
 from tui.views.frame import ORDER_COUNTS, notice_line
 from tui.views.glyphs import Glyphs
 from tui.views.help import help_lines
-from tui.views.needs import needs
+from tui.views.needs import Need, pressing
 from tui.views.rows import RowKey
 from tui.views.scene import Scene
 from tui.views.standing import Tally
@@ -85,6 +85,8 @@ KEEP_S = 10.0
 """How often what a person changed is kept."""
 TOLD_EVERY_S = 2.0
 """How often it is looked whether something new needs a person."""
+QUIET_S = 10.0
+"""The same while nothing happens: time alone makes agents late and tasks overdue."""
 SIZE_CHECK_S = 1.0
 """How soon a change of the terminal's size is noticed whose notice got lost."""
 RESTART_S = 5.0
@@ -166,7 +168,8 @@ class Cockpit(App[int], inherit_bindings=False):
         self._is_playing = False
         self._notice: tuple[str, bool, float] = ("", False, 0.0)
         self.manners = TerminalManners(self._write, state_folder=settings.state_folder)
-        self._told_at = -TOLD_EVERY_S
+        self._told_at = 0.0
+        self._may_have_news = True
         self.palette = self.theming.palette(no_colour=self.no_color)
         self._glyphs: Glyphs = self.theming.glyphs()
         self.animation_level = "none"
@@ -199,6 +202,7 @@ class Cockpit(App[int], inherit_bindings=False):
         self._show(Look(place=self._first))
         self.set_interval(DRAW_S, self._draw)
         self.set_interval(DRAW_S, self._play)
+        self.set_interval(TOLD_EVERY_S, self._tell_news)
         self.set_interval(KEEP_S, self._keep_habits)
         self.set_interval(THEME_CHECK_S, self._reload_theme)
         self.set_interval(SIZE_CHECK_S, self._heed_size)
@@ -334,6 +338,7 @@ class Cockpit(App[int], inherit_bindings=False):
             allowed=not self.why_not_allowed(),
             engines=self.engines.looks,
             is_production=self.is_production,
+            aside=self._aside(),
             memo={ORDER_COUNTS: self._tally.counts} if past is None else {},
         )
 
@@ -351,19 +356,43 @@ class Cockpit(App[int], inherit_bindings=False):
         self._tally.update(self.mirror.state, now, None if everything else changes.orders)
         if self.mirror.is_filled:
             self.mirror.take_sample(now)
-        self._tell_news()
+        self._may_have_news = self._may_have_news or bool(changes)
         current = self.current()
         if current is not None and self.looking_back.shown is None:
             current.draw(changes)
 
+    def _aside(self) -> Mapping[str, Instant]:
+        kept = self.habits.aside.get(self.kept_under(), {})
+        return {name: Instant(until) for name, until in kept.items()}
+
+    def kept_under(self) -> str:
+        """Return under which name things about this engine are kept."""
+        return self.engine.name or self.engine.address
+
+    def put_aside(self, found: Sequence[Need], until: Instant | None) -> None:
+        """Put entries of *needs a person* aside until then, or take them back (None)."""
+        now = self.follower.now()
+        kept = self.habits.aside.get(self.kept_under(), {})
+        kept = {name: at for name, at in kept.items() if at > now}
+        for need in found:
+            kept.pop(need.name_for_keeping, None)
+            if until is not None:
+                kept[need.name_for_keeping] = until
+        self.habits.aside[self.kept_under()] = kept
+        what = found[0].name if len(found) == 1 else f"{len(found)} entries"
+        self.say(f"{what}: {'back' if until is None else 'put aside'}")
+        self.redraw()
+
     def _tell_news(self) -> None:
         """Tell what needs a person since the last look: a notice, the title, a bell."""
         now = self._clock()
-        if now - self._told_at < TOLD_EVERY_S or not self.mirror.is_filled:
+        if not self._may_have_news and now - self._told_at < QUIET_S:
             return
-        self._told_at = now
+        if not self.mirror.is_filled:
+            return
+        self._may_have_news, self._told_at = False, now
         scene = self.scene()
-        news = self.told.news(scene, needs(scene))
+        news = self.told.news(scene, pressing(scene))
         count = f"({self.told.count}) " if self.told.count else ""
         self.manners.title(f"{count}{self.engine.name or scene.engine_name}")
         if news:
@@ -427,6 +456,7 @@ class Cockpit(App[int], inherit_bindings=False):
         """Go to the place shown before this one; again: come back."""
         current = self.current()
         if not self._past or current is None:
+            self.say("there is no other screen yet")
             return
         here = current.look()
         there = self._past.pop()

@@ -107,7 +107,7 @@ def _command(row: Mapping[str, Any], number: int, file: str) -> Action:
         label=_text(row, "label", where) or command.split()[0],
         help=_text(row, "help", where) or f":{command}",
         places=_screens(row, where),
-        rank=6,
+        rank=22,
         command=command,
     )
 
@@ -134,7 +134,7 @@ def _tool(row: Mapping[str, Any], number: int, file: str) -> Action:
         help=_text(row, "help", where) or f"run {' '.join(program)}",
         harm=harm,
         places=_screens(row, where),
-        rank=5,
+        rank=21,
         tool=tuple(program),
     )
 

@@ -512,6 +512,14 @@ ACTIONS: tuple[Action, ...] = (
         places=_on("hosts", "engines"),
         rank=20,
     ),
+    Action(
+        id="needs.put_aside",
+        keys=("a",),
+        label="aside",
+        help="put aside until a time, or take it back; it stays at the end of the list",
+        places=_on("needs"),
+        rank=24,
+    ),
     # The graph.
     Action(
         id="graph.errors",

@@ -13,6 +13,7 @@ from textual.css.query import NoMatches
 from textual.screen import Screen
 from textual.widget import Widget
 
+from engine.kernel.instants import Instant
 from tui.client import EngineClient
 from tui.commands import Place, link_of
 from tui.engine_watch import EngineWatch
@@ -32,6 +33,7 @@ from tui.views.frame import (
     order_counts,
     rule_line,
 )
+from tui.views.needs import Need
 from tui.views.rows import RowKey, Sorting
 from tui.views.scene import Scene
 from tui.views.text import Line, Span, line, plain, width_of
@@ -127,6 +129,10 @@ class Shell(Protocol):
 
     def use_engine(self, name: str) -> None:
         """Show another engine."""
+        ...
+
+    def put_aside(self, found: Sequence[Need], until: Instant | None) -> None:
+        """Put entries of *needs a person* aside until then, or take them back (None)."""
         ...
 
     def step_aside(self) -> None:
@@ -438,7 +444,7 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
 
     def do_escape(self) -> None:
         """Go back."""
-        self.shell.go_back()
+        self.do_back()
 
     def do_leave(self) -> None:
         """Go back; from the first screen leave."""
@@ -456,11 +462,13 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
 
     def do_back(self) -> None:
         """Go to the screen before."""
-        self.shell.go_back()
+        if not self.shell.go_back():
+            self.shell.say("this was the first screen; <q> leaves")
 
     def do_forward(self) -> None:
         """Go to the screen after."""
-        self.shell.go_back(-1)
+        if not self.shell.go_back(-1):
+            self.shell.say("there is no screen after this one")
 
     def do_last(self) -> None:
         """Go to the screen shown before this one."""

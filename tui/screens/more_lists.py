@@ -9,6 +9,7 @@ from tui.screens.lists import OrdersScreen, order_of_task, show_log_of
 from tui.screens.table_screen import TableScreen
 from tui.views import events, history, jobs, needs, plan, problems, resources
 from tui.views.needs import NeedKind
+from tui.views.putting_aside import parse_until
 from tui.views.rows import RowKey
 from tui.views.text import Line, Span, clean, line
 
@@ -231,6 +232,31 @@ class NeedsScreen(OrdersScreen):
     def do_describe(self) -> None:
         """Show the whole row."""
         TableScreen.do_describe(self)
+
+    def do_put_aside(self) -> None:
+        """Ask until when; what was put aside already is taken back."""
+        found = self._entries()
+        if found and all(need.aside_until is not None for need in found):
+            self.shell.put_aside(found, None)
+        elif found:
+            self.open_entry("aside", "put aside for (30m, 2h, 1d) or until (18:00): ", "1h")
+
+    def _entries(self) -> list[needs.Need]:
+        scene = self.shell.scene()
+        found = (needs.find_need(scene, key) for key in self.table.subjects())
+        return [need for need in found if need is not None]
+
+    def entry_done(self, purpose: str, text: str) -> None:
+        """Take the time."""
+        if purpose != "aside":
+            super().entry_done(purpose, text)
+            return
+        try:
+            until = parse_until(text, self.shell.scene().now)
+        except ValueError as problem:
+            self.shell.say(str(problem), bad=True)
+        else:
+            self.shell.put_aside(self._entries(), until)
 
     def do_log(self) -> None:
         """Show the log behind the row."""

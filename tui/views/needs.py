@@ -4,16 +4,17 @@ An entry leaves when its cause does: a failed run when a later run of the same o
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from engine.kernel.commands import NodeAction
 from engine.kernel.ids import NodeState, OrderKey
+from engine.kernel.instants import Instant
 from engine.kernel.reports import AgentStatus
 from engine.kernel.sessions.marks import Mark
 from tui.mirror import FinishedRun
 from tui.views.agents import agent_uris, status_of
-from tui.views.durations import duration_text
+from tui.views.durations import clock_text, duration_text
 from tui.views.jobs import orders_waiting
 from tui.views.processes import host_name, order_of
 from tui.views.rows import Column, Row, RowKey
@@ -52,11 +53,30 @@ class Need:
     age: int | None
     said: str
     role: str = "fail"
+    aside_until: Instant | None = None
+    """A person has put it aside until then; it stays in the list, at its end."""
+
+    @property
+    def name_for_keeping(self) -> str:
+        """What it is called where putting aside is kept."""
+        return f"{self.kind.name} {self.subject}"
 
 
 def needs(scene: Scene) -> list[Need]:
-    """Return what needs a person, worst first."""
+    """Return what needs a person, worst first; what was put aside comes last."""
     return scene.once("needs", _find)
+
+
+def pressing(scene: Scene) -> list[Need]:
+    """Return what needs a person now: all that was not put aside."""
+    return [need for need in needs(scene) if need.aside_until is None]
+
+
+def _with_aside(scene: Scene, need: Need) -> Need:
+    until = scene.aside.get(need.name_for_keeping)
+    if until is None or until <= scene.now:
+        return need
+    return replace(need, role="dim", aside_until=until)
 
 
 def _find(scene: Scene) -> list[Need]:
@@ -72,7 +92,15 @@ def _find(scene: Scene) -> list[Need]:
         *_files(scene),
     ]
     ranks = {kind: rank for rank, kind in enumerate(NeedKind)}
-    return sorted(found, key=lambda need: (ranks[need.kind], need.age or 0, need.name))
+    return sorted(
+        (_with_aside(scene, need) for need in found),
+        key=lambda need: (
+            need.aside_until is not None,
+            ranks[need.kind],
+            need.age or 0,
+            need.name,
+        ),
+    )
 
 
 def _orders(scene: Scene) -> Iterable[Need]:
@@ -261,12 +289,19 @@ def need_row(scene: Scene, need: Need) -> Row:
             (Span(sign, need.role), Span(f" {need.kind.value}", need.role)),
             Span(need.name),
             Span(duration_text(need.age) if need.age is not None else "-"),
-            Span(need.said, need.role),
+            _said(scene, need),
         ),
         sort={"AGE": float(need.age or 0)},
-        place=(ranks[need.kind], need.age or 0, need.name),
-        trouble=True,
+        place=(need.aside_until is not None, ranks[need.kind], need.age or 0, need.name),
+        trouble=need.aside_until is None,
     )
+
+
+def _said(scene: Scene, need: Need) -> tuple[Span, ...]:
+    if need.aside_until is None:
+        return (Span(need.said, need.role),)
+    until = clock_text(need.aside_until, scene.now, scene.zone)
+    return (Span(f"aside until {until}: ", "dim"), Span(need.said, "dim"))
 
 
 def _detail(scene: Scene, key: RowKey) -> list[Line]:

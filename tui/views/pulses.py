@@ -6,7 +6,6 @@ from engine.kernel.state import TaskStatus
 from tui.views.durations import duration_text
 from tui.views.frame import order_counts
 from tui.views.gauge import curve
-from tui.views.needs import needs
 from tui.views.rows import RowKey
 from tui.views.scene import Scene
 from tui.views.standing import Standing
@@ -108,10 +107,3 @@ def living_tasks(scene: Scene, argument: str) -> list[RowKey]:
     _ = argument
     tasks = [task for task in scene.state.tasks.values() if task.status is not TaskStatus.ENDED]
     return [task.id for task in sorted(tasks, key=lambda t: (t.started_at or scene.now, t.id))]
-
-
-def title_text(scene: Scene) -> str:
-    """Return the window's title: how much needs a person, and where."""
-    count = len(needs(scene)) if scene.mirror.is_filled else 0
-    name = scene.state.main.scheduler_id or scene.state.control.engine_id or "pointsman"
-    return f"({count}) {name}" if count else name

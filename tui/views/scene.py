@@ -30,6 +30,8 @@ class Scene:
     engines: tuple[EngineLook, ...] = ()
     """All engines that this cockpit knows."""
     is_production: bool = False
+    aside: Mapping[str, Instant] = field(default_factory=dict)
+    """Entries of *needs a person* that were put aside, and until when."""
     allowed: bool = True
     """Whether this person may change things."""
     memo: dict[str, Any] = field(default_factory=dict)
