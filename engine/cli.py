@@ -35,6 +35,7 @@ from engine.cli_options import (
     JsonOption,
     TokenFileOption,
 )
+from engine.cli_places import with_place
 from engine.errors import EngineError, SettingsError
 
 app = typer.Typer(
@@ -63,7 +64,7 @@ INTERRUPTED = 130
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return the exit status."""
     try:
-        app(list(arguments), prog_name="pointsman")
+        app(with_place(arguments), prog_name="pointsman")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except SettingsError as error:
@@ -101,9 +102,18 @@ def cockpit(
         bool | None, typer.Option("--read-only", help="Change nothing from this cockpit.")
     ] = None,
     theme: Annotated[str | None, typer.Option("--theme", metavar="NAME", help="Colours.")] = None,
+    journal: Annotated[
+        Path | None,
+        typer.Option(
+            "--journal", metavar="FILE", help="Show a saved journal (tail --json), no engine."
+        ),
+    ] = None,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """Run JobScheduler 1.x live folders; without a subcommand open the cockpit."""
+    """Run JobScheduler 1.x live folders; without a subcommand open the cockpit.
+
+    A place in the cockpit may follow: pointsman :orders chain=inv* !done
+    """
     if version:
         typer.echo(f"pointsman {__version__}")
         raise typer.Exit
@@ -112,10 +122,20 @@ def cockpit(
     if not sys.stdout.isatty():
         typer.echo(context.get_help())
         raise typer.Exit(USAGE)
-    address = find_engine(
-        engine=engine, data=data, token_file=token_file, ca_file=None, environment=environment()
-    )
-    status = _cockpit_of(str(address), address.token, command=go, read_only=read_only, theme=theme)
+    options = {"command": go, "read_only": read_only, "theme": theme}
+    if journal is not None:
+        raise typer.Exit(_cockpit_of("", None, journal=str(journal), **options))
+    try:
+        address = find_engine(
+            engine=engine, data=data, token_file=token_file, ca_file=None, environment=environment()
+        )
+    except EngineError:
+        # The person's settings may name engines that nothing else here knows of.
+        status = _cockpit_of("", None, **options)
+        if status < 0:
+            raise
+    else:
+        status = _cockpit_of(str(address), address.token, **options)
     raise typer.Exit(status)
 
 

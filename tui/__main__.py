@@ -24,6 +24,8 @@ from tui.views.all_views import check_columns
 
 GONE_CHECK_S = 2.0
 EXIT_USAGE = 2
+NO_ENGINE = -1
+"""No exit status: the caller knows better what to say."""
 EXIT_TERMINAL_GONE = 129
 
 
@@ -35,19 +37,19 @@ def run_cockpit(
     read_only: bool | None = None,
     theme: str | None = None,
     journal: str | None = None,
-    missing: str = "",
     **given: Any,
 ) -> int:
     """Run the cockpit on this terminal until the person leaves; return the exit status.
 
     `address` is the path of a Unix socket or an `http(s)://` address, `command` a deep link such
     as `:orders chain=inv*`, `journal` a saved journal to be shown instead. What is None
-    comes from the person's settings; without an address their first engine is shown, and `missing`
-    is what to say when they have none.
+    comes from the person's settings; without an address their first engine is shown. Returns
+    `NO_ENGINE`, and says nothing, when they have none.
     """
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         return _refuse("the cockpit needs a terminal; see `pointsman --help` for commands")
     try:
+        read_only = True if journal else read_only
         settings = load_settings(config_folder(), read_only=read_only, theme=theme, **given)
         settings = replace(settings, state_folder=state_folder())
         check_columns(settings.columns, str(config_folder() / "cockpit.toml"))
@@ -59,7 +61,7 @@ def run_cockpit(
         else:
             engine = engine_of(settings.engines, address, token)
             if engine is None:
-                return _refuse(missing or "which engine? none was given, cockpit.toml names none")
+                return NO_ENGINE
             client = connection(engine)
         app = Cockpit(client, settings, first=first, engine=engine)
     except (SettingsProblem, KeysProblem, ThemeProblem, CommandProblem) as problem:

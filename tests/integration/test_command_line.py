@@ -396,7 +396,27 @@ def test_the_cockpit_is_opened_on_the_engine(
     monkeypatch.setattr(sys, "stdout", SimpleNamespace(isatty=lambda: True))
     assert cli.run(["--engine", "https://user:secret@host:4444/"]) == 7
     assert cli.run(["--data", str(tmp_path), "--go", ":orders"]) == 7
+    assert cli.run(["--data", str(tmp_path), ":orders", "chain=inv*", "!done"]) == 7
+    assert cli.run(["--journal", "saved.jsonl", ":plan"]) == 7
     assert opened == [
         ("https://host:4444", "secret", ""),
         (str(EnginePaths(tmp_path).socket), None, ":orders"),
+        (str(EnginePaths(tmp_path).socket), None, ":orders chain=inv* !done"),
+        ("", None, ":plan"),
     ]
+
+
+def test_without_an_engine_the_settings_may_know_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = [7, -1]
+    program = SimpleNamespace(run_cockpit=lambda *_, **__: answers.pop(0))
+    monkeypatch.setitem(sys.modules, "tui.__main__", program)
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.delenv("POINTSMAN_ENGINE", raising=False)
+    monkeypatch.delenv("POINTSMAN_DATA", raising=False)
+    assert cli.run([]) == 7
+    assert cli.run([]) != 7
+    assert answers == []
