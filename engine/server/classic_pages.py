@@ -1,4 +1,4 @@
-"""Pages of the classic HTTP interface: `show_log?` and `job_description?` (xml-commands.md 1.3)."""
+"""Pages of the classic HTTP interface: `show_log?`, `job_description?`, `show_config?` (1.3)."""
 
 import asyncio
 import html
@@ -104,8 +104,27 @@ async def job_description(request: Request) -> Response:
     return Response(job.definition.description, headers=headers, media_type=kind)
 
 
+async def show_config(request: Request) -> Response:
+    """Handle `show_config?`: `scheduler.xml` as it is; it may hold secrets."""
+    context = context_of(request)
+    await context.admit(request, Role.ADMIN)
+    file = context.facts.config_file
+    if not file:
+        raise HTTPException(404, "The engine has no scheduler.xml")
+    try:
+        data = await asyncio.to_thread(Path(file).read_bytes)
+    except OSError as error:
+        raise HTTPException(404, f"{file} cannot be read: {error.strerror}") from error
+    headers = {"Cache-Control": "no-store"}
+    return Response(data, headers=headers, media_type="text/xml")
+
+
 ROUTES: Final = [
     Route(f"{place}/{name}", handler, methods=["GET"])
     for place in _PLACES
-    for name, handler in (("show_log", show_log), ("job_description", job_description))
+    for name, handler in (
+        ("show_log", show_log),
+        ("job_description", job_description),
+        ("show_config", show_config),
+    )
 ]

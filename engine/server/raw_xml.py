@@ -30,6 +30,11 @@ PENDING_MAX: Final = 100
 """Requests of one connection that wait; more stop the reading."""
 IDLE_S: Final = 3_600.0
 FIRST_BYTE_S: Final = 60.0
+FEED_BYTES: Final = 32 * 1024
+"""So much is looked through before others come to their turn."""
+DISCARD_S: Final = 60.0
+DISCARDED_BYTES_MAX: Final = 256 * 1024 * 1024
+"""So much and so long what follows an oversized request is read and thrown away."""
 NUL: Final = b"\0"
 _ENCODING: Final = "ISO-8859-1"
 
@@ -192,9 +197,11 @@ class RawXmlServer:
                     data = await protocol.take()
                 if data is None:
                     return
-                for frame in framer.feed(data):
-                    if not await self._framed(frame, client, protocol):
-                        return
+                for start in range(0, len(data), FEED_BYTES):
+                    for frame in framer.feed(data[start : start + FEED_BYTES]):
+                        if not await self._framed(frame, client, protocol):
+                            return
+                    await asyncio.sleep(0)
         except (TimeoutError, ConnectionError, Aborted):
             return
         finally:
@@ -228,11 +235,24 @@ class RawXmlServer:
                 document = answer_document((), self._port.now(), problem)
                 answer = answer_bytes(document, encoding=_ENCODING)
                 await protocol.send(_framed_answer(answer, with_lines=False))
+                await _discard(protocol)
                 return False
 
 
 def _framed_answer(text: bytes, *, with_lines: bool) -> bytes:
     return text.replace(b"\n", b"\r\n") + NUL if with_lines else text + NUL
+
+
+async def _discard(protocol: "_XmlProtocol") -> None:
+    """Read what still comes, so that the client hears the answer instead of a broken connection."""
+    protocol.end_answers()
+    size = 0
+    async with asyncio.timeout(DISCARD_S):
+        while size < DISCARDED_BYTES_MAX:
+            data = await protocol.take()
+            if data is None:
+                return
+            size += len(data)
 
 
 class _Chooser(asyncio.Protocol):
@@ -302,6 +322,11 @@ class _XmlProtocol(asyncio.Protocol):
         if self._is_lost:
             raise ConnectionError("the client has gone")
         self._transport.write(data)
+
+    def end_answers(self) -> None:
+        """Tell the client that nothing more comes, and go on reading."""
+        if not self._is_lost and self._transport.can_write_eof():
+            self._transport.write_eof()
 
     def data_received(self, data: bytes) -> None:
         """Take over; stop reading when too much waits."""

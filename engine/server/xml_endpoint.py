@@ -88,6 +88,8 @@ async def get_path(request: Request) -> Response:
     context = context_of(request)
     caller = await context.admit(request, Role.READ_ONLY)
     text = unquote(request.url.path.lstrip("/"), errors="replace")
+    if ".." in text.split("/"):
+        raise HTTPException(403, "SCHEDULER-214 A path must not contain '..'")
     if not text.startswith("<"):
         raise HTTPException(404, f"There is nothing at {request.url.path}")
     return await _shown(request, text, client_with(caller.role, caller.name))

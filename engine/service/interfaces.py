@@ -1,4 +1,4 @@
-"""The engine's entrances: the Unix domain socket, HTTP over TCP, the raw XML port."""
+"""The engine's entrances: the Unix domain socket, HTTP over TCP, raw XML over TCP and UDP."""
 
 import logging
 import os
@@ -15,6 +15,7 @@ from engine.server.engine_port import AgentViews
 from engine.server.processes_endpoint import ProcessPort
 from engine.server.raw_xml import HostRule, HostRules, RawXmlServer
 from engine.server.serve import HttpServer, Listener, bind_tcp, bind_unix
+from engine.server.udp_commands import UdpServer, bind_udp
 from engine.service.engine import Engine
 from engine.service.settings import EngineSettings
 
@@ -51,9 +52,10 @@ class Interfaces:
         )
         self._http = HttpServer(program, _listeners(settings))
         self._raw: RawXmlServer | None = None
+        self._udp: UdpServer | None = None
+        hosts = scheduler_xml.allowed_hosts
+        rules = None if hosts is None else [HostRule(host=h.host, level=h.level) for h in hosts]
         if settings.raw_xml_listen is not None:
-            hosts = scheduler_xml.allowed_hosts
-            rules = None if hosts is None else [HostRule(host=h.host, level=h.level) for h in hosts]
             self._raw = RawXmlServer(
                 bind_tcp(settings.raw_xml_listen),
                 engine,
@@ -61,12 +63,17 @@ class Interfaces:
                 program,
                 HostRules(rules),
             )
+        if settings.udp_listen is not None:
+            bound = bind_udp(settings.udp_listen)
+            self._udp = UdpServer(bound, context.commands, HostRules(rules))
 
     async def start(self) -> None:
         """Return when every entrance answers."""
         await self._http.start()
         if self._raw is not None:
             await self._raw.start()
+        if self._udp is not None:
+            await self._udp.start()
         if self._nobody_can_come:
             log.warning(
                 "There is no token, so every request at %s is refused; `pointsman token` makes one",
@@ -75,6 +82,8 @@ class Interfaces:
 
     async def stop(self) -> None:
         """Take no more requests and let those inside end."""
+        if self._udp is not None:
+            await self._udp.stop()
         if self._raw is not None:
             await self._raw.stop()
         await self._http.stop()
@@ -85,6 +94,7 @@ class Interfaces:
         settings = self._settings
         places = [str(settings.paths.socket)]
         places += [str(at) for at in (settings.listen, settings.raw_xml_listen) if at is not None]
+        places += [] if settings.udp_listen is None else [f"UDP {settings.udp_listen}"]
         return ", ".join(places)
 
 
@@ -117,6 +127,7 @@ def _facts(settings: EngineSettings, engine: Engine) -> EngineFacts:
         http_port=port if settings.tls is None else None,
         https_port=None if settings.tls is None else port,
         tcp_port=None if raw is None else raw.port,
+        udp_port=None if settings.udp_listen is None else settings.udp_listen.port,
         config_file="" if settings.main_file is None else str(settings.main_file),
         live_folder=str(settings.live),
         log_file=str(settings.paths.engine_log),

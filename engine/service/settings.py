@@ -58,6 +58,8 @@ class EngineSettings:
     """TCP address of the HTTP interface; None: the Unix domain socket only."""
     raw_xml_listen: TcpAddress | None = None
     """TCP address of the raw XML protocol of JobScheduler 1.x; None: off."""
+    udp_listen: TcpAddress | None = None
+    """UDP address for XML commands that are not answered, as with JobScheduler 1.x; None: off."""
     trust_loopback: bool = False
     """Requests from this host need no token, as with the original's `allowed_host`."""
     allow_insecure: bool = False
@@ -338,6 +340,7 @@ SETTINGS: Final[Mapping[str, _Setting]] = {
     "data": _Setting(_path, "data"),
     "listen": _Setting(_address, "listen"),
     "raw_xml_listen": _Setting(_address, "raw_xml_listen"),
+    "udp_listen": _Setting(_address, "udp_listen"),
     "trust_loopback": _Setting(_flag, "trust_loopback"),
     "allow_insecure": _Setting(_flag, "allow_insecure"),
     "tls_certificate": _Setting(_existing_file, "tls_certificate"),
@@ -445,14 +448,19 @@ def _check_addresses(settings: EngineSettings, findings: list[str]) -> None:
             f"listen: {settings.listen} can be reached from other hosts; give tls_certificate and "
             "tls_key, or allow_insecure if the network is trusted"
         )
-    raw = settings.raw_xml_listen
-    if raw is not None and not raw.is_loopback and not settings.allow_insecure:
-        findings.append(
-            f"raw_xml_listen: the raw XML protocol knows neither TLS nor tokens, so {raw} needs "
-            "allow_insecure; a loopback address does not"
-        )
-    if raw is not None and not settings.trust_loopback and raw.is_loopback:
-        findings.append("raw_xml_listen: the protocol knows no tokens; it needs trust_loopback")
+    for key, at, what in (
+        ("raw_xml_listen", settings.raw_xml_listen, "the raw XML protocol"),
+        ("udp_listen", settings.udp_listen, "the UDP port"),
+    ):
+        if at is None:
+            continue
+        if not at.is_loopback and not settings.allow_insecure:
+            findings.append(
+                f"{key}: {what} knows neither TLS nor tokens, so {at} needs allow_insecure; "
+                "a loopback address does not"
+            )
+        if at.is_loopback and not settings.trust_loopback:
+            findings.append(f"{key}: {what} knows no tokens; it needs trust_loopback")
 
 
 def _check_folders(settings: EngineSettings, findings: list[str]) -> None:

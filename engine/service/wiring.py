@@ -370,7 +370,7 @@ def _standard_environment(settings: EngineSettings) -> dict[str, str]:
     return {
         "SCHEDULER_MASTER_HOST": socket.gethostname().partition(".")[0],
         "SCHEDULER_TCP_PORT": "" if settings.listen is None else str(settings.listen.port),
-        "SCHEDULER_UDP_PORT": "",
+        "SCHEDULER_UDP_PORT": "" if settings.udp_listen is None else str(settings.udp_listen.port),
         "SCHEDULER_CONFIGURATION_DIRECTORY": str(settings.live.absolute()),
         "SCHEDULER_JOB_CONFIGURATION_DIRECTORY": "",
     }
@@ -382,7 +382,7 @@ def _special_variables(settings: EngineSettings) -> dict[str, str]:
     return {
         "SCHEDULER_HOST": socket.gethostname().partition(".")[0],
         "SCHEDULER_TCP_PORT": port,
-        "SCHEDULER_UDP_PORT": "",
+        "SCHEDULER_UDP_PORT": "" if settings.udp_listen is None else str(settings.udp_listen.port),
         "SCHEDULER_DIRECTORY": str(settings.data.absolute()),
         "SCHEDULER_CONFIGURATION_DIRECTORY": str(settings.live.absolute()),
     }

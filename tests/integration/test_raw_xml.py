@@ -152,6 +152,25 @@ async def test_a_host_that_may_nothing_is_not_connected() -> None:
         writer.close()
 
 
+@pytest.mark.parametrize("request_bytes", [b"<s a='" + b"x" * 20_000_000, b"y" * 1_000_000])
+async def test_who_sends_too_much_hears_it_at_the_end(request_bytes: bytes) -> None:
+    async with served(FakeEngine(*WALK)) as port, connected(port) as (reader, writer):
+        writer.write(request_bytes)
+        await writer.drain()
+        writer.write_eof()
+        answer = answer_of((await reader.readuntil(b"\0"))[:-1])
+        assert "too large" in str(answer[0].get("text"))
+        assert await reader.read() == b""
+
+
+async def test_many_line_feeds_are_one_look() -> None:
+    engine = FakeEngine(*WALK)
+    async with served(engine) as port, connected(port) as (reader, writer):
+        writer.write(b"\n" * 1_000 + b"<params.get/>")
+        await reader.readuntil(b"\0")
+    assert engine.looked == 1
+
+
 async def test_a_host_that_may_look_may_look_over_http_too() -> None:
     async with (
         served(FakeEngine(*WALK), Permission.INFO) as port,

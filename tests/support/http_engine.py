@@ -29,12 +29,15 @@ class HttpEngine:
         request_bytes_max: int = 1_000_000,
         live_folder: str = FACTS.live_folder,
         log_file: str = FACTS.log_file,
+        config_file: str = FACTS.config_file,
     ) -> None:
         self.engine = FakeEngine(*definitions)
         self.context = ServerContext(
             port=self.engine,
             gate=Gate(tokens or TokenFiles(())),
-            facts=replace(FACTS, live_folder=live_folder, log_file=log_file),
+            facts=replace(
+                FACTS, live_folder=live_folder, log_file=log_file, config_file=config_file
+            ),
             request_bytes_max=request_bytes_max,
             wrong_token_delay_s=0.0,
         )

@@ -35,7 +35,7 @@ from engine.kernel.commands import ObjectKind
 from engine.kernel.definitions import Job, NativeScript, StepDurationLimit, Visible
 from engine.kernel.effects import KillMode
 from engine.kernel.ids import LOCAL, JobKey, name_of
-from engine.kernel.instants import IMMEDIATELY, NEVER
+from engine.kernel.instants import IMMEDIATELY, NEVER, Instant
 from engine.kernel.plans import start_ahead
 from engine.kernel.state import JobState, NodeKey, State, Task, TaskStatus
 
@@ -289,6 +289,7 @@ def task_element(view: View, task: Task) -> Element:
     path = task.job if job is None else job.definition.path
     is_native = job is not None and isinstance(job.definition.script, NativeScript)
     queued = task.status is TaskStatus.QUEUED
+    is_from_queue = task.cause.value.startswith("queue")
     result = element(
         "task",
         job=path,
@@ -300,8 +301,8 @@ def task_element(view: View, task: Task) -> Element:
         else None,
         name=task.name,
         running_since=moment(task.started_at),
-        enqueued=moment(task.created_at) if task.cause.value.startswith("queue") else None,
-        start_at=moment(task.start_at) if task.start_at > IMMEDIATELY else None,
+        enqueued=moment(task.created_at) if is_from_queue else None,
+        start_at=moment(_start_of(task)) if is_from_queue or task.start_at > IMMEDIATELY else None,
         cause=None if queued else task.cause.value,
         in_process_since=moment(task.started_at),
         steps=int(task.started_at is not None),
@@ -321,6 +322,11 @@ def task_element(view: View, task: Task) -> Element:
         ]
         result.append(element("environment", *variables))
     return result
+
+
+def _start_of(task: Task) -> Instant:
+    """Return when a task of the queue may start: one that may at once, when it was put there."""
+    return task.start_at if task.start_at > IMMEDIATELY else task.created_at
 
 
 def _order_of_task(state: State, task: Task) -> Element:
@@ -346,7 +352,7 @@ def queued_task_element(task: Task) -> Element:
         enqueued=moment(task.created_at),
         name=task.name,
         force_start=yes_no(task.force and not task.in_period),
-        start_at=moment(task.start_at),
+        start_at=moment(_start_of(task)),
     )
     if task.params:
         result.append(params(task.params))

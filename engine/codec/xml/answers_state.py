@@ -361,7 +361,7 @@ def subsystems_element(view: View) -> Element:
         "job": len(state.jobs),
         "order": len(state.chains),
         "standing_order": sum(order.is_permanent for order in state.orders.values()),
-        "folder": None,
+        "folder": _folder_count(view),
         "task": None,
     }
     jobs, chains = state.jobs.values(), state.chains.values()
@@ -382,6 +382,18 @@ def subsystems_element(view: View) -> Element:
                 subsystem.append(statistics)
         result.append(subsystem)
     return result
+
+
+def _folder_count(view: View) -> int:
+    """Return how many folders have objects in them or below them, the root with them."""
+    folders = {"/"}
+    for _, _, entries in _CONTAINERS:
+        for path, _ in entries(view):
+            folder = folder_of(path)
+            while folder not in folders:
+                folders.add(folder)
+                folder = folder_of(folder)
+    return len(folders)
 
 
 def _statistics(state: State, name: str) -> Element | None:

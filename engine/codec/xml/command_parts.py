@@ -259,7 +259,7 @@ def start_job(reading: Reading, element: Element) -> StartJob:
     at: StartAt | InPeriod = _read_at(reading, element, start_at_or_period) or AfterDelay()
     after = _count(reading, element, "after")
     if after is not None:
-        at = AfterDelay(delay=seconds(after))
+        at = AfterDelay(delay=seconds(max(after, 0)))
     return StartJob(
         job=_job(reading, element),
         at=at,

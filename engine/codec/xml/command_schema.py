@@ -31,7 +31,8 @@ _INTERNAL = words(
     "events.get config"
 )
 _ONLY_ROOT = (
-    *words("param params param.get params.get schedule.remove publish_event job job_chain"),
+    *words("params param param.get params.get schedule schedule.remove publish_event"),
+    *words("job job_chain"),
     *_INTERNAL,
 )
 
@@ -57,7 +58,7 @@ _COMMANDS: dict[str, ElementRule] = {
     "scheduler_log.log_categories.set": element("category!:filled value!"),
     "scheduler_log.log_categories.reset": element("delay:duration"),
     "start_job": element(
-        "job!:filled at:at_period after:count force:yesno name web_service",
+        "job!:filled at:at_period after:int force:yesno name web_service",
         "params environment",
         ordered=False,
     ),
@@ -113,7 +114,7 @@ MEANINGLESS = frozenset(
         *_INTERNAL,
         *words("plugin.command register_remote_scheduler run_time"),
         *words("show_schedulers service_request remote_scheduler.configuration.changed"),
-        *words("remote_scheduler.remote_task.start remote_scheduler.remote_task.close"),
+        *words("remote_scheduler.remote_task.start remote_scheduler.remote_task.close schedule"),
     )
 )
 """Commands of the original that have no meaning for this engine (SCHEDULER-105)."""

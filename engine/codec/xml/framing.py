@@ -27,7 +27,7 @@ class Signal(Enum):
     """What is no request."""
 
     LOOK = "look"
-    """A lone line feed: look at the folders; no answer."""
+    """Lone line feeds: look at the folders; no answer."""
     CLOSE = "close"
     """A lone Ctrl-D."""
     TOO_LARGE = "too_large"
@@ -39,6 +39,8 @@ Frame: TypeAlias = Command | Signal
 _CTRL_D: Final = 0x04
 _LESS, _GREATER, _SLASH = b"</>"[0], b">"[0], b"/"[0]
 _IN_TAG: Final = re.compile(rb"""["'>]""")
+_LINE_FEEDS: Final = re.compile(rb"(?:\r?\n)+")
+_NO_ELEMENT: Final = b"!?"
 _SPECIAL: Final = (
     (b"<!--", b"-->"),
     (b"<![CDATA[", b"]]>"),
@@ -96,11 +98,11 @@ class Framer:
         while buffer:
             if buffer[0] == _CTRL_D:
                 return Signal.CLOSE
-            if buffer[:1] == b"\n":
-                del buffer[:1]
-                return Signal.LOOK
-            if buffer[:2] == b"\r\n":
-                del buffer[:2]
+            lines = _LINE_FEEDS.match(buffer)
+            if lines is not None:
+                end = lines.end()
+                del lines  # it keeps the buffer from being changed
+                del buffer[:end]
                 return Signal.LOOK
             if buffer[:3] == b"\xef\xbb\xbf":
                 del buffer[:3]
@@ -149,13 +151,10 @@ class Framer:
     def _end_of_markup(self, start: int) -> int | None:
         """Return where the markup at `start` ends, and count elements; None if it is not whole."""
         buffer = self._buffer
-        for begin, end in _SPECIAL:
-            head = bytes(buffer[start : start + len(begin)])
-            if head == begin:
-                found = buffer.find(end, start + len(begin))
-                return None if found < 0 else found + len(end)
-            if begin.startswith(head):
-                return None  # too short to tell
+        if start + 1 == len(buffer):
+            return None
+        if buffer[start + 1] in _NO_ELEMENT:
+            return self._end_of_special(start)
         stop = self._end_of_tag(start + 1)
         if stop is None:
             return None
@@ -167,20 +166,37 @@ class Framer:
         self._depth = max(self._depth, 0)
         return stop
 
+    def _end_of_special(self, start: int) -> int | None:
+        """Return where a comment, a CDATA section or an instruction ends."""
+        buffer = self._buffer
+        for begin, end in _SPECIAL:
+            head = bytes(buffer[start : start + len(begin)])
+            if head == begin:
+                found = buffer.find(end, max(start + len(begin), self._tag_at))
+                # What has been looked through is not looked through again.
+                self._tag_at = 0 if found >= 0 else len(buffer) - len(end) + 1
+                return None if found < 0 else found + len(end)
+            if begin.startswith(head):
+                return None  # too short to tell
+        raise AssertionError("the list ends with what all begin with")
+
     def _end_of_tag(self, at: int) -> int | None:
         """Return the place behind the `>` of a tag; those in quotes do not count."""
         place = max(at, self._tag_at)
         while True:
+            if self._quote is not None:
+                place = self._buffer.find(self._quote, place) + 1
+                if place == 0:
+                    self._tag_at = len(self._buffer)
+                    return None
+                self._quote = None
             found = _IN_TAG.search(self._buffer, place)
             if found is None:
                 self._tag_at = len(self._buffer)
                 return None
             byte = self._buffer[found.start()]
             place = found.end()
-            if self._quote is not None:
-                self._quote = None if byte == self._quote else self._quote
-            elif byte == _GREATER:
+            if byte == _GREATER:
                 self._tag_at = 0
                 return place
-            else:
-                self._quote = byte
+            self._quote = byte

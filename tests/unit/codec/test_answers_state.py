@@ -305,6 +305,12 @@ def test_statistics_count_jobs_tasks_and_orders() -> None:
 # --- run times -----------------------------------------------------------------------------------
 
 
+def test_statistics_count_the_folders() -> None:
+    shown = subsystems_element(view(foldered(), "statistics"))
+    folders = "subsystem[@name='folder']/file_based.statistics"
+    assert texts(shown, f"{folders}/@count") == ["3"]
+
+
 def test_a_run_time_is_written_as_it_was_read() -> None:
     run_time = RunTime(
         periods=(Period(begin=3_600, end=7_200, repeat=seconds(90), let_run=True),),

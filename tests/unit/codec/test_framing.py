@@ -56,7 +56,7 @@ def test_a_line_of_a_person_gets_lines_back() -> None:
 
 
 def test_a_lone_line_feed_means_look() -> None:
-    assert frames(b"\n\r\n<s/>") == [Signal.LOOK, Signal.LOOK, Command(xml=b"<s/>")]
+    assert frames(b"\n\r\n<s/>") == [Signal.LOOK, Command(xml=b"<s/>")]
 
 
 def test_ctrl_d_closes() -> None:

@@ -308,3 +308,26 @@ async def test_an_object_whose_file_is_broken_is_shown_as_undefined() -> None:
         assert answer.xpath(f"string({tag}/@name)") == "Odd"
         assert answer.xpath(f"string({tag}/file_based/@state)") == "undefined"
         assert answer.xpath(f"count({tag}/file_based/ERROR)") == 1
+
+
+async def test_the_loaded_main_configuration_is_shown(tmp_path: Path) -> None:
+    file = tmp_path / "scheduler.xml"
+    file.write_text("<spooler><config/></spooler>")
+    http = HttpEngine(config_file=str(file))
+    shown = await http.get("/show_config?")
+    assert shown.headers["content-type"].startswith("text/xml")
+    assert shown.content == file.read_bytes()
+    assert (await HttpEngine().get("/show_config?")).status_code == 404
+
+
+async def test_a_path_that_leads_upwards_is_refused_by_its_code() -> None:
+    refused = await HttpEngine().get("/files/%2e%2e/secret")
+    assert refused.status_code == 403
+    assert "SCHEDULER-214" in refused.text
+
+
+async def test_a_task_of_the_queue_tells_when_it_may_start() -> None:
+    http = HttpEngine(shell_job("alone", is_order_job=False))
+    task = (await http.xml('<start_job job="/alone"/>')).find("ok/task")
+    assert task is not None
+    assert task.get("start_at") == task.get("enqueued")

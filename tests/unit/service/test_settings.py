@@ -1,6 +1,7 @@
 """Settings from file, environment and command line."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,10 +106,14 @@ def test_an_open_listener_needs_tls_or_the_word_for_it(config: Path) -> None:
     assert tls.certificate == certificate
 
 
-def test_the_raw_protocol_has_no_tokens_so_it_needs_trust(config: Path) -> None:
-    assert "needs trust_loopback" in findings(config, raw_xml_listen="127.0.0.1:4444")
-    assert "allow_insecure" in findings(config, raw_xml_listen="0.0.0.0:4444", trust_loopback=True)
-    assert read(config, raw_xml_listen="4444", trust_loopback=True).raw_xml_listen is not None
+@pytest.mark.parametrize("key", ["raw_xml_listen", "udp_listen"])
+def test_classic_ports_have_no_tokens_so_they_need_trust(config: Path, key: str) -> None:
+    at_loopback: dict[str, Any] = {key: "127.0.0.1:4444"}
+    everywhere: dict[str, Any] = {key: "0.0.0.0:4444", "trust_loopback": True}
+    assert "needs trust_loopback" in findings(config, **at_loopback)
+    assert "allow_insecure" in findings(config, **everywhere)
+    settings = read(config, **at_loopback, trust_loopback=True)
+    assert getattr(settings, key).port == 4444
 
 
 def test_tables_of_the_file_are_prefixes(config: Path) -> None:

@@ -350,6 +350,18 @@ def test_a_command_that_is_wrong_in_itself_becomes_a_problem(xml: str, code: str
     assert refused.text
 
 
+def test_a_negative_delay_of_a_start_means_now() -> None:
+    started = action('<start_job job="a" after="-5"/>')
+    assert isinstance(started, StartJob)
+    assert started.at == AfterDelay()
+
+
+def test_a_schedule_is_known_as_a_command_and_has_no_meaning() -> None:
+    refused = action('<schedule name="s"><period single_start="10:00"/></schedule>')
+    assert isinstance(refused, Problem)
+    assert refused.code == "SCHEDULER-105"
+
+
 @pytest.mark.parametrize("name", sorted(MEANINGLESS))
 def test_a_known_command_without_meaning_is_refused_by_name(name: str) -> None:
     refused = action(f"<{name}/>")
