@@ -195,6 +195,19 @@ class Channel:
         except _broken():
             return b""
 
+    async def exit_status(self, look_s: float) -> int | None:
+        """Wait for the program's exit status, which may come long before the end of its output.
+
+        None when the connection is lost, or a signal has ended the program.
+        """
+        end = asyncio.ensure_future(self._process.wait_closed())
+        try:
+            while self._process.exit_status is None and not end.done():
+                await asyncio.wait([end], timeout=look_s)
+        finally:
+            end.cancel()
+        return self._process.exit_status
+
     async def ended(self) -> tuple[int | None, str]:
         """Wait for the program's end: exit status and signal name, None and empty when lost."""
         await self._process.wait_closed()

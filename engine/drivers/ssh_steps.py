@@ -58,6 +58,7 @@ from engine.kernel.sessions.decisions import (
     Deed,
     GoToError,
     Observation,
+    SessionMode,
     StepState,
     decide,
 )
@@ -74,6 +75,9 @@ log = logging.getLogger(__name__)
 
 KILL_ROUNDS = 8
 """How often KILL is repeated in one breath while something is left: forks may outrun one."""
+ATTACHED_LOOK_S = 0.1
+ATTACHED_OUTPUT_GRACE_S = 2.0
+"""How long output may still come after an attached run has ended."""
 SIGNAL_NAMES = {9: "KILL", 15: "TERM"}
 _jitter = secrets.SystemRandom()
 
@@ -126,6 +130,8 @@ class Step:
         self._end: _End | None = None
         self._given_up: str | None = None
         self._all_gone = False
+        self._was_cut = run.before is not Before.NEVER
+        """Somebody else than the connection it began on had to tell what became of it."""
         self._settled = asyncio.Event()
         """Nothing more will be done about living processes: whoever waited for that may go on."""
 
@@ -185,6 +191,7 @@ class Step:
             unreachable = isinstance(error, HostUnreachable)
             failure = LaunchFailure.UNREACHABLE if unreachable else LaunchFailure.REFUSED
             return TaskNotLaunched(key=self._run.key, failure=failure, text=str(error))
+        self._was_cut = True
         now = self._world.now()
         if self._unreachable_since is None:
             self._unreachable_since = now
@@ -282,6 +289,8 @@ class Step:
                 continue
             if state.head.result is not None:
                 talk.is_over()
+                if self._was_cut and self._job.session.mode is SessionMode.LEGACY:
+                    return await self._judge(Gone(result=state.head.result))
                 self._end = _End(status=state.head.result, returned=state.returned)
                 return await self._finish()
             if state.head.refused:
@@ -380,10 +389,14 @@ class Step:
                     await self._followed.take(stream, data)
 
             async with asyncio.TaskGroup() as group:
-                group.create_task(pump(Stream.STDOUT))
-                group.create_task(pump(Stream.STDERR))
+                pumps = [group.create_task(pump(stream)) for stream in Stream]
                 group.create_task(self._announce())
-            await channel.ended()
+                status = await channel.exit_status(ATTACHED_LOOK_S)
+                # What it leaves behind may hold its output for as long as it likes.
+                _, pending = await asyncio.wait(pumps, timeout=ATTACHED_OUTPUT_GRACE_S)
+                for each in pending:
+                    each.cancel()
+            self._was_cut = self._was_cut or status is None
         return None  # result and return values lie in the directory: the next meeting reads them
 
     async def _announce(self) -> None:

@@ -1,30 +1,27 @@
 """The published example at work: the SSH job, its watchdog order and the cleanup chain."""
 
-from collections.abc import Iterator, Mapping
+import contextlib
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.support.ssh_engine import SEED_PARAMETERS, SshEngine, ssh_engine
+from tests.support.ssh_example import (
+    CLEANUP,
+    PASSWORD,
+    begin,
+    cleanup_order,
+    cleanup_run,
+    visit_now,
+)
 from tests.support.sshd import missing
 
 pytestmark = [
     pytest.mark.skipif(missing("sshd") is not None, reason=str(missing("sshd"))),
     pytest.mark.timeout(180),
 ]
-
-PASSWORD = "Tv3-throwaway-Qm8"
-CLEANUP = "/kill_jobs/remote_cleanup_test"
-FAMILY = """
-nohup sleep 5700 >/dev/null 2>&1 &
-setsid sleep 5800 &
-echo started
-while [ ! -e "$HOME/go" ]; do sleep 0.1; done
-echo "n=1" >> "$SCHEDULER_RETURN_VALUES"
-exit 3
-"""
-"""A script with children that outlive a hangup and a session."""
 
 
 @pytest.fixture
@@ -33,58 +30,6 @@ def world(tmp_path: Path) -> Iterator[SshEngine]:
         if not place.server.has_own_uid:
             pytest.skip("needs made-up accounts: root and libnss-wrapper")
         yield place
-
-
-def begin(world: SshEngine, **more: str) -> int:
-    """Start the example's order and return its task once the script runs."""
-    script = world.folder / "script.sh"
-    script.write_text(FAMILY)
-    world.write_ssh_chain(
-        {
-            "host": "127.0.0.1",
-            "port": str(world.server.port),
-            "user": world.server.user,
-            "password": PASSWORD,
-            "auth_method": "password",
-            "command_script_file": str(script),
-        }
-        | SEED_PARAMETERS
-        | more
-    )
-    world.write_cleanup_chain()
-    world.start_engine()
-    world.add("a")
-    task = world.task_of("a")
-    world.awaited("its output", lambda: "started" in world.task_log(task))
-    return task
-
-
-def cleanup_order(world: SshEngine) -> Mapping[str, Any] | None:
-    rows = world.get("/api/orders", chain=CLEANUP)["orders"]
-    return rows[0] if rows else None
-
-
-def visit_now(world: SshEngine) -> None:
-    """Let the cleanup order come now instead of in some seconds."""
-    row = cleanup_order(world)
-    assert row is not None
-    if row["status"] != "running":
-        key = f'job_chain="{CLEANUP}" order="{row["id"]}"'
-        world.call("command", f'<modify_order {key} at="now"/>', "--data", str(world.data))
-
-
-def cleanup_run(world: SshEngine) -> Mapping[str, Any]:
-    """Poke the cleanup order until its run is over."""
-
-    def ended() -> Mapping[str, Any] | None:
-        runs = world.runs(CLEANUP)
-        if runs:
-            return runs[0]
-        if cleanup_order(world) is not None:
-            visit_now(world)
-        return None
-
-    return world.awaited("the end of the cleanup order", ended, 60)
 
 
 def test_the_watch_waits_for_a_healthy_script_and_holds_no_secret(world: SshEngine) -> None:
@@ -117,25 +62,88 @@ def test_the_watch_waits_for_a_healthy_script_and_holds_no_secret(world: SshEngi
     assert cleanup_run(world)["state"] == "SUCCESS"
 
 
-def test_a_cut_connection_neither_ends_the_script_nor_loses_its_result(world: SshEngine) -> None:
-    task = begin(world)
-    assert world.server.cut() > 0
-    (world.server.home() / "go").touch()
-    run = world.run_of("a")
-    assert run["state"] == "failed"
-    assert "exit code 3" in run["steps"][0]["error_text"]
-    assert world.task_log(task).count("started") == 1
+@contextlib.contextmanager
+def cut(world: SshEngine, how: str) -> Iterator[None]:
+    """Cut the connection in one of three ways; what can be mended is mended afterwards."""
+    match how:
+        case "killed":
+            assert world.server.cut() > 0
+            yield
+        case "stopped":  # no answer comes, and no end of the connection either
+            world.server.freeze(frozen=True)
+            try:
+                yield
+            finally:
+                world.server.freeze(frozen=False)
+        case _:
+            with firewall(world.server.port):
+                yield
 
 
-def test_a_connection_that_falls_silent_loses_nothing_either(world: SshEngine) -> None:
-    """The server's processes are stopped: no answer comes, and no end of the connection."""
+@contextlib.contextmanager
+def firewall(port: int) -> Iterator[None]:
+    """Drop every packet to and from a port of the loopback device."""
+    rules = [
+        [chain, "-i", "lo", "-p", "tcp", end, str(port), "-j", "DROP"]
+        for chain, end in (("INPUT", "--dport"), ("INPUT", "--sport"))
+    ]
+    set_up: list[list[str]] = []
+    try:
+        for rule in rules:
+            done = subprocess.run(
+                ["iptables", "-w", "5", "-I", *rule], capture_output=True, text=True, check=False
+            )
+            if done.returncode != 0:
+                pytest.skip(f"no firewall rules may be set here: {done.stderr.strip()}")
+            set_up.append(rule)
+        yield
+    finally:
+        for rule in set_up:
+            subprocess.run(["iptables", "-w", "5", "-D", *rule], check=True)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "killed",
+        "stopped",
+        pytest.param(
+            "firewall",
+            marks=pytest.mark.skipif(
+                missing("iptables") is not None, reason=str(missing("iptables"))
+            ),
+        ),
+    ],
+)
+def test_a_cut_connection_loses_nothing_and_the_cleanup_chain_ends_what_is_left(
+    world: SshEngine, how: str
+) -> None:
     world.write_settings(keepalive_s=1, answer_timeout_s=3)
-    begin(world)
-    world.server.freeze(frozen=True)
-    (world.server.home() / "go").touch()
+    task = begin(world)
+    before = set(world.server.servers())
+    with cut(world, how):
+        (world.server.home() / "go").touch()
+        world.awaited(
+            "the script's end, which the engine cannot see",
+            lambda: not any("script" in text for text in world.server.processes().values()),
+        )
+        if how == "stopped":  # another connection finds it
+            world.run_of("a", 60)
+        if how == "firewall":  # nothing does, and keepalives tell so
+            world.awaited("the loss", lambda: "is looked for again" in world.task_log(task))
     run = world.run_of("a", 60)
     assert run["state"] == "failed"
     assert "exit code 3" in run["steps"][0]["error_text"]
+    assert "n=1 code=3" in world.task_log(run["steps"][1]["task"]), "the return value came too"
+    assert world.task_log(task).count("started") == 1
+    left = world.server.processes().values()
+    assert any("sleep 5700" in text for text in left), "nohup"
+    assert any("sleep 5800" in text for text in left), "setsid"
+    assert cleanup_run(world)["state"] == "SUCCESS"
+    world.awaited("the children's end", lambda: not world.server.processes())
+    (record,) = world.get("/api/process-audit")["records"]
+    assert (record["origin"], record["signal"], record["task"]) == ("cleanup order", "KILL", task)
+    assert set(world.server.servers()) != before
 
 
 def test_what_a_lost_step_leaves_on_its_host_is_ended_by_the_cleanup_chain(

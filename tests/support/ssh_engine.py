@@ -107,10 +107,11 @@ class SshEngine(World):
         self.write("remote.job.xml", ssh_job_xml(parameters, script, attributes))
         self.write_chain("work", ["remote"])
 
-    def write_cleanup_chain(self) -> None:
-        """Write the cleanup chain of the published example."""
-        self.write("kill_jobs/readPidFile.job.xml", READ_PID_JOB)
-        self.write("kill_jobs/CheckAndKill.job.xml", KILL_JOB)
+    def write_cleanup_chain(self, setback_delay_s: int = 30) -> None:
+        """Write the cleanup chain of the published example, or an impatient one."""
+        for name, text in (("readPidFile", READ_PID_JOB), ("CheckAndKill", KILL_JOB)):
+            patient = text.replace('delay="30"', f'delay="{setback_delay_s}"')
+            self.write(f"kill_jobs/{name}.job.xml", patient)
         self.write("kill_jobs/remote_cleanup_test.job_chain.xml", CLEANUP_CHAIN)
 
     def add(self, order: str, *params: str, chain: str = "/work") -> None:

@@ -190,7 +190,8 @@ def _gone(seen: Observation, result: int | None, *, rebooted: bool) -> Decision:
         case StepState.OPEN:
             row = 10 if result is None else 9
             since = seen.at if seen.first_gone_at is None else seen.first_gone_at
-            if seen.at - since < seen.result_grace:
+            waits = seen.mode is SessionMode.NATIVE  # the old mode ends the task at once
+            if waits and seen.at - since < seen.result_grace:
                 wait = ComeAgain(after=Duration(since + seen.result_grace - seen.at))
                 return Decision(row=row, deed=Deed.NOTHING, order=wait)
             return _close(seen, row, rebooted=rebooted)
