@@ -102,6 +102,7 @@ def _indexes(state: State) -> Iterator[str]:
         "orders_of_chain",
         "started_in_chain",
         "busy_in_chain",
+        "busy_in_super",
         "blacklisted_in_chain",
         "children",
         "nodes_of_job",

@@ -45,12 +45,7 @@ def remove_chain(state: State, key: ChainKey) -> Iterator[Event]:
 
 def is_busy(state: State, key: ChainKey) -> bool:
     """Whether an order of the chain is in a task; those of a super chain are in its inner ones."""
-    if state.busy_in_chain.get(key):
-        return True
-    known = state.chains.get(key)
-    if known is None or not known.definition.is_nested:
-        return False
-    return any(order.task is not None for order in _orders_of(state, key))
+    return key in state.busy_in_chain or key in state.busy_in_super
 
 
 def user_of(state: State, key: ChainKey) -> str | None:
@@ -63,11 +58,11 @@ def user_of(state: State, key: ChainKey) -> str | None:
 
 
 def _orders_of(state: State, key: ChainKey) -> list[Order]:
-    found = [state.orders[order] for order in state.orders_of_chain.get(key, ())]
+    found = dict.fromkeys(state.orders_of_chain.get(key, ()))
     for node in state.chains[key].definition.nodes:
         if isinstance(node, NestedNode):
             for inner in state.orders_of_chain.get(node.chain, ()):
-                order = state.orders[inner]
-                if order.outer is not None and order.outer.chain == key and order not in found:
-                    found.append(order)
-    return found
+                outer = state.orders[inner].outer
+                if outer is not None and outer.chain == key:
+                    found[inner] = None
+    return [state.orders[order] for order in found]

@@ -508,6 +508,7 @@ class State:
         self.orders_of_chain: dict[ChainKey, dict[OrderKey, None]] = {}
         self.started_in_chain: dict[ChainKey, int] = {}
         self.busy_in_chain: dict[ChainKey, int] = {}
+        self.busy_in_super: dict[ChainKey, int] = {}
         self.blacklisted_in_chain: dict[ChainKey, dict[OrderKey, None]] = {}
         self.children: dict[OrderKey, dict[OrderKey, None]] = {}
         self.nodes_of_job: dict[JobKey, dict[NodeKey, None]] = {}
@@ -559,7 +560,7 @@ class State:
         if order.outer is not None and order.started_at is not None and not order.blacklisted:
             _count(self.started_in_chain, order.outer.chain, +1)
         if order.task is not None:
-            _count(self.busy_in_chain, chain, +1)
+            self._count_busy(order, +1)
         if order.blacklisted:
             self.blacklisted_in_chain.setdefault(chain, {})[key] = None
         if order.parent is not None:
@@ -581,7 +582,7 @@ class State:
         if order.outer is not None and order.started_at is not None and not order.blacklisted:
             _count(self.started_in_chain, order.outer.chain, -1)
         if order.task is not None:
-            _count(self.busy_in_chain, chain, -1)
+            self._count_busy(order, -1)
         if order.blacklisted:
             blacklist = self.blacklisted_in_chain[chain]
             del blacklist[key]
@@ -592,6 +593,11 @@ class State:
             del siblings[key]
             if not siblings:
                 del self.children[order.parent]
+
+    def _count_busy(self, order: Order, change: int) -> None:
+        _count(self.busy_in_chain, order.key.chain, change)
+        if order.outer is not None:
+            _count(self.busy_in_super, order.outer.chain, change)
 
     def put_task(self, task: Task) -> None:
         """Store a task in its present version."""

@@ -7,6 +7,7 @@ from engine.kernel.commands import AfterDelay, ApplyDefinitions, ObjectKind, Obj
 from engine.kernel.definitions import Chain, EndNode, NestedNode, OrderDefinition
 from engine.kernel.ids import NodeState, OrderId, OrderKey, chain_key
 from engine.kernel.instants import NEVER
+from engine.kernel.replacing import is_busy
 from tests.support.world import World, chain, file_source, node, shell_job
 
 ONE = chain("one", node("100", "a"))
@@ -112,3 +113,15 @@ def test_a_chain_whose_file_goes_stays_until_no_super_chain_uses_it() -> None:
     assert chain_key("two") not in found.state.chains
     removes(found, "/super")
     assert chain_key("one") not in found.state.chains
+
+
+def test_a_super_chain_is_busy_as_long_as_one_of_its_orders_is_in_a_task_anywhere() -> None:
+    found = world(SUPER)
+    found.adds("x", "super")
+    found.adds("y", "two")
+    assert is_busy(found.state, chain_key("super"))
+    (own,) = (task for task in found.tasks() if task.order == key("one", "x"))
+    found.modifies(key("one", "x"), suspended=True)
+    found.ends(own)
+    assert not is_busy(found.state, chain_key("super")), "the other order is not its own"
+    assert is_busy(found.state, chain_key("two"))
