@@ -215,7 +215,7 @@ class FakeEngine:
             text=piece,
             offset=begin,
             next_offset=begin + len(piece),
-            complete=task not in self._state.tasks,
+            complete=task not in self._state.tasks and begin + len(piece) >= len(text),
         )
 
     async def order_log(self, history: HistoryId, size_bytes_max: int) -> str:
