@@ -163,5 +163,7 @@ VIEW = TableView(
     detail=chain_detail,
     touched=lambda changes: None if changes.everything else changes.chains,
     ticks=True,
+    place=lambda scene, key: (str(key),) if key in scene.state.chains else None,
+    holds=lambda scene, _argument, key: key in scene.state.chains,
     empty_text="no job chains: the engine has no definitions yet",
 )

@@ -131,5 +131,7 @@ VIEW = TableView(
     detail=job_detail,
     touched=lambda changes: None if changes.everything or changes.orders else changes.jobs,
     ticks=True,
+    place=lambda scene, key: (str(key),) if key in scene.state.jobs else None,
+    holds=lambda scene, _argument, key: key in scene.state.jobs,
     empty_text="no jobs: the engine has no definitions yet",
 )

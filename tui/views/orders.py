@@ -10,6 +10,7 @@ from tui.views.lineup import Place
 from tui.views.rows import Column, Row, RowKey
 from tui.views.scene import Scene
 from tui.views.standing import (
+    RANK,
     TROUBLES,
     Standing,
     glyph_span,
@@ -30,7 +31,6 @@ COLUMNS = (
     Column(name="WAITS FOR, ON", width_min=22, width_max=80, priority=1, flexible=True),
     Column(name="TITLE", width_min=8, width_max=40, priority=8, wide_only=True),
 )
-_RANK = {standing: float(rank) for rank, standing in enumerate(Standing)}
 _CHAIN_COLUMNS = tuple(column for column in COLUMNS if column.name != "CHAIN")
 
 
@@ -121,7 +121,7 @@ def order_row(scene: Scene, order: Order, *, with_chain: bool = True) -> Row:
         key=order.key,
         cells=cells,
         sort={
-            "STATUS": _RANK[standing],
+            "STATUS": RANK[standing],
             "SINCE": float(since if since is not None else -1),
             "TASK": float(order.task or 0),
         },

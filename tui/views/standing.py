@@ -56,6 +56,8 @@ _GLYPH_FIELDS = {
 }
 
 WORST_FIRST = tuple(Standing)
+RANK = {standing: float(rank) for rank, standing in enumerate(Standing)}
+"""For sorting: the worst comes first."""
 TROUBLES = frozenset({Standing.FAIL, Standing.BLACK, Standing.LATE})
 
 

@@ -10,7 +10,7 @@ from tui.views.gauge import bar
 from tui.views.orders import status_span
 from tui.views.rows import Column, Row, RowKey
 from tui.views.scene import Scene
-from tui.views.standing import TROUBLES, Standing, role_of, standing_of_task
+from tui.views.standing import RANK, TROUBLES, Standing, role_of, standing_of_task
 from tui.views.table_view import TableView, key_value
 from tui.views.text import Line, Span, clean, line
 from tui.views.waits import agent_name, task_waits_for
@@ -94,7 +94,7 @@ def task_row(scene: Scene, task: Task) -> Row:
             Span(killing or waits or on, "late" if killing else "" if waits else "run"),
         ),
         sort={
-            "STATUS": float(list(Standing).index(standing)),
+            "STATUS": RANK[standing],
             "TASK": float(task.id),
             "SO FAR": float(so_far or 0),
             "STARTED": float(task.started_at or 0),
@@ -132,7 +132,7 @@ def _ended_row(scene: Scene, task: FinishedTask) -> Row:
             Span(said, "dim" if task.succeeded else "fail"),
         ),
         sort={
-            "STATUS": float(list(Standing).index(standing)),
+            "STATUS": RANK[standing],
             "TASK": float(task.task),
             "SO FAR": float(took or 0),
             "STARTED": float(task.started_at or 0),

@@ -32,6 +32,8 @@ _KEY_LEAST = 22
 """So much of a name is kept before less important columns leave; more of the key."""
 _SAMPLE = 200
 """Rows that are measured for the widths, beside those in sight."""
+TOLD_EVERY_S = 0.034
+"""Thirty times a second."""
 
 
 class Table(Widget, can_focus=True):
@@ -81,6 +83,8 @@ class Table(Widget, can_focus=True):
         """Makes a row anew when it is drawn."""
         self.moved_at = 0.0
         """When a person last moved the cursor, by the monotonic clock."""
+        self._told_at = 0.0
+        self._will_tell = False
         self._cursor = 0
         self._cursor_key: RowKey | None = None
         self._top = 0
@@ -242,8 +246,23 @@ class Table(Widget, can_focus=True):
         self._cursor = max(0, min(index, len(self.rows) - 1))
         self.has_slipped = False
         self._keep_in_sight()
-        self._set_key()
-        self._refresh_changed()
+        self._cursor_key = self.rows.keys[self._cursor]
+        self._tell_move()
+
+    def _tell_move(self) -> None:
+        """Show the move and tell of it, while a key repeats not oftener than eyes can follow."""
+        wait_s = self._told_at + TOLD_EVERY_S - time.monotonic()
+        if wait_s <= 0:
+            self._told_at = time.monotonic()
+            self.post_message(self.Moved(self, self._cursor_key))
+            self._refresh_changed()
+        elif not self._will_tell:
+            self._will_tell = True
+            self.set_timer(wait_s, self._tell_late)
+
+    def _tell_late(self) -> None:
+        self._will_tell = False
+        self._tell_move()
 
     def action_move(self, rows: int) -> None:
         """Move the cursor by rows."""
