@@ -73,10 +73,12 @@ class AgentService:
         ledger_id: str,
         *,
         clock: Callable[[], Moment] = boot_time,
+        tick_s: float = TICK_S,
     ) -> None:
         """`clock` is the host's boot-time clock; the simulator brings its own."""
         self.ledger = ledger
         self._clock = clock
+        self._tick_s = tick_s
         self.ledger_id = ledger_id
         self._files = files
         self._lines: dict[str, _Line] = {}
@@ -120,7 +122,7 @@ class AgentService:
             if at >= sweep_at:
                 sweep_at = at + SWEEP_MS
                 self._do(self.ledger.sweep(at))
-            await asyncio.sleep(TICK_S)
+            await asyncio.sleep(self._tick_s)
 
     # --- requests --------------------------------------------------------------------------------
 

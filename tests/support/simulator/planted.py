@@ -1,0 +1,260 @@
+"""Bugs on purpose in the whole product: each is one that somebody could write.
+
+`PLANTS` names them; `tests/simulation/test_whole.py` holds the simulator to finding each one.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from unittest import mock
+
+from engine.agent.host import FoundRun
+from engine.agent.ledger import Ledger
+from engine.agent.ledger_parts import Action, Session
+from engine.codec.agent_messages import SessionAnswer, SessionRequest
+from engine.codec.journal import JOURNAL, NewEvent
+from engine.drivers.link_core import Link
+from engine.drivers.link_executions import Executions
+from engine.drivers.link_parts import FAR, Deliver, LinkAction
+from engine.kernel.commands import BeginEpoch, Request
+from engine.kernel.events import Event
+from engine.kernel.events.tasks import TaskAwaitsAgent
+from engine.kernel.evolve import evolve
+from engine.kernel.ids import ExecutionKey
+from engine.kernel.reports import Report, TaskExited
+from engine.kernel.state import TaskStatus
+from engine.service.inbox import Letter
+from engine.service.outputs import TaskOutputs
+from engine.store.memory import MemoryStore
+from tests.support.simulator.agent_machine import LedgerFactory
+from tests.support.simulator.book import Book
+from tests.support.simulator.engine_machine import Parts, WatchedLoop
+from tests.support.simulator.processes import TaskHostTwin
+from tests.support.simulator.world import World
+
+# --- in the agent ----------------------------------------------------------------------------------
+
+
+class WatchdogLedger(Ledger):
+    """Every request that comes in restarts the watchdog, as in the original (agents.md 3.4)."""
+
+    def _renew(self, session: Session, stamp: str, at: int) -> list[Action]:
+        del stamp
+        return super()._renew(session, self.stamp(at), at)
+
+
+class LeaselessLedger(Ledger):
+    """Nobody looks at the leases."""
+
+    def tick(self, _at: int) -> list[Action]:
+        return []
+
+    def may_start(self, _key: ExecutionKey, _at: int) -> bool:
+        return True
+
+
+class CourteousLedger(Ledger):
+    """Goes on listening to a life of an engine that another one has succeeded."""
+
+    def attend(self, request: SessionRequest, at: int) -> Any:
+        session = self.sessions.get(request.engine)
+        if session is not None:
+            session.epoch = min(session.epoch, request.epoch)
+        return super().attend(request, at)
+
+    def command(self, request: Any, at: int) -> Any:
+        session = self.sessions.get(request.engine)
+        if session is not None:
+            session.epoch = request.epoch
+            session.command = 0
+        return super().command(request, at)
+
+
+class ForgetfulHost(TaskHostTwin):
+    """A program that starts again knows what runs, and not what has ended meanwhile."""
+
+    def open(self) -> Sequence[FoundRun]:
+        for key, folder in list(self._disk.folders.items()):
+            if folder.pid is not None and not folder.is_alive:
+                del self._disk.folders[key]
+                self._disk.begun.pop(key, None)
+        return super().open()
+
+
+# --- in the engine's service -----------------------------------------------------------------------
+
+
+class HastyDispatchLoop(WatchedLoop):
+    """Lets the drivers act on what is decided and not yet durable."""
+
+    async def _commit(self, events: Sequence[Event], rows: Sequence[NewEvent]) -> None:
+        self.dispatch(events)
+        await super()._commit(events, rows)
+
+
+class PoliteLoop(WatchedLoop):
+    """Answers whoever has asked before the commit."""
+
+    async def _process(self, letters: Sequence[Letter]) -> None:
+        for letter in letters:
+            events: list[Event] = []
+            rows: list[NewEvent] = []
+            reply = self._step(letter.content, letter.by, events, rows)
+            if not letter.answer.done():
+                letter.answer.set_result(reply)
+            await self._commit(events, rows)
+        if not letters:
+            await super()._process(letters)
+
+
+class AnewLoop(WatchedLoop):
+    """After a restart, starts under a new key what was about to start before it."""
+
+    def _step(
+        self, asked: Request | Report, by: str, events: list[Event], rows: list[NewEvent]
+    ) -> Any:
+        reply = super()._step(asked, by, events, rows)
+        if isinstance(asked, BeginEpoch):
+            at = self._clock.now()
+            for task in list(self.state.tasks.values()):
+                if task.status is TaskStatus.STARTING and task.key is not None:
+                    again = TaskAwaitsAgent(task=task.id, until=at, since=at)
+                    evolve(self.state, again)
+                    events.append(again)
+                    rows.append(JOURNAL.new_event(again, at, by))
+        return reply
+
+
+async def _append_unfenced(self: MemoryStore, epoch: Any, events: Any) -> Any:
+    """Take events of a life that another one has succeeded."""
+    del epoch
+    return await _APPEND(self, self.disk.epoch, events)
+
+
+_APPEND = MemoryStore.append
+
+
+async def _write_anywhere(
+    self: TaskOutputs, task: Any, channel: Any, offset: int, data: bytes
+) -> None:
+    """Append output without looking at what is there already."""
+    del offset
+    reached = sum(self._stored.get(task, (0, 0))[index] for index in (channel == "stderr",))
+    await _WRITE(self, task, channel, reached, data)
+
+
+_WRITE = TaskOutputs.write
+
+
+# --- in the session driver -------------------------------------------------------------------------
+
+
+class DoubtlessLink(Link):
+    """Believes after a restart that it knows what its former life has sent."""
+
+    def demand(self, keep: Any, runs: Any, at: int, *, may_be_older: bool = False) -> Any:
+        del may_be_older
+        return super().demand(keep, runs, at, may_be_older=False)
+
+
+class ImpatientLink(Link):
+    """Gives tasks up before their lease is over."""
+
+    def tick(self, at: int) -> list[LinkAction]:
+        self._executions.lose(self._heard_at, "impatience", at + self._timeout // 2)
+        return super().tick(at)
+
+
+class BlindLink(Link):
+    """Acknowledges events when they arrive."""
+
+    def session_answered(self, ticket: int, answer: SessionAnswer, at: int) -> list[LinkAction]:
+        actions = super().session_answered(ticket, answer, at)
+        self._ack = self._seen
+        return actions
+
+
+class ClosingLink(Link):
+    """Confirms results to the agent, which forgets them then, before the journal has them."""
+
+    def session_answered(self, ticket: int, answer: SessionAnswer, at: int) -> list[LinkAction]:
+        actions = super().session_answered(ticket, answer, at)
+        for action in actions:
+            if isinstance(action, Deliver):
+                for item in action.items:
+                    if isinstance(item, TaskExited):
+                        self._executions.close(item.key, at)
+        return actions
+
+
+class _GivesUpNothing(Executions):
+    def next_loss(self, _heard_at: int) -> int:
+        return FAR
+
+    def lose(self, heard_at: int, why: str, at: int) -> None:
+        """Wait for ever."""
+
+
+class PatientLink(Link):
+    """Waits for ever for agents that do not come back."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._executions = _GivesUpNothing(arguments["agent"], arguments["settings"])
+
+
+# --- the list --------------------------------------------------------------------------------------
+
+
+class PatchedWorld(World):
+    """A world in which something of the product is another thing."""
+
+    patch: tuple[str, Callable[..., Any]]
+
+    def play(self) -> Book:
+        with mock.patch(*self.patch):
+            return super().play()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plant:
+    """How to put one bug into a world."""
+
+    ledger: LedgerFactory = Ledger
+    task_host: type[TaskHostTwin] = TaskHostTwin
+    parts: Parts = field(default_factory=Parts)
+    patch: tuple[str, Callable[..., Any]] | None = None
+    """A name of the product's, and what stands there instead."""
+
+    found_at: int = 0
+    """A seed that finds it. A search begins there, to be short as long as worlds stay the same."""
+
+    def world(self, seed: int, *, keeps_trace: bool = False) -> World:
+        """Return a world with the bug in it."""
+        kind = World if self.patch is None else PatchedWorld
+        world = kind(seed, keeps_trace, self.ledger, self.task_host, self.parts)
+        if isinstance(world, PatchedWorld) and self.patch is not None:
+            world.patch = self.patch
+        return world
+
+
+_LINK = "engine.drivers.agent_link.Link"
+
+PLANTS = {
+    "watchdog-instead-of-lease": Plant(ledger=WatchdogLedger),
+    "lease-not-checked": Plant(ledger=LeaselessLedger),
+    "old-epoch-not-refused": Plant(ledger=CourteousLedger),
+    "results-forgotten-at-agent-restart": Plant(task_host=ForgetfulHost),
+    "acknowledged-before-commit": Plant(patch=(_LINK, ClosingLink)),
+    "acknowledged-on-arrival": Plant(patch=(_LINK, BlindLink)),
+    "dispatch-before-commit": Plant(parts=Parts(loop=HastyDispatchLoop)),
+    "answer-before-commit": Plant(parts=Parts(loop=PoliteLoop)),
+    "new-key-after-restart": Plant(parts=Parts(loop=AnewLoop)),
+    "journal-not-fenced": Plant(patch=("engine.store.memory.MemoryStore.append", _append_unfenced)),
+    "output-without-offsets": Plant(
+        patch=("engine.service.outputs.TaskOutputs.write", _write_anywhere)
+    ),
+    "no-doubt-after-restart": Plant(patch=(_LINK, DoubtlessLink)),
+    "lost-too-early": Plant(patch=(_LINK, ImpatientLink)),
+    "never-lost": Plant(patch=(_LINK, PatientLink)),
+}
