@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from engine.kernel.commands import (
+    AddOrder,
     AfterDelay,
     ApplyDefinitions,
     BeginEpoch,
@@ -38,6 +39,7 @@ from engine.kernel.reports import (
     EndReason,
     FileChecked,
     LaunchFailure,
+    NodeSettingsRead,
     TaskExited,
     TaskNotLaunched,
 )
@@ -187,6 +189,18 @@ def test_setback_table_and_reset_rules() -> None:
     assert stands(w, "y").setback_count == 2, 'setback="no" keeps the count'
     w.modifies(key("y"), at=AfterDelay(delay=seconds(5)))
     assert stands(w, "y").setback_count == 0
+    w.passes(seconds(5))
+    w.ends(code=1)
+    assert stands(w, "y").setback_count == 1
+    w.modifies(key("y"), state=NodeState("100"))
+    w.ends(code=1)
+    assert stands(w, "y").setback_count == 1, "state= begins to count anew"
+    w.modifies(key("y"), reset=True, at=AfterDelay())
+    w.ends(code=1)
+    assert stands(w, "y").setback_count == 1, "and so does a reset"
+    w.passes(seconds(60))
+    w.ends()
+    assert stands(w, "y").setback_count == 0, "and success"
 
 
 def test_to_state_is_success() -> None:
@@ -201,6 +215,9 @@ def test_to_state_is_success() -> None:
     w.ends(code=6)
     assert stands(w, "x").state == "300"
     assert stands(w, "x").last_error == ""
+    assert stands(w, "x").setback_count == 0, "on_error has no effect"
+    w.ends(code=9)
+    assert ended_at(w) == [""], "the codes are those of one node only"
 
 
 def test_end_state_rules_including_skipped_nodes() -> None:
@@ -208,10 +225,16 @@ def test_end_state_rules_including_skipped_nodes() -> None:
     w.adds("x", "c", end_state=NodeState("100"))
     w.ends(code=4)
     assert ended_at(w) == ["100"], "its step is done, and the order ends there, failed or not"
+    w.adds("z", "c", end_state=NodeState("200"))
+    w.modifies(key("z"), end_state=NodeState("bad"))
+    w.ends(code=4)
+    assert ended_at(w) == ["bad"], "an end node as end state is an end as any other"
     w.does(ModifyNode(chain=chain_key("/c"), state=NodeState("200"), action=NodeAction.NEXT_STATE))
     w.adds("y", "c", end_state=NodeState("200"))
     w.ends()
     assert ended_at(w) == ["100"], "nobody travels past a skipped end state"
+    start = OrderDefinition(key=key("s"), state=NodeState("200"), end_state=NodeState("200"))
+    assert w.refused(AddOrder(order=start)).code == "SCHEDULER-438"
 
 
 def test_nested_chains_with_outer_state_id_space_reset() -> None:
@@ -340,6 +363,13 @@ def test_monitors_before_after_semantics_on_exit_commands() -> None:
     assert stands(w, "x").state == "200", "what `after` says counts for the order"
     assert w.happened(JobStopped), "and the exit code for the job"
     assert w.happened(ExitCommandsChosen)
+    w.ends()
+    w.does(ModifyJob(job=job_key("/a"), action=JobAction.UNSTOP))
+    w.adds("y", "c")
+    ends_monitored(w, 0, result=False)
+    assert ended_at(w) == ["bad"]
+    assert not w.happened(JobStopped), "a result of false is no error of the task"
+    assert not w.happened(ExitCommandsChosen)
 
 
 def test_process_class_select_first_next_with_retry_delay_waiting_for_agent() -> None:
@@ -398,4 +428,19 @@ def test_configuration_monitor_as_built_in() -> None:
     )
     w = world(a_job=job(monitor), b_job=job(), c_job_chain=walk())
     w.adds("x", "c")
-    assert isinstance(demand_of(w.state, w.task()), ReadNodeSettings)
+    asked = demand_of(w.state, w.task())
+    assert isinstance(asked, ReadNodeSettings)
+    w.does(
+        NodeSettingsRead(
+            key=asked.key,
+            task_params=asked.task_params,
+            order_params={"wide": "1", "own": "2"},
+            xml_payload="<settings/>",
+            taken_back=("own",),
+        )
+    )
+    environment = _environment(w)
+    assert environment["SCHEDULER_PARAM_WIDE"] == "1"
+    assert environment["SCHEDULER_PARAM_OWN"] == "2"
+    w.ends()
+    assert stands(w, "x").params == {"wide": "1"}, "what is for one node leaves after its step"
