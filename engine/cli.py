@@ -258,10 +258,18 @@ def demo(
     headless: Annotated[
         bool, typer.Option("--headless", help="Run the order once, print what happens, and end.")
     ] = False,
+    no_cockpit: Annotated[
+        bool, typer.Option("--no-cockpit", help="Tell where the world is, and keep it till Ctrl-C.")
+    ] = False,
 ) -> None:
-    """Show an end-of-day run on three agents, in a private temporary place."""
+    """Show a small world to play with, in a private temporary place that goes with the demo.
+
+    Chains that succeed, fail, wait and are set back; three agents, of which one can be stopped; a
+    host over SSH. `--headless` runs the end-of-day order on three agents and tells each step.
+    """
     program = importlib.import_module("engine.cli_demo")
-    raise typer.Exit(program.run_demo(headless=headless, cockpit=_demo_cockpit))
+    cockpit = program.stay if no_cockpit else _demo_cockpit
+    raise typer.Exit(program.run_demo(headless=headless, cockpit=cockpit))
 
 
 # --- without an engine ---------------------------------------------------------------------------

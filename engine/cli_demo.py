@@ -1,47 +1,28 @@
-"""`pointsman demo`: an engine, three agents and the end-of-day example, gone without a trace.
-
-Everything lies in a private temporary folder: data, sockets, a token that only these processes
-know. The agents listen on free loopback ports. Whatever ends the demo ends them all.
-"""
+"""`pointsman demo`: a small living world in the cockpit, or one end-of-day run told in lines."""
 
 import contextlib
-import os
-import secrets
+import shlex
 import shutil
 import signal
-import socket
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import FrameType
-from typing import Any, Self
+from typing import Any, Final
 
-from engine.cli_client import EngineAddress, EngineClient, EngineNotReachable
-from engine.errors import EngineError
+from engine.cli_client import EngineClient
+from engine.cli_demo_world import DemoFailed, DemoWorld
 from engine.kernel.commands import AfterDelay, ModifyOrder
 from engine.kernel.ids import order_key
-from engine.service.paths import EnginePaths
 
-AGENTS = 3
-EXAMPLE = "end_of_day"
-CHAIN = "/end_of_day"
-ORDER = "end_of_day"
-_START_TIMEOUT_S = 30.0
-_RUN_TIMEOUT_S = 120.0
-_STOP_TIMEOUT_S = 10.0
-_LOG_TIMEOUT_S = 5.0
-_POLL_S = 0.05
-_ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-
-
-class DemoFailed(EngineError):
-    """The demo did not come to its end; the text says what happened."""
+CHAIN: Final = "/end_of_day"
+ORDER: Final = "end_of_day"
+_RUN_TIMEOUT_S: Final = 120.0
+_LOG_TIMEOUT_S: Final = 5.0
+_POLL_S: Final = 0.05
+_ENDING: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 def run_demo(*, headless: bool, cockpit: Callable[[Path], int]) -> int:
@@ -49,7 +30,7 @@ def run_demo(*, headless: bool, cockpit: Callable[[Path], int]) -> int:
     with (
         _ending_on_signals(),
         _folder() as folder,
-        _World(folder) as world,
+        DemoWorld(folder, lives=not headless) as world,
         _undisturbed_end(),
     ):
         if not headless:
@@ -57,7 +38,15 @@ def run_demo(*, headless: bool, cockpit: Callable[[Path], int]) -> int:
         return _run_once(world)
 
 
-# --- the world -----------------------------------------------------------------------------------
+def stay(engine_socket: Path) -> int:
+    """Tell where the engine is, and wait for a signal; what `--no-cockpit` does."""
+    address = shlex.quote(str(engine_socket))
+    _say(f"The demo runs until Ctrl-C. From another terminal: pointsman --engine {address}")
+    while True:
+        signal.pause()
+
+
+# --- its end -------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
@@ -94,138 +83,6 @@ def _folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def shipped_examples() -> Traversable:
-    """Return the examples that came with this copy of the program."""
-    packaged = resources.files("engine") / "examples"
-    return packaged if packaged.is_dir() else Path(__file__).parents[1] / "examples"
-
-
-def _copy(source: Traversable, target: Path) -> None:
-    target.mkdir(parents=True, exist_ok=True)
-    for entry in source.iterdir():
-        if entry.is_dir():
-            _copy(entry, target / entry.name)
-        else:
-            (target / entry.name).write_bytes(entry.read_bytes())
-
-
-def free_ports(count: int) -> list[int]:
-    """Return loopback ports that are free just now."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
-
-
-class _World:
-    """The engine and its agents as child processes."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.socket = EnginePaths(folder / "data").socket
-        self.ports = free_ports(AGENTS)
-        self._processes: list[subprocess.Popen[bytes]] = []
-
-    def __enter__(self) -> Self:
-        try:
-            self._prepare()
-            for port in self.ports:
-                listen = ["--listen", f"127.0.0.1:{port}"]
-                self._start(f"agent-{port}", ["agent", *listen])
-            self._start("engine", ["engine", "--config", str(self.folder / "config")], "data")
-            self._await_engine()
-        except BaseException:
-            self.end()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.end()
-
-    def client(self) -> EngineClient:
-        """Return a client of the demo's engine."""
-        return EngineClient(EngineAddress(url="http://engine", socket=self.socket))
-
-    def _prepare(self) -> None:
-        live = self.folder / "config" / "live"
-        _copy(shipped_examples() / EXAMPLE / "live", live)
-        process_class = live / f"{EXAMPLE}.process_class.xml"
-        text = process_class.read_text(encoding="utf-8")
-        for written, port in zip(range(4445, 4445 + AGENTS), self.ports, strict=True):
-            text = text.replace(f"127.0.0.1:{written}", f"127.0.0.1:{port}")
-        process_class.write_text(text, encoding="utf-8")
-        self._environment = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("POINTSMAN_", "SCHEDULER_"))
-        }
-        self._environment["POINTSMAN_AGENT_TOKEN"] = secrets.token_urlsafe(32)
-
-    def _start(self, name: str, arguments: Sequence[str], data: str | None = None) -> None:
-        log = (self.folder / f"{name}.log").open("wb")
-        with log:
-            process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-P",  # a folder named engine where the person stands is none of ours
-                    "-m",
-                    "engine",
-                    *arguments,
-                    "--data",
-                    str(self.folder / (data or name)),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=self._environment,
-                # A Ctrl-C in the terminal is the demo's to handle, in its own order.
-                start_new_session=True,
-            )
-        self._processes.append(process)
-
-    def _await_engine(self) -> None:
-        deadline = time.monotonic() + _START_TIMEOUT_S
-        while time.monotonic() < deadline:
-            for process in self._processes:
-                if process.poll() is not None:
-                    raise DemoFailed(
-                        f"a part of the demo has ended by itself:\n{self._last_words()}"
-                    )
-            with contextlib.suppress(EngineNotReachable), self.client() as client:
-                if self._is_complete(client):
-                    return
-            time.sleep(_POLL_S)
-        raise DemoFailed(f"the engine does not answer:\n{self._last_words()}")
-
-    @staticmethod
-    def _is_complete(client: EngineClient) -> bool:
-        """Whether the engine answers and knows all of its agents."""
-        agents = client.get("/api/agents")["agents"]
-        return len(agents) == AGENTS and all(each["status"] == "coupled" for each in agents)
-
-    def _last_words(self) -> str:
-        texts = []
-        for log in sorted(self.folder.glob("*.log")):
-            tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]
-            texts += [f"{log.name}: {line}" for line in tail]
-        return "\n".join(texts)
-
-    def end(self) -> None:
-        """End the agents with their tasks, and the engine; nothing stays."""
-        for process in self._processes:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + _STOP_TIMEOUT_S
-        for process in self._processes:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.1, deadline - time.monotonic()))
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-        self._processes.clear()
-
-
 # --- one run, told as it happens -----------------------------------------------------------------
 
 
@@ -240,7 +97,7 @@ class _Told:
     end: str = ""
 
 
-def _run_once(world: _World) -> int:
+def _run_once(world: DemoWorld) -> int:
     with world.client() as client:
         number = client.submit(ModifyOrder(order=order_key(CHAIN, ORDER), at=AfterDelay()))[
             "number"

@@ -68,7 +68,7 @@ def test_a_demo_whose_terminal_is_closed_ends_with_it(world: World, program: Pat
 
 
 def _open_chain(terminal: Terminal) -> None:
-    terminal.keys(":", "chains", "Enter")
+    terminal.keys(":", "chains end_of_day", "Enter")
     terminal.shows("CHAIN", "end_of_day")
     terminal.keys("Enter")
     terminal.shows("GRAPH", "split", "create", "sync", "success", "error")
