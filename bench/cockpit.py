@@ -356,28 +356,31 @@ def screens(bench: Bench) -> Iterator[Figure]:
             *repeated(terminal, ":orders\r", ROW),
         ]
         yield Figure("change of main screen", 1000 * middle(changes), "ms", 50)
-        pushed = repeated(terminal, "\r", rb"order000000", before="\x1b")
+        pushed = repeated(terminal, "\r", rb"what happened", before="\x1b")
         yield Figure("screen pushed", 1000 * middle(pushed), "ms", 150)
-        asked = repeated(terminal, "m", rb"\bNo\b|node\d", before="\x1b")
+        asked = repeated(terminal, "\x04", rb"emove", before="\x1b")
         yield Figure("question opens", 1000 * middle(asked), "ms", 100)
         yield Figure("filter 10,000 orders", 1000 * middle(filtered(terminal)), "ms", 30)
 
 
 def log(bench: Bench) -> Iterator[Figure]:
-    """Measure the filter of a long log."""
+    """Measure the filter of a long log, which the engine does."""
     with (
         World(bench.place, orders=10, chains=10) as world,
         bench.cockpit(world.address, ":log 1") as terminal,
     ):
         terminal.wait(rb"line 99999")
-        terminal.quiet(1, 10)
-        terminal.send("1")
-        terminal.quiet(1, 10)
-        sent = terminal.send("/077777\r")
-        terminal.wait(rb"line 77777", sent)
-        terminal.quiet()
-        took = terminal.wait(rb"line 77777", sent) - sent
-        yield Figure("filter 100,000 log lines", 1000 * took, "ms", 50)
+        terminal.quiet(1.5, 10)
+        times = []
+        for number in range(5):
+            wanted = f"{70_001 + number}"
+            terminal.send("/" + wanted[:-1])
+            terminal.quiet(1.5, 10)
+            sent = terminal.send(wanted[-1])
+            times.append(terminal.wait(f"line {wanted}".encode(), sent, 10) - sent)
+            terminal.send("\x1b")
+            terminal.quiet(1.5, 10)
+        yield Figure("filter 100,000 log lines", 1000 * middle(times), "ms", 50)
 
 
 def graph(_bench: Bench) -> Iterator[Figure]:
