@@ -140,8 +140,13 @@ def cockpit(
 
 
 def _cockpit_of(address: str, token: str | None, **options: Any) -> int:
-    """Open the cockpit: the only place in engine/ that knows the terminal program, by name."""
-    return int(importlib.import_module("tui.__main__").run_cockpit(address, token, **options))
+    """Open the cockpit."""
+    return int(_terminal_program().run_cockpit(address, token, **options))
+
+
+def _terminal_program() -> Any:
+    """Load the terminal program: the only place in engine/ that knows it, by name."""
+    return importlib.import_module("tui.__main__")
 
 
 def _demo_cockpit(engine_socket: Path) -> int:
@@ -268,8 +273,11 @@ def demo(
     host over SSH. `--headless` runs the end-of-day order on three agents and tells each step.
     """
     program = importlib.import_module("engine.cli_demo")
-    cockpit = program.stay if no_cockpit else _demo_cockpit
-    raise typer.Exit(program.run_demo(headless=headless, cockpit=cockpit))
+    if no_cockpit:
+        raise typer.Exit(program.run_demo(headless=headless, cockpit=program.stay))
+    raise typer.Exit(
+        program.run_demo(headless=headless, cockpit=_demo_cockpit, warm_up=_terminal_program)
+    )
 
 
 # --- without an engine ---------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import shlex
 import shutil
 import signal
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,8 +26,15 @@ _POLL_S: Final = 0.05
 _ENDING: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
-def run_demo(*, headless: bool, cockpit: Callable[[Path], int]) -> int:
-    """Run the demo; returns its exit status. Without `headless` the cockpit is opened."""
+def run_demo(
+    *, headless: bool, cockpit: Callable[[Path], int], warm_up: Callable[[], object] | None = None
+) -> int:
+    """Run the demo; returns its exit status. Without `headless` the cockpit is opened.
+
+    `warm_up` is called in a thread while the engine starts: to load what the cockpit needs.
+    """
+    if warm_up is not None and not headless:
+        threading.Thread(target=warm_up, name="warm up", daemon=True).start()
     with (
         _ending_on_signals(),
         _folder() as folder,

@@ -21,7 +21,7 @@ from types import FrameType
 from typing import Final
 
 PLAN: Final = "plan.json"
-"""What to start: a list of names with their command lines."""
+"""What to start: a list of objects with name, command line and niceness."""
 ENDED: Final = "ended"
 """Holds a file by the name of each process that has ended by itself."""
 SWITCHES: Final = "switches"
@@ -39,6 +39,7 @@ class _Part:
 
     name: str
     command: list[str]
+    niceness: int
     process: "subprocess.Popen[bytes] | None" = None
     is_off: bool = False
 
@@ -53,7 +54,7 @@ class Keeper:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         plan = json.loads((folder / PLAN).read_text(encoding="utf-8"))
-        self._parts = [_Part(name=each["name"], command=each["command"]) for each in plan]
+        self._parts = [_Part(**each) for each in plan]
         self._environment = os.environ | {MARK: str(folder)}
 
     def run(self) -> None:
@@ -81,6 +82,8 @@ class Keeper:
                 env=self._environment,
                 start_new_session=True,
             )
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, part.process.pid, part.niceness)
 
     def _look_at(self, part: _Part) -> None:
         shall_be_off = (self._folder / SWITCHES / f"{part.name}.off").exists()

@@ -34,6 +34,8 @@ WRITTEN_FOLDER: Final = "/tmp/pointsman-demo"  # noqa: S108  # a text that is re
 _START_S: Final = 30.0
 _STOP_S: Final = 20.0
 _POLL_S: Final = 0.05
+_BEHIND: Final = 5
+"""Niceness of what may come up a little later than engine and cockpit."""
 _FOLDERS: Final = ("config/live", ENDED, SWITCHES, "ssh", "letters", "partner")
 
 
@@ -124,15 +126,15 @@ class DemoWorld:
             name = f"agent-{number}"
             data = ["--data", str(self._folder / name)]
             command = _program("engine", "agent", "--listen", f"127.0.0.1:{port}", *data)
-            plan.append({"name": name, "command": command})
+            plan.append(_part(name, command, _BEHIND))
         config = ["--config", str(self._folder / "config")]
         data = ["--data", str(self._folder / "data")]
-        # First: what takes longest to be there.
-        plan.insert(0, {"name": "engine", "command": _program("engine", "engine", *config, *data)})
+        # First, and before the others: what a person waits for.
+        plan.insert(0, _part("engine", _program("engine", "engine", *config, *data), 0))
         if self._lives:
             place = [str(self._folder), str(self._ssh_port)]
             host = _program("engine.cli_demo_host", *place)
-            plan.append({"name": "host", "command": host})
+            plan.append(_part("host", host, _BEHIND))
         return plan
 
     # --- its life --------------------------------------------------------------------------------
@@ -196,6 +198,10 @@ class DemoWorld:
                 keeper.kill()
                 keeper.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _part(name: str, command: list[str], niceness: int) -> dict[str, object]:
+    return {"name": name, "command": command, "niceness": niceness}
 
 
 def _program(module: str, *arguments: str) -> list[str]:

@@ -33,8 +33,8 @@ class Kept:
         self.pids = folder / "pids"
         self.pids.touch()
         plan = [
-            {"name": "one", "command": self._part()},
-            {"name": "two", "command": self._part("child")},
+            {"name": "one", "command": self._part(), "niceness": 0},
+            {"name": "two", "command": self._part("child"), "niceness": 5},
         ]
         (self.folder / PLAN).write_text(json.dumps(plan))
         self.process = subprocess.Popen(
