@@ -1,9 +1,10 @@
 """The live folder: what is there, what has changed, what the engine has to know about it.
 
 `LiveFolder.scan` looks once and returns the difference to the look before as `ApplyDefinitions`;
-`run` does so again and again. A changed file is read when two looks have seen it the same, because
-a file that is being copied is seen incomplete; `check_now` reads it at once. The folder is polled,
-since network file systems send no notices; notices of the local system only shorten the wait.
+`run` does so again and again. A changed file is read when it has looked the same for a while,
+because a file that is being copied is seen incomplete; a missing one is given up after a shorter
+while, because it may be moved back (live-folder.md 5). `check_now` reads at once. The folder is
+polled, since network file systems send no notices; those of the local system only shorten the wait.
 
 Nothing is decided about objects in use: the kernel replaces and removes them (live-folder.md 6).
 """
@@ -15,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 from pathlib import Path
+from time import monotonic
 
 from watchfiles import awatch
 
@@ -34,8 +36,12 @@ logger = logging.getLogger(__name__)
 
 SWEEP_INTERVAL_S = 2.0
 """Between two looks when nothing hints at a change."""
-SETTLE_S = 1.0
-"""A changed file must look the same so much later before it is read."""
+SETTLE_S = 3.0
+"""A changed file must look the same for so long before it is read."""
+MISSING_OF_SETTLE = 2 / 3
+"""A file must be missing for this part of it."""
+LOOK_AGAIN_S = 1.0
+"""Between two looks while something has to settle."""
 
 _ORDER_OF_KINDS = (
     ObjectKind.LOCK,
@@ -55,6 +61,15 @@ _REMOVED = "SCHEDULER-890 The file %r has been removed"
 _Key = tuple[ObjectKind, str]
 _Signature = tuple[str, Stamp, tuple[Stamp | None, ...]]
 """The file, its stamp, and those of the files it includes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A difference that has to settle."""
+
+    signature: _Signature | None
+    """None: the file is missing."""
+    since: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +110,9 @@ class LiveFolder:
         self._main = main
         self._sweep_interval_s = sweep_interval_s
         self._settle_s = settle_s
+        self._look_again_s = min(max(settle_s / 3, 0.01), LOOK_AGAIN_S)
         self._known: dict[_Key, _Known] = {}
-        self._unsettled: dict[_Key, _Signature | None] = {}
-        """Differences seen once; None: the file was missing."""
+        self._unsettled: dict[_Key, _Seen] = {}
         self._findings: dict[str, tuple[Finding, ...]] = {}
         self._has_looked = False
         self._looking = asyncio.Lock()
@@ -117,17 +132,18 @@ class LiveFolder:
         """Whether the last look saw nothing that the next one has to confirm."""
         return not self._unsettled
 
-    def scan(self, *, at_once: bool = False) -> ApplyDefinitions | None:
+    def scan(self, *, at_once: bool = False, file: str | None = None) -> ApplyDefinitions | None:
         """Look once; return what has changed, or None.
 
-        The first look takes everything as it is, and its result is complete. Later ones want to
-        see a change twice, except with `at_once`. Must not run twice at the same time.
+        The first look takes everything as it is, and its result is complete. Later ones let a
+        change settle, except with `at_once`, or that of the one `file` (path below the folder).
+        Must not run twice at the same time.
         """
         listing = list_files(self.folder)
         self._note_folders(listing)
         at_once = at_once or not self._has_looked
         names = self._names(listing)
-        confirmed = self._confirmed(names, listing, at_once=at_once)
+        confirmed = self._confirmed(names, listing, at_once=at_once, file=file)
         defined: list[Definition] = []
         removed: list[ObjectRef] = []
         broken: list[BrokenFile] = []
@@ -174,13 +190,16 @@ class LiveFolder:
         known = self._known.get(key)
         return None if known is None else self.folder / known.name.file
 
-    def remove(self, ref: ObjectRef) -> bool:
-        """Delete the file of an object; tell whether there was one. `check_now` does the rest."""
+    def remove(self, ref: ObjectRef) -> str | None:
+        """Delete the file of an object; return it (path below the folder), None without one.
+
+        `check_now` does the rest.
+        """
         path = self.file_of(ref)
         if path is None:
-            return False
+            return None
         path.unlink(missing_ok=True)
-        return True
+        return path.relative_to(self.folder).as_posix()
 
     # --- the loop --------------------------------------------------------------------------------
 
@@ -197,7 +216,7 @@ class LiveFolder:
         try:
             while True:
                 await self._look(at_once=False)
-                await asyncio.sleep(self._settle_s)
+                await asyncio.sleep(self._look_again_s)
                 if self.is_settled:
                     with suppress(TimeoutError):
                         await asyncio.wait_for(self._wake.wait(), self._sweep_interval_s)
@@ -207,23 +226,32 @@ class LiveFolder:
                 notices.cancel()
                 await asyncio.gather(notices, return_exceptions=True)
 
-    async def check_now(self) -> None:
-        """Look at once and read every change; returns when the changes have been submitted.
+    async def check_now(self, file: str | None = None) -> None:
+        """Look and read every change at once, or that of one file only.
 
-        Before `run` has begun there is nobody to submit to: its first look will see everything.
+        Returns when the changes have been submitted. Before `run` has begun there is nobody to
+        submit to: its first look will see everything.
         """
+        await self._ask(at_once=file is None, file=file)
+
+    async def look(self) -> None:
+        """Look now; what has changed has to settle all the same (live-folder.md 5)."""
+        await self._ask(at_once=False, file=None)
+        self._wake.set()
+
+    async def _ask(self, *, at_once: bool, file: str | None) -> None:
         # A look of its own, because a caller that gives up must not interrupt it half-way.
-        look = asyncio.create_task(self._look(at_once=True))
+        look = asyncio.create_task(self._look(at_once=at_once, file=file))
         self._looks.add(look)
         look.add_done_callback(self._looks.discard)
         await asyncio.shield(look)
 
-    async def _look(self, *, at_once: bool) -> None:
+    async def _look(self, *, at_once: bool, file: str | None = None) -> None:
         async with self._looking:
             if self._submit is None:
                 return
             # In a thread: reading thousands of files must not hold up the event loop.
-            difference = await asyncio.to_thread(self.scan, at_once=at_once)
+            difference = await asyncio.to_thread(self.scan, at_once=at_once, file=file)
             if difference is not None:
                 await self._submit(difference)
 
@@ -275,9 +303,14 @@ class LiveFolder:
         return names
 
     def _confirmed(
-        self, names: Mapping[_Key, FileName], listing: Listing, *, at_once: bool
+        self,
+        names: Mapping[_Key, FileName],
+        listing: Listing,
+        *,
+        at_once: bool,
+        file: str | None,
     ) -> list[_Key]:
-        """Return the objects whose change has been seen twice; remember the others."""
+        """Return the objects whose change has settled; remember the others."""
         seen: dict[_Key, _Signature | None] = {}
         for key, name in names.items():
             known = self._known.get(key)
@@ -286,15 +319,28 @@ class LiveFolder:
                 seen[key] = signature
         for key in self._known.keys() - names.keys():
             seen[key] = None
-        confirmed = [
-            key
-            for key, signature in seen.items()
-            if at_once or (key in self._unsettled and self._unsettled[key] == signature)
-        ]
-        for key in confirmed:
-            del seen[key]
-        self._unsettled = seen
+        now, confirmed = monotonic(), []
+        unsettled: dict[_Key, _Seen] = {}
+        for key, signature in seen.items():
+            former = self._unsettled.get(key)
+            settling = _Seen(signature, now)
+            if former is not None and former.signature == signature:
+                settling = former
+            is_meant = at_once or (file is not None and file == self._file_of(key, names))
+            if is_meant or (settling is former and self._has_settled(settling, now)):
+                confirmed.append(key)
+            else:
+                unsettled[key] = settling
+        self._unsettled = unsettled
         return confirmed
+
+    def _has_settled(self, seen: _Seen, now: float) -> bool:
+        part = MISSING_OF_SETTLE if seen.signature is None else 1.0
+        return now - seen.since >= self._settle_s * part
+
+    def _file_of(self, key: _Key, names: Mapping[_Key, FileName]) -> str:
+        name = names.get(key)
+        return self._known[key].name.file if name is None else name.file
 
     def _signature(
         self, name: FileName, known: _Known | None, listing: Listing

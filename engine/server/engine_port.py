@@ -146,6 +146,10 @@ class EnginePort(Protocol):
         """Look at the live folder now; returns when the changes are in effect."""
         ...
 
+    async def look_at_folders(self) -> None:
+        """Look at the live folder now, as `check_folders` does; files still have to settle."""
+        ...
+
     async def write_live_file(self, file: str, xml: str) -> None:
         """Write a file of the live folder and look at it. Raises OSError with a sentence."""
         ...

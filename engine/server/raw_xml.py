@@ -226,7 +226,7 @@ class RawXmlServer:
                 return True
             case Signal.LOOK:
                 if client.permission.includes(Permission.INFO):
-                    await self._port.check_folders()
+                    await self._port.look_at_folders()
                 return True
             case Signal.CLOSE:
                 return False

@@ -221,7 +221,7 @@ class XmlCommands:
             case q.Ignored():
                 pass
             case q.CheckFolders():
-                await self._port.check_folders()
+                await self._port.look_at_folders()
             case q.ModifyHotFolder():
                 await self._port.write_live_file(action.file, action.xml)
             case q.RemoveObject():

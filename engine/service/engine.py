@@ -102,9 +102,11 @@ class Engine:
         """Return the engine's present time."""
         return self._clock.now()
 
-    async def submit(self, request: Request, by: str) -> Accepted | Problem:
-        """Carry out a request; returns when its events are durable."""
-        return await self.loop.submit(request, by)
+    async def submit(
+        self, request: Request, by: str, also: Request | None = None
+    ) -> Accepted | Problem:
+        """Carry out a request, and `also` in the same commit; returns when it is durable."""
+        return await self.loop.submit(request, by, also)
 
     async def report(self, reports: Sequence[Report]) -> None:
         """Take over what drivers report; returns when the consequences are durable."""
@@ -118,6 +120,10 @@ class Engine:
     async def check_folders(self) -> None:
         """Look at the live folder now."""
         await self._live.check_now()
+
+    async def look_at_folders(self) -> None:
+        """Look at the live folder now; files still have to settle."""
+        await self._live.look()
 
     def why_not_ready(self) -> str:
         """Return why requests are not taken just now; empty when they are."""
@@ -139,13 +145,14 @@ class Engine:
     async def write_live_file(self, file: str, xml: str) -> None:
         """Write a file of the live folder and look at it."""
         await asyncio.to_thread(self._live.write, file, xml)
-        await self._live.check_now()
+        await self._live.check_now(file)
 
     async def remove_live_file(self, ref: ObjectRef) -> bool:
         """Delete the file of an object and look; False when it has none."""
-        if not await asyncio.to_thread(self._live.remove, ref):
+        file = await asyncio.to_thread(self._live.remove, ref)
+        if file is None:
             return False
-        await self._live.check_now()
+        await self._live.check_now(file)
         return True
 
     async def abort(self, restart: bool) -> None:

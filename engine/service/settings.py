@@ -31,6 +31,7 @@ CLIENT_VARIABLES: Final = frozenset({"ENGINE", "TOKEN", "TOKEN_FILE", "THEME"})
 FOREIGN_PREFIXES: Final = ("COCKPIT_",)
 
 _LIVE_SCAN_INTERVAL = seconds(2)
+_LIVE_SETTLE = seconds(3)
 _DIRECTORY_WATCH_INTERVAL = seconds(2)
 _AGENT_CONNECT_TIMEOUT: Final = seconds(10)
 _AGENT_KILL_GRACE: Final = seconds(2)
@@ -95,6 +96,9 @@ class EngineSettings:
     """Form of the engine log: text, or json with one object a line."""
     live_scan_interval: Duration = _LIVE_SCAN_INTERVAL
     """How often the live folder is looked at when no change is announced."""
+    live_settle: Duration = _LIVE_SETTLE
+    """A changed file of the live folder is read when it has looked the same for so long, a missing
+    one given up after two thirds of it."""
     directory_watch_interval: Duration = _DIRECTORY_WATCH_INTERVAL
     """How often directories are looked at whose changes start jobs. JobScheduler 1.x: 10 s."""
     request_bytes_max: int = 8 * 1024 * 1024
@@ -363,6 +367,7 @@ SETTINGS: Final[Mapping[str, _Setting]] = {
     "log_level": _Setting(_choice("debug", "info", "warning", "error"), "log_level"),
     "log_format": _Setting(_choice("text", "json"), "log_format"),
     "live_scan_interval_s": _Setting(_duration(0.1), "live_scan_interval"),
+    "live_settle_s": _Setting(_duration(0), "live_settle"),
     "directory_watch_interval_s": _Setting(_duration(0.1), "directory_watch_interval"),
     "request_bytes_max": _Setting(_count(1024, 64 * 1024 * 1024), "request_bytes_max"),
     "stop_timeout_s": _Setting(_duration(0), "stop_timeout"),

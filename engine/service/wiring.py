@@ -153,6 +153,7 @@ async def _build(settings: EngineSettings, stack: AsyncExitStack) -> _Parts:
         include_path=_include_path(settings, scheduler_xml),
         main=scheduler_xml,
         sweep_interval_s=settings.live_scan_interval / 1000,
+        settle_s=settings.live_settle / 1000,
     )
     clock = SystemClock()
     outputs = TaskOutputs(logs)

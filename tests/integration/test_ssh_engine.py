@@ -124,7 +124,7 @@ def test_a_password_leaves_the_engine_for_the_host_only(world: SshEngine) -> Non
     assert world.run_of("by-job")["state"] == "done"
     world.write_ssh_chain(login | rest)
     world.write_chain("work", ["remote", "show"])
-    world.ask("command", "<check_folders/>")
+    world.ask("command", "<modify_spooler cmd='reload'/>")
     world.ask(
         "command",
         '<add_order job_chain="work" id="by-order" title="a &quot;b&quot;"><params>'

@@ -159,6 +159,9 @@ class FakeEngine:
         await self.tell()
         return done
 
+    async def look_at_folders(self) -> None:
+        self.looked += 1
+
     async def check_folders(self) -> None:
         self.looked += 1
 

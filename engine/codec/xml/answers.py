@@ -283,6 +283,9 @@ def file_based(
         file=None if file is None else f"{view.facts.live_folder.rstrip('/')}/{file}",
         removed=yes(removed),
     )
+    includes = _includes(source)
+    if includes:
+        result.append(element("includes", *includes))
     if broken is not None:
         result.append(broken_error(broken.findings))
     needs = [
@@ -291,6 +294,17 @@ def file_based(
     ]
     result.append(element("requisites", *needs))
     return result
+
+
+def _includes(source: Source | None) -> list[Element]:
+    """Return the `<include>` elements of a file without repetitions: what it is made from too."""
+    if source is None or "<include" not in source.xml:
+        return []
+    document = parse_text(source.xml, source.file)
+    if isinstance(document, Finding):
+        return []
+    found = {(one.get("file"), one.get("live_file")): None for one in document.root.iter("include")}
+    return [element("include", file=file, live_file=live_file) for file, live_file in found]
 
 
 def active_schedule(view: View, run_time: RunTime | None, user: CalendarUser) -> str | None:

@@ -64,7 +64,7 @@ def chain_element(
         orders=waiting,
         running_orders=state.started_in_chain.get(chain.key, 0),
         max_orders=definition.max_orders,
-        state=chain_state_name(chain),
+        state="loaded" if is_incomplete(state, chain) else chain_state_name(chain),
         visible=None if chain.visible is Visible.YES else chain.visible.value,
         orders_recoverable=yes_no(definition.orders_recoverable),
         order_id_space=id_space_name(state, chain),
@@ -104,6 +104,12 @@ def chain_state_name(chain: ChainState) -> str:
     return "stopped" if chain.stopped else "running"
 
 
+def is_incomplete(state: State, chain: ChainState) -> bool:
+    """Tell whether a nested chain is missing: then the whole super chain cannot work (7.2)."""
+    nodes = chain.definition.nodes
+    return any(isinstance(node, NestedNode) and node.chain not in state.chains for node in nodes)
+
+
 def _file_part(view: View, chain: ChainState) -> Element:
     definition, state = chain.definition, view.state
     needs: dict[tuple[str, str], bool] = {}
@@ -124,6 +130,7 @@ def _file_part(view: View, chain: ChainState) -> Element:
         view,
         definition.source,
         ref(ObjectKind.CHAIN, definition.path),
+        state="incomplete" if is_incomplete(state, chain) else "active",
         requisites=[
             Requisite(kind=kind, path=path, is_missing=missing)
             for (kind, path), missing in needs.items()

@@ -237,6 +237,32 @@ def test_chains_that_a_super_chain_joins_share_an_order_id_space() -> None:
     assert not texts(state_element(view(World(shell_job("a")))), "order_id_spaces")
 
 
+def test_a_super_chain_without_one_of_its_chains_is_incomplete() -> None:
+    node_of_missing = NestedNode(
+        state=NodeState("1"), chain=chain_key("missing"), chain_path="/missing", next_state=None
+    )
+    world = World(Chain(path="/super", nodes=(node_of_missing,)))
+    shown = state_element(view(world, "job_chains"))
+    found = "job_chains/job_chain[@path='/super']"
+    assert texts(shown, f"{found}/@state") == ["loaded"]
+    assert texts(shown, f"{found}/file_based/@state") == ["incomplete"]
+    world.does(ApplyDefinitions(defined=(chain("missing", node("1", "a")),)))
+    shown = state_element(view(world, "job_chains"))
+    assert texts(shown, f"{found}/@state") == ["running"]
+    assert texts(shown, f"{found}/file_based/@state") == ["active"]
+
+
+def test_included_files_are_told() -> None:
+    xml = (
+        '<job><params><include live_file="p.xml"/></params><script>'
+        '<include file="a.sh"/><include file="a.sh"/></script></job>'
+    )
+    source = Source(file="a.job.xml", modified_at=Instant(0), xml=xml)
+    shown = state_element(view(World(shell_job("a", source=source))))
+    found = "jobs/job/file_based/includes/include"
+    assert texts(shown, f"{found}/@live_file | {found}/@file") == ["p.xml", "a.sh"]
+
+
 def test_operations_are_shown_when_asked_for() -> None:
     world = World(shell_job("slow", is_order_job=False))
     world.does(StartJob(job=job_key("slow")))

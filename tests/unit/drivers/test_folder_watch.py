@@ -47,7 +47,7 @@ class World:
 
     def watcher(self, main: SchedulerXml | None = None) -> LiveFolder:
         return LiveFolder(
-            self.root, {"X": "x"}, UTC, main=main, sweep_interval_s=0.05, settle_s=0.02
+            self.root, {"X": "x"}, UTC, main=main, sweep_interval_s=0.05, settle_s=0.0
         )
 
     def write(self, file: str, text: str | bytes) -> None:
@@ -159,6 +159,54 @@ def test_a_file_that_still_changes_is_not_read(world: World) -> None:
         assert world.look() is None
     world.write("a.job.xml", JOB)
     assert named(world.look_twice().defined) == ["/a"]
+
+
+def test_a_file_settles_for_three_seconds_and_is_missing_for_two(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("engine.drivers.folder_watch.monotonic", lambda: now)
+    folder = LiveFolder(world.root, {}, UTC)
+    folder.scan()
+    world.write("a.job.xml", JOB)
+    assert folder.scan() is None
+    now += 2.9
+    assert folder.scan() is None
+    world.write("a.job.xml", JOB.replace("</job>", " </job>"))
+    now += 0.2
+    assert folder.scan() is None, "it has changed again"
+    now += 3.0
+    found = folder.scan()
+    assert found is not None
+    assert named(found.defined) == ["/a"]
+    (world.root / "a.job.xml").rename(world.root / "away")
+    assert folder.scan() is None
+    now += 1.9
+    (world.root / "away").rename(world.root / "a.job.xml")
+    assert folder.scan() is None, "moved away and back, it is as before"
+    (world.root / "a.job.xml").unlink()
+    assert folder.scan() is None
+    now += 1.9
+    assert folder.scan() is None
+    now += 0.2
+    found = folder.scan()
+    assert found is not None
+    assert [one.path for one in found.removed] == ["/a"]
+
+
+def test_a_file_that_a_command_writes_does_not_settle_but_its_neighbours_do(world: World) -> None:
+    folder = LiveFolder(world.root, {}, UTC)
+    folder.scan()
+    world.write("f/a.job.xml", JOB)
+    world.write("f/b.job.xml", JOB)
+    found = folder.scan(file="f/a.job.xml")
+    assert found is not None
+    assert named(found.defined) == ["/f/a"]
+    assert folder.remove(ObjectRef(kind=ObjectKind.JOB, path="/f/a")) == "f/a.job.xml"
+    found = folder.scan(file="f/a.job.xml")
+    assert found is not None
+    assert [one.path for one in found.removed] == ["/f/a"]
+    assert not found.defined
 
 
 def test_a_change_is_read_at_once_when_asked(world: World) -> None:
@@ -482,6 +530,7 @@ async def test_the_loop_hands_over_every_change(world: World, *, with_notices: b
         (world.root / "a.job.xml").unlink()
         await until(lambda: len(submitted) == 3)
         assert [one.path for one in submitted[2].removed] == ["/a"]
+        await world.folder.look()
         world.write("c.job_chain.xml", CHAIN)
         await world.folder.check_now()
         assert any(isinstance(one, Chain) for one in submitted[-1].defined)
