@@ -65,10 +65,11 @@ def decide_modify_order(state: State, request: ModifyOrder, at: Instant) -> Deci
     if request.reset:
         key = yield from _reset(state, request.order, at)
         request = replace(request, order=key)
-    key = request.order
     yield from _modify_properties(state, request, at)
     if request.state is not None:
-        yield from _send_to(state, request, at)
+        key = yield from _send_to(state, request, at)
+        request = replace(request, order=key)
+    key = request.order
     if key in state.orders and request.end_state is not None:
         yield OrderModified(order=key, end_state=request.end_state)
     if key in state.orders and request.at is not None:
@@ -137,7 +138,8 @@ def _modify_properties(state: State, request: ModifyOrder, at: Instant) -> Itera
         yield OrderModified(order=key, priority=request.priority)
 
 
-def _send_to(state: State, request: ModifyOrder, at: Instant) -> Iterator[Event]:
+def _send_to(state: State, request: ModifyOrder, at: Instant) -> Generator[Event, None, OrderKey]:
+    """Send the order to a node; returns its key, which changes at the end of an inner chain."""
     key = request.order
     assert request.state is not None
     order = state.orders[key]
@@ -153,6 +155,10 @@ def _send_to(state: State, request: ModifyOrder, at: Instant) -> Iterator[Event]
         # A pending setback is over; the start time of a run that has not begun stays (2.13).
         start_at = IMMEDIATELY if order.setback_count else order.start_at
         yield from arrive(state, key, node, at, start_at)
+    if key in state.orders or order.outer is None:
+        return key
+    moved = state.find_order(OrderKey(order.outer.chain, key.id))
+    return key if moved is None else moved.key
 
 
 def _set_start(state: State, request: ModifyOrder, at: Instant) -> Iterator[Event]:

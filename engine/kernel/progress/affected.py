@@ -105,6 +105,7 @@ def affected_by(state: State, event: Event) -> Iterator[Subject]:
             yield from _limited_chain(state, event.order.chain)
         case (
             o.OrderSetBack()
+            | o.OrderSuspended()
             | o.OrderSetbackEnded()
             | o.OrderResumed()
             | o.OrderStartPlanned()
@@ -117,6 +118,8 @@ def affected_by(state: State, event: Event) -> Iterator[Subject]:
             yield from _node_job(state, event.order.chain, event.state)
             yield from _chains_of(state, event.order)
         case o.OrderFinished() | o.OrderBlacklisted() | o.OrderRemoved():
+            # A job that waited to take it may have nothing to wait for any more (7.3).
+            yield from _node_job(state, event.order.chain, state.orders[event.order].state)
             yield from _limited_chain(state, event.order.chain)
             yield ChainSubject(event.order.chain)
             yield FileSubject(_file_key(state, event.order))
@@ -218,6 +221,8 @@ def _affected_by_chain(
                 job = job_of_node(node)
                 if job is not None:
                     yield JobSubject(job)
+                if isinstance(node, NestedNode):
+                    yield from _jobs_of_chain(state, node.chain)
             reached = {event.chain.key, *state.supers_of_chain.get(event.chain.key, ())}
             for key in state.order_files:
                 if key.chain in reached:

@@ -7,7 +7,9 @@ from engine.kernel.commands import (
     KillTask,
     ModifyChain,
     ModifyJob,
+    ModifyOrder,
     PauseEngine,
+    RemoveOrder,
     StartJob,
 )
 from engine.kernel.definitions import Lock, LockUse, MonitorUse, ProcessClass, Select
@@ -16,7 +18,16 @@ from engine.kernel.effects import KillMode
 from engine.kernel.events.control import AgentMarkCleared, AgentMarkedFailed
 from engine.kernel.events.orders import OrderFinished, OrderStepEnded, Transition
 from engine.kernel.events.tasks import TaskAssigned, TaskAwaitsAgent, TaskEnded
-from engine.kernel.ids import AgentUri, ClassPath, LockPath, MonitorPath, job_key
+from engine.kernel.ids import (
+    AgentUri,
+    ClassPath,
+    LockPath,
+    MonitorPath,
+    OrderId,
+    OrderKey,
+    chain_key,
+    job_key,
+)
 from engine.kernel.instants import FOREVER, seconds
 from engine.kernel.reports import (
     AgentContact,
@@ -29,6 +40,7 @@ from engine.kernel.reports import (
 from engine.kernel.state import Task, TaskStatus
 from tests.support.world import World, agents_class, chain, node, shell_job
 
+Y = OrderKey(chain_key("/two"), OrderId("y"))
 A, B, C = "http://a:1", "http://b:1", "http://c:1"
 
 
@@ -477,3 +489,19 @@ def test_who_can_never_share_a_lock_keeps_nobody_from_having_it_alone() -> None:
     world.ends(world.tasks()[1])
     world.defines(Lock(path=lock, max_non_exclusive=1))
     assert world.task().status is TaskStatus.STARTING
+
+
+def test_a_job_whose_only_order_goes_waits_for_nothing_any_more() -> None:
+    world = World(
+        shell_job("first", process_class=ClassPath("/c")),
+        shell_job("second", process_class=ClassPath("/c")),
+        chain("one", node("100", "first")),
+        chain("two", node("100", "second")),
+        ProcessClass(path=ClassPath("/c"), max_processes=1),
+    )
+    world.adds("x", "one")
+    for changes in (ModifyOrder(order=Y, suspended=True), RemoveOrder(order=Y)):
+        world.adds("y", "two")
+        assert world.state.jobs[job_key("/second")].wait is not None
+        world.does(changes)
+        assert world.state.jobs[job_key("/second")].wait is None

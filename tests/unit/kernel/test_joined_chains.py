@@ -125,3 +125,13 @@ def test_a_super_chain_is_busy_as_long_as_one_of_its_orders_is_in_a_task_anywher
     found.ends(own)
     assert not is_busy(found.state, chain_key("super")), "the other order is not its own"
     assert is_busy(found.state, chain_key("two"))
+
+
+def test_what_a_command_changes_beside_the_state_counts_in_the_next_inner_chain() -> None:
+    found = world(SUPER)
+    found.adds("x", "super", suspended=True)
+    found.modifies(key("one", "x"), state=NodeState("end"), title="new", priority=3)
+    moved = found.order(key("two", "x"))
+    assert (moved.title, moved.priority, moved.suspended) == ("new", 3, True)
+    found.modifies(key("two", "x"), suspended=False)
+    assert found.task().order == key("two", "x")

@@ -69,3 +69,14 @@ def test_all_orders_that_a_full_super_chain_holds_stand_in_one_lane() -> None:
     assert len(list(queue.firsts())) == 1, "who asks for the next order looks at one of them"
     job = next(iter(world.state.nodes_of_job))
     assert capacity.next_order(world.state, job, world.now) is None
+
+
+def test_a_raised_limit_of_a_super_chain_lets_the_next_order_begin() -> None:
+    world = world_of(most=1)
+    world.adds("one", "super")
+    world.adds("two", "super")
+    world.modifies(OrderKey(chain_key("/walk"), OrderId("one")), suspended=True)
+    world.ends()
+    assert not world.tasks(), "a suspended order counts as well"
+    world.defines(super_chain(2))
+    assert world.task().order == OrderKey(chain_key("/walk"), OrderId("two"))
