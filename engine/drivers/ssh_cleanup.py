@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 
+from engine.drivers.ssh_bare import nowhere
 from engine.drivers.ssh_hosts import SshHosts
 from engine.drivers.ssh_wrapper import (
     Control,
@@ -158,6 +159,7 @@ class CleanupJobs:
                 custom=own,
                 children=custom.children if custom is not None else None,
                 active=custom.active if custom is not None else None,
+                record="unknown" if directory == nowhere(watched.token) else "",
             )
             program = control_program(control, self._hosts.settings.shell)
             answer = await self._hosts.link(watched.target).ask(program)
@@ -177,6 +179,8 @@ class CleanupJobs:
         answer = await self._hosts.link(watched.target).ask(program)
         for line in answer.output.decode(errors="replace").splitlines():
             begun = parse_begin(line, watched.token)
+            if begun is not None and begun.how == "nowhere":
+                return nowhere(watched.token)
             if begun is not None:
                 return begun.directory if begun.how == "exists" else ""
         raise SshError(f"{watched.target} does not answer the question", host=watched.target.host)

@@ -21,7 +21,7 @@ from engine.drivers.ssh_wrapper import (
     parse_begin,
     parse_reply,
 )
-from engine.errors import ConnectionLost
+from engine.errors import ConnectionLost, SshError
 from engine.kernel.ids import TaskId
 from engine.kernel.sessions.exports import RETURNED_LENGTH_MAX
 from engine.kernel.sessions.identity import RunToken, fields_of
@@ -31,6 +31,14 @@ TAIL_LENGTH = 64 * 1024
 FIRST_LINE_LENGTH = 100
 NOISE_LINES_MAX = 1000
 """Lines a login shell may print before our program's greeting."""
+
+
+LAST_WORDS_S = 1.0
+LAST_WORDS_LENGTH = 400
+
+
+class ShellUnusable(SshError):
+    """The host lets us in, but the account has no shell for us: disabled, or Windows."""
 
 
 class Stream(Enum):
@@ -254,12 +262,34 @@ async def conversation(
 
 async def _begin(link: HostLink, channel: Channel, launch: Launch, timeout_s: float) -> Begun:
     await channel.write(launch.first if channel.uses == 1 else launch.next, timeout_s)
-    for _ in range(NOISE_LINES_MAX):
-        line = await channel.line(timeout_s)
-        begun = parse_begin(line.decode(errors="replace"), launch.token)
-        if begun is not None:
-            return begun
+    line = b""
+    try:
+        for _ in range(NOISE_LINES_MAX):
+            line = await channel.line(timeout_s)
+            begun = parse_begin(line.decode(errors="replace"), launch.token)
+            if begun is not None:
+                return begun
+    except ConnectionLost as error:
+        if channel.uses == 1 and not isinstance(error.__cause__, TimeoutError):
+            await _ask_why(link, channel, line)
+        raise
     raise lost(link.target, ValueError("the login shell prints too much"))
+
+
+async def _ask_why(link: HostLink, channel: Channel, last_line: bytes) -> None:
+    """Raise ShellUnusable when the account's shell itself has ended: nobody else has run ours."""
+    try:
+        async with asyncio.timeout(LAST_WORDS_S):
+            status, _ = await channel.exit(LAST_WORDS_S / 20)
+            said = await channel.error_output(LAST_WORDS_LENGTH)
+    except TimeoutError:
+        return
+    if status is not None and status > 0:
+        words = " ".join((last_line + b" " + said).decode(errors="replace").split())
+        raise ShellUnusable(
+            f"{link.target} has run no POSIX shell for us (exit code {status}): {words}",
+            host=link.target.host,
+        )
 
 
 def is_more_waiting(state: State) -> bool:

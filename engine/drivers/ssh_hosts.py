@@ -195,18 +195,20 @@ class Channel:
         except _broken():
             return b""
 
-    async def exit_status(self, look_s: float) -> int | None:
-        """Wait for the program's exit status, which may come long before the end of its output.
+    async def exit(self, look_s: float) -> tuple[int | None, str]:
+        """Wait for exit status and signal, which may come long before the end of the output.
 
-        None when the connection is lost, or a signal has ended the program.
+        None and empty when the connection is lost.
         """
-        end = asyncio.ensure_future(self._process.wait_closed())
+        process = self._process
+        end = asyncio.ensure_future(process.wait_closed())
         try:
-            while self._process.exit_status is None and not end.done():
+            while process.exit_status is None and not end.done():
                 await asyncio.wait([end], timeout=look_s)
         finally:
             end.cancel()
-        return self._process.exit_status
+        signal = process.exit_signal
+        return process.exit_status, signal[0] if signal else ""
 
     async def ended(self) -> tuple[int | None, str]:
         """Wait for the program's end: exit status and signal name, None and empty when lost."""

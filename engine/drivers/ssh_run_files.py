@@ -38,6 +38,7 @@ async def run_files(
         environment=_environment(variables),
         variables_are_harmless=all(name.startswith("SCHEDULER_") for name in variables),
         script=script,
+        arguments="" if isinstance(job.work, Commands) else job.work.arguments,
         ignored_codes="*"
         if rules.ignore_error
         else " ".join(str(code) for code in sorted(rules.ignored_codes)),

@@ -14,12 +14,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
+from engine.drivers.ssh_bare import NOTE, Bare, follow_channel, nowhere, run_bare
 from engine.drivers.ssh_following import (
-    TAIL_LENGTH,
     Conversation,
     Followed,
     Launch,
     Pace,
+    ShellUnusable,
     State,
     Stream,
     TaskOutput,
@@ -69,15 +70,20 @@ from engine.kernel.sessions.outcome import RemoteEnd, step_result
 from engine.kernel.sessions.parameters import (
     SshJob,
 )
-from engine.kernel.sessions.verdicts import Alive, Gone, Leader, NoRecord, Unknown, Verdict
+from engine.kernel.sessions.verdicts import (
+    Alive,
+    Gone,
+    Leader,
+    NoRecord,
+    Scope,
+    Unknown,
+    Verdict,
+)
 
 log = logging.getLogger(__name__)
 
 KILL_ROUNDS = 8
 """How often KILL is repeated in one breath while something is left: forks may outrun one."""
-ATTACHED_LOOK_S = 0.1
-ATTACHED_OUTPUT_GRACE_S = 2.0
-"""How long output may still come after an attached run has ended."""
 SIGNAL_NAMES = {9: "KILL", 15: "TERM"}
 _jitter = secrets.SystemRandom()
 
@@ -128,6 +134,8 @@ class Step:
         self._terminated_at: Instant | None = None
         self._killed_at: Instant | None = None
         self._end: _End | None = None
+        self._record = ""
+        """Of a run that has no folder on its host; `unknown` after a restart."""
         self._given_up: str | None = None
         self._all_gone = False
         self._was_cut = run.before is not Before.NEVER
@@ -172,7 +180,7 @@ class Step:
             except ConnectionLost as error:
                 self._before = max(self._before, Before.PERHAPS, key=list(Before).index)
                 final = await self._unreached(error)
-            except (LoginRefused, HostKeyUnknown) as error:
+            except (LoginRefused, HostKeyUnknown, ShellUnusable) as error:
                 final = await self._unreached(error)
             except SshError as error:  # the host was reached and says why it cannot
                 if self._before is Before.SURELY:
@@ -226,8 +234,12 @@ class Step:
             self._reached(talk.begun)
             if mode == "claim" or talk.begun.how == "absent":
                 return await self._absent(mode)
-            if mode == "start" or talk.begun.how == "exists":
+            if talk.begun.how == "nowhere":
+                self._record = self._record or "unknown"
+            elif mode == "start" or talk.begun.how == "exists":
                 return await self._follow(talk)
+        if talk.begun.how == "nowhere":
+            return await self._run_nowhere(files)
         return await self._run_attached(talk.begun)
 
     def _conversation(
@@ -255,11 +267,12 @@ class Step:
         return "start" if self._job.session.detached else "prepare"
 
     def _reached(self, begun: Begun) -> None:
-        self.directory = begun.directory
+        has_folder = begun.how != "nowhere"
+        self.directory = begun.directory if has_folder else nowhere(self.token)
         self._unreachable_since, self._failures = None, 0
         if begun.how == "made":
             self._launched_at = self._world.now()
-        if begun.how != "absent":
+        if begun.how != "absent" and has_folder:
             self._before = Before.SURELY
         self._changed.set()
 
@@ -382,22 +395,50 @@ class Step:
         terminal = self._job.session.terminal
         async with self._link.open(command, Purpose.STEP, terminal=terminal) as channel:
             channel.end_input()
-
-            async def pump(stream: Stream) -> None:
-                read = channel.output if stream is Stream.STDOUT else channel.error_output
-                while data := await read(TAIL_LENGTH):
-                    await self._followed.take(stream, data)
-
             async with asyncio.TaskGroup() as group:
-                pumps = [group.create_task(pump(stream)) for stream in Stream]
                 group.create_task(self._announce())
-                status = await channel.exit_status(ATTACHED_LOOK_S)
-                # What it leaves behind may hold its output for as long as it likes.
-                _, pending = await asyncio.wait(pumps, timeout=ATTACHED_OUTPUT_GRACE_S)
-                for each in pending:
-                    each.cancel()
+                status = await follow_channel(channel, self._followed)
             self._was_cut = self._was_cut or status is None
         return None  # result and return values lie in the directory: the next meeting reads them
+
+    # -- without a folder -------------------------------------------------------------------------
+
+    async def _run_nowhere(self, files: RunFiles | None) -> Report | None:
+        """Run on this very connection, or see what is left of such a run."""
+        if self._before is Before.PERHAPS:
+            text = f"{self._job.target}: whether the run began cannot be told without its folder"
+            return TaskLost(key=self._run.key, text=text)
+        if files is None or self._before is Before.SURELY:
+            verdict = (await self._look("check")).verdict
+            if self._record == "unknown" and isinstance(verdict, Gone):
+                # Perhaps it has a folder, with its result, that is away for a while.
+                raise lost_sight(self._job, "the folder of the run is not there")
+            return await self._judge(verdict)
+        await self._world.output.note(self._run.task, NOTE)
+        settings = self._world.hosts.settings
+        bare = Bare(
+            token=self.token,
+            files=files,
+            shell=settings.shell,
+            timeout_s=settings.answer_timeout_s,
+        )
+        status = await run_bare(self._link, bare, self._followed, self._launched_nowhere)
+        if status is None:
+            self._was_cut = True
+            return None
+        self._end = _End(status=status, returned="")
+        return await self._finish()
+
+    async def _launched_nowhere(self, record: str, pid: int) -> None:
+        """Take note of the run before it begins; from now on it may have run."""
+        self._record = record
+        self._launched_at = self._world.now()
+        self._launch_reported = True
+        await self._world.report(
+            TaskLaunched(key=self._run.key, pid=pid, started_at=self._launched_at)
+        )
+        self._before = Before.SURELY
+        self._changed.set()
 
     async def _announce(self) -> None:
         """Report the launch of an attached run as soon as its record is there."""
@@ -496,12 +537,13 @@ class Step:
         control = Control(
             directory=self.directory,
             act=act,
-            scope=session.scope,
+            scope=Scope.TOKEN if self._record else session.scope,
             rounds=KILL_ROUNDS if act == "KILL" else 1,
             user=self._job.target.user,
             custom=_custom(act, custom.terminate, custom.kill) if custom is not None else None,
             children=custom.children if custom is not None else None,
             active=custom.active if custom is not None else None,
+            record=self._record,
         )
         answer = await self._link.ask(control_program(control, settings.shell))
         return parse_control(answer.output.decode(errors="replace"))

@@ -37,12 +37,15 @@ SHELL = "/bin/sh"
 CHUNK_MAX = 256 * 1024
 """Most bytes of a stream asked for at once, so that a loud job cannot fill our memory."""
 
+NO_GROUP = "9999999999"
+"""In a record: the run has no group of its own, only its token counts."""
+
 NEXT = "next"
 """What a launched program is told when it shall make room for the next one."""
 
 _PLAIN_WORDS = re.compile(r"/[A-Za-z0-9_./+-]+( [A-Za-z0-9_./+-]+)*\Z")
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9_./+@-]+\Z")
-_BEGIN = re.compile(r"JS-BEGIN (js-[a-z2-7]{20}) (made|exists|absent|failed) ?(.*)\Z")
+_BEGIN = re.compile(r"JS-BEGIN (js-[a-z2-7]{20}) (made|exists|absent|nowhere|failed) ?(.*)\Z")
 _REPLY = re.compile(r"JS-REPLY (-|gone|refused|\d{1,3}) (yes|no|-) (\d+) (\d+) (\d+) (\d+)\Z")
 _SIGNALS = frozenset(
     {"check", "TERM", "KILL", "HUP", "INT", "QUIT", "STOP", "CONT", "USR1", "USR2"}
@@ -60,6 +63,8 @@ class RunFiles:
     variables_are_harmless: bool = False
     """None of them means anything to a shell or a program of ours."""
     script: str | None = None
+    arguments: str = ""
+    """Of the script, as shell text."""
     ignored_codes: str = ""
     """Exit codes after which the next command may run; `*` for all."""
     stderr_stops: bool = True
@@ -73,7 +78,7 @@ class Begun:
     """The answer to a launch."""
 
     how: str
-    """`made`, `exists` or `absent`."""
+    """`made`, `exists`, `absent`, or `nowhere`: no folder can be written."""
     umask: str
     directory: str
 
@@ -111,6 +116,8 @@ class Control:
     """The job's own command instead of the signal."""
     children: str | None = None
     active: str | None = None
+    record: str = ""
+    """Of a run without a directory; `unknown` when nothing but its token is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +195,40 @@ def _launch_values(
     return "".join(parts)
 
 
+def bare_program(token: RunToken, *, files: RunFiles, shell: str = SHELL) -> bytes:
+    """Return the program of a run that has no directory; it waits for the line `go`."""
+    works = [(shell, "", text) for text in files.commands]
+    if files.script is not None:
+        works = [(_interpreter(files.script, shell), files.arguments, files.script)]
+    values = f"js_token={token} js_began={files.began} js_commands={len(works)}"
+    ignored = f" js_ignored='{files.ignored_codes}'\n"
+    parts = [values, ignored, "js_variables() {\n", files.environment, "return 0\n}\n"]
+    end = f"JS_END_{token}"
+    for number, (program, arguments, text) in enumerate(works, 1):
+        if "\0" in text or end in text:
+            raise SshError("a zero byte cannot be sent to a remote shell")
+        body = text if text.endswith("\n") or not text else text + "\n"
+        call = f"{program} /dev/fd/3 {arguments}".rstrip()
+        parts.append(f"js_command_{number}() {{\n{call} </dev/null 3<<'{end}'\n{body}{end}\n}}\n")
+    return ("".join(parts) + _program("bare.sh")).encode()
+
+
+def parse_bare(line: str, token: RunToken) -> str | None:
+    """Read the record of a run without a directory; None for whatever a login shell prints.
+
+    Raises SshError for a run that could not be told from others.
+    """
+    begin = f"JS-BARE {token} "
+    if not line.startswith(begin):
+        return None
+    record = line.removeprefix(begin).strip()
+    known = fields_of(record)
+    is_proven = known.get("pgid") in {known.get("pid"), NO_GROUP}
+    if not is_proven or not known.get("pid", "").isdigit():
+        raise SshError("no folder can be written on the host, and a run gets no group of its own")
+    return record
+
+
 def ask(out: int, err: int, most: int = CHUNK_MAX) -> bytes:
     """Return the line that asks a launched program for output from these offsets on."""
     return f"{out} {err} {most}\n".encode()
@@ -209,6 +250,7 @@ def control_program(control: Control, shell: str = SHELL) -> bytes:
             ("js_custom", control.custom),
             ("js_children", control.children),
             ("js_active", control.active),
+            ("js_record", control.record),
         )
     )
     return (head + values + _program("control.sh")).encode()
@@ -332,6 +374,17 @@ def _run_file(files: RunFiles) -> str:
     values = f"js_ignored='{files.ignored_codes}' js_stderr={stops} js_began={files.began}\n"
     text = _quoted(values + _program("run.sh"))
     return f'printf \'js_uid=%s\\n%s\' "$js_uid" {text} >"$js_d/run" || return 1\n'
+
+
+def _interpreter(script: str, shell: str) -> str:
+    """Return what runs a script that cannot be a file: what its first line says."""
+    first = script.partition("\n")[0]
+    if not first.startswith("#!"):
+        return shell
+    wanted = first.removeprefix("#!").strip()
+    if _PLAIN_WORDS.match(wanted) is None:
+        raise SshError(f"no folder can be written on the host to run {first!r} in")
+    return wanted
 
 
 def _file(name: str, text: str) -> str:

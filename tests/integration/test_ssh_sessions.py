@@ -141,7 +141,7 @@ async def test_3_kill_follows_terminate_after_the_time_set_and_not_earlier(
 ) -> None:
     log = own.home() / "log3"
     command = f"trap 'date +%s.%N >>{log}' TERM; echo on; while :; do sleep 0.05; done"
-    parameters = login(own) | {"command": command, "ssh_job_timeout_kill_after": "2"}
+    parameters = login(own) | {"command": command, "ssh_job_timeout_kill_after": "5"}
     async with ssh_world(tmp_path, own) as world:
         world.start("e/3.1", parameters)
         await world.wait_for(lambda: world.text("e/3.1") == "on\n")
@@ -156,7 +156,7 @@ async def test_3_kill_follows_terminate_after_the_time_set_and_not_earlier(
     terminated = [float(line) for line in log.read_text().split()]
     assert len(terminated) == 1, "TERM is sent once"
     assert terminated[0] - asked < 1.5
-    assert 1.9 < end.ended_at / 1000 - terminated[0] < 5
+    assert 4.9 < end.ended_at / 1000 - terminated[0] < 8
     notes = [text for _, text in world.output.notes]
     assert [text.split()[1] for text in notes if text.startswith("signal")] == ["TERM", "KILL"]
 

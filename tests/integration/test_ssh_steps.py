@@ -252,3 +252,18 @@ async def test_a_folder_of_ones_own_choice_holds_the_run_safely(
         world.start("e/15.2", login(server) | {"command": "true", "temp_dir": str(folder)})
         report = await world.not_launched("e/15.2")
     assert "only its owner can write" in report.text
+
+
+@pytest.mark.parametrize("shell", ["/usr/sbin/nologin", "/bin/false"])
+async def test_an_account_without_a_shell_is_refused_with_its_own_words(
+    tmp_path: Path, shell: str
+) -> None:
+    with ssh_server(shells={"locked": shell}) as server:
+        if not server.has_own_uid:
+            pytest.skip("needs made-up accounts: root and libnss-wrapper")
+        async with ssh_world(tmp_path, server) as world:
+            world.start("e/16.1", login(server) | {"command": "true"})
+            report = await world.not_launched("e/16.1")
+        assert "no POSIX shell" in report.text
+        assert "exit code 1" in report.text
+        assert ("not available" in report.text) == shell.endswith("nologin")

@@ -123,6 +123,7 @@ class SshWorld:
         return self.output.streams.get((task, stream), b"").decode(errors="replace")
 
     stdout = Stream.STDOUT
+    stderr = Stream.STDERR
 
     def task(self, key: str) -> TaskId:
         return self._tasks[ExecutionKey(key)]

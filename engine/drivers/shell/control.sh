@@ -1,7 +1,8 @@
 # Looks whether a run still lives and, if told to, signals exactly its processes: in one breath.
 # The rules are those of engine/kernel/sessions/verdicts.py; each doubt means: leave it alone.
-# Before it stand: js_d js_act (check, TERM, KILL, ...) js_scope js_expect js_rounds js_shell js_user
-# and js_custom js_children js_active (commands of the job's own, mostly empty).
+# Before it stand: js_d js_act (check, TERM, KILL, ...) js_scope js_expect js_rounds js_shell js_user,
+# js_record (who the run is, when it has no directory; `unknown`: nothing but its token is known) and
+# js_custom js_children js_active (commands of the job's own, mostly empty).
 js_say() { echo "JS-VERDICT $*"; }
 js_is_own() { [ -O "/proc/$1" ]; }
 js_signal() { kill -s "$1" -- "$2" 2>/dev/null; }
@@ -184,7 +185,11 @@ js_main() {
   js_is_number "$js_me" || js_me=$(id -u)
   if [ -r "$js_d/rc" ] && read -r js_rc <"$js_d/rc" && js_is_number "$js_rc"; then :; else js_rc=; fi
   js_l=
-  if [ ! -r "$js_d/id" ] || ! read -r js_l <"$js_d/id"; then # half a record is none
+  if [ "$js_record" = unknown ]; then # a number nobody has: nothing but the token counts
+    js_l="pid=9999999999 pgid=9999999999 start=t0 boot=- uid=$js_me"
+  elif [ -n "$js_record" ]; then
+    js_l=$js_record
+  elif [ ! -r "$js_d/id" ] || ! read -r js_l <"$js_d/id"; then # half a record is none
     if [ -d "$js_d" ]; then js_say "verdict=none directory=yes rc=$js_rc"; else js_say verdict=none; fi
     exit 0
   fi

@@ -7,6 +7,10 @@ js_fail() {
   echo "JS-BEGIN $js_token failed $*"
   exit 1
 }
+js_nowhere() { # no folder can be written here: the run has to live on a channel
+  echo "JS-BEGIN $js_token nowhere $js_umask $*"
+  exit 0
+}
 js_is_private() { # a folder of ours, no link, writable by nobody else
   [ -d "$1" ] && [ ! -L "$1" ] || return 1
   set -- $(ls -ldn "$1/." 2>/dev/null)
@@ -72,6 +76,7 @@ js_main() {
     [ -d "$HOME/.jobscheduler" ] || mkdir "$HOME/.jobscheduler" 2>/dev/null
   fi
   [ -d "$js_base" ] || mkdir "$js_base" 2>/dev/null
+  [ -d "$js_base" ] || [ -L "$js_base" ] || js_nowhere "$js_base"
   js_is_base "$js_base" || js_fail "$js_base is not a folder that only its owner can write"
   js_d=$js_base/$js_token
   js_how=exists
@@ -82,8 +87,10 @@ js_main() {
       echo "JS-BEGIN $js_token absent $js_umask $js_d"
       exit 0
     fi
-    js_files || { rm -rf "$js_d"; js_fail "the files of the run cannot be written"; }
+    js_files || { rm -rf "$js_d"; js_nowhere "$js_base"; }
     js_how=made
+  elif [ ! -d "$js_d" ] && [ ! -L "$js_d" ]; then
+    js_nowhere "$js_base"
   fi
   if [ "$js_how" = exists ]; then js_is_private "$js_d" || js_fail "$js_d cannot be made"; fi
   if [ "$js_how" = made ] && [ "$js_mode" = start ]; then

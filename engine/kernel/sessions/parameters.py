@@ -12,6 +12,10 @@ from engine.kernel.sessions.secret import Secret
 from engine.kernel.sessions.verdicts import Scope
 
 TRUE_TEXTS = frozenset({"1", "y", "yes", "j", "on", "true", "wahr"})
+NO_CREDENTIAL_STORE = (
+    "KeePass files cannot be read here: that needs the library pykeepass, which this program does "
+    "not bring; give a key file (auth_file), use_keyagent, or the secret itself"
+)
 SCRIPT_LENGTH_MAX = 4 * 1024 * 1024
 """A longer script is better copied to the host."""
 
@@ -250,6 +254,8 @@ class _Reader:
             definition = definition_of(name)
             if definition is not None:
                 self._values[definition.name] = value
+                if definition.connects and value.startswith("cs://"):
+                    self.wrong(definition.name, f"{value}: {NO_CREDENTIAL_STORE}")
 
     def text(self, name: str) -> str | None:
         value = self._values.get(name, _KNOWN[fold(name)].default)
@@ -269,8 +275,6 @@ class _Reader:
 
     def secret(self, name: str) -> Secret | None:
         text = self.text(name)
-        if text is not None and text.startswith("cs://"):
-            self.wrong(name, "credential stores are not supported; use a key or a settings file")
         return None if text is None else Secret(text)
 
     def choice(self, name: str, allowed: tuple[str, ...]) -> str:
@@ -315,7 +319,7 @@ class _Reader:
     def _login(self) -> Login | None:
         password = self.secret("password")
         if self.text("credential_store_filename") is not None:
-            self.wrong("credential_store_filename", "credential stores are not supported")
+            self.wrong("credential_store_filename", NO_CREDENTIAL_STORE)
         method = self.choice("auth_method", ("publickey", "password", "keyboard-interactive"))
         if method != "publickey":
             if password is None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.kernel.sessions.parameter_table import PARAMETERS
+from engine.kernel.sessions.parameter_table import PARAMETERS, Kind
 from engine.kernel.sessions.parameters import (
     AgentLogin,
     Commands,
@@ -197,3 +197,145 @@ def test_the_published_example_is_read_as_it_stands() -> None:
     assert found.work == ScriptFile(path="/scripts/run.sh")
     assert found.session.watchdog_chain == "kill_jobs/remote_cleanup_test"
     assert not found.session.custom, "all of them equal the defaults: signals are native"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("host", "cs://hosts/db@url"),
+        ("ssh_user", "cs://@user"),
+        ("password", "cs://hosts/db@password"),
+        ("passphrase", "cs://@password"),
+        ("credential_store_filename", "/etc/store.kdbx"),
+    ],
+)
+def test_a_reference_into_a_credential_store_says_what_to_do_instead(name: str, value: str) -> None:
+    job = ssh_job({"host": "h", "user": "u", "auth_file": "k", "command": "x", name: value})
+    assert isinstance(job, list)
+    (problem,) = [each for each in job if "KeePass" in each.text]
+    assert problem.name == name.removeprefix("ssh_")
+    assert "pykeepass" in problem.text
+    assert "auth_file" in problem.text
+
+
+DOCUMENTED: tuple[tuple[Kind, str | None, str], ...] = (
+    (
+        Kind.TEXT,
+        None,
+        (
+            "host host_name ssh_server_name ssh_host user password passphrase proxy_host "
+            "proxy_user proxy_password url ssh_provider credential_store_password "
+            "credential_store_entry_path credential_store_keepass_module command "
+            "command_script command_script_param simulate_shell_prompt_trigger preCommand "
+            "postCommandRead postCommandDelete cleanupJobchain"
+        ),
+    ),
+    (
+        Kind.TEXT,
+        "publickey",
+        "auth_method",
+    ),
+    (
+        Kind.TEXT,
+        "http",
+        "proxy_protocol",
+    ),
+    (
+        Kind.TEXT,
+        "ssh",
+        "protocol ftp_protocol",
+    ),
+    (
+        Kind.TEXT,
+        ".",
+        "temp_dir",
+    ),
+    (
+        Kind.NUMBER,
+        "22",
+        "port",
+    ),
+    (
+        Kind.NUMBER,
+        None,
+        "proxy_port ssh_job_timeout_kill_after",
+    ),
+    (
+        Kind.NUMBER,
+        "0",
+        "simulate_shell_login_timeout simulate_shell_inactivity_timeout",
+    ),
+    (
+        Kind.FILE,
+        None,
+        (
+            "auth_file credential_store_filename credential_store_key_filename "
+            "command_script_file osProfile"
+        ),
+    ),
+    (
+        Kind.PATTERN,
+        "%%",
+        "command_delimiter",
+    ),
+    (
+        Kind.CODES,
+        None,
+        "ignore_exit_code",
+    ),
+    (
+        Kind.FLAG,
+        "false",
+        "ignore_error ignore_signal ignore_stderr simulate_shell runWithWatchdog",
+    ),
+    (
+        Kind.FLAG,
+        "true",
+        "raise_exception_on_error ignore_hangup_signal create_environment_variables auto_detect_os",
+    ),
+    (
+        Kind.TEXT,
+        "echo $$",
+        "ssh_job_get_pid_command",
+    ),
+    (
+        Kind.TEXT,
+        "kill -15 ${pid}",
+        "ssh_job_terminate_pid_command",
+    ),
+    (
+        Kind.TEXT,
+        "kill -9 ${pid}",
+        "ssh_job_kill_pid_command",
+    ),
+    (
+        Kind.TEXT,
+        "/bin/ps -ef | pgrep -P${pid}",
+        "ssh_job_get_child_processes_command",
+    ),
+    (
+        Kind.TEXT,
+        "/bin/ps -ef | grep ${pid} | grep ${user} | grep -v grep",
+        "ssh_job_get_active_processes_command",
+    ),
+)
+"""Type, default, names: as the job's documentation has them."""
+
+
+@pytest.mark.parametrize(("kind", "default", "names"), DOCUMENTED)
+def test_every_documented_parameter_is_known_with_its_type_and_default(
+    kind: Kind, default: str | None, names: str
+) -> None:
+    for name in names.split():
+        definition = definition_of(name)
+        assert definition is not None, name
+        known = Kind.TEXT if definition.kind is Kind.SECRET else definition.kind
+        assert (known, definition.default) == (kind, default), name
+
+
+def test_two_defaults_differ_from_the_documentation_on_purpose() -> None:
+    """No agent unless asked for; about host keys the settings decide."""
+    for name, default in (("use_keyagent", "false"), ("strict_hostKey_checking", None)):
+        definition = definition_of(name)
+        assert definition is not None
+        assert (definition.kind, definition.default) == (Kind.FLAG, default)

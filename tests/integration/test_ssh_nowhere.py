@@ -1,0 +1,154 @@
+"""Hosts where no folder can be written: runs are attached, and still never started twice."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.kernel.effects import KillMode
+from engine.kernel.reports import TaskExited, TaskLaunched, TaskLost
+from tests.support.ssh_world import login, ssh_world
+from tests.support.sshd import SshServer, missing, ssh_server
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.skipif(missing("sshd") is not None, reason=str(missing("sshd"))),
+]
+SHELLS = [
+    pytest.param(
+        shell, marks=pytest.mark.skipif(missing(program) is not None, reason=f"no {program}")
+    )
+    for shell, program in (
+        ("/bin/dash", "dash"),
+        ("/bin/bash", "bash"),
+        ("/bin/busybox sh", "busybox"),
+    )
+]
+
+
+@pytest.fixture(scope="module")
+def module_server() -> Iterator[SshServer]:
+    with ssh_server() as running:
+        if not running.has_own_uid:
+            pytest.skip("needs made-up accounts: root and libnss-wrapper")
+        os.chown(running.home(), 0, 0)  # the account can write nothing here
+        running.home().chmod(0o755)
+        yield running
+
+
+@pytest.fixture
+def server(module_server: SshServer) -> Iterator[SshServer]:
+    module_server.end_all_processes()
+    yield module_server
+    module_server.end_all_processes()
+
+
+def sleepers(server: SshServer) -> list[str]:
+    return sorted(text for text in server.processes().values() if text.startswith("sleep 6"))
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+async def test_commands_run_with_their_variables_and_their_exit_code_counts(
+    server: SshServer, tmp_path: Path, shell: str
+) -> None:
+    command = (
+        'printf "%s\\n" "$SCHEDULER_PARAM_ODD"; echo "$HOME"; read x; echo "<$x>"%%exit 4%%echo no'
+    )
+    async with ssh_world(tmp_path, server, shell=shell) as world:
+        odd = "a'b\"c $(id) `id` \\n"
+        world.start("n/1.1", login(server) | {"command": command, "odd": odd})
+        end = await world.exited("n/1.1")
+        assert world.text("n/1.1") == f"{odd}\n{server.home()}\n<>\n"
+        assert end.returned is not None
+        assert (end.exit_code, end.returned["exit_code"]) == (1, "4")
+        assert [text for _, text in world.output.notes if "no folder can be written" in text]
+        assert world.reported(TaskLaunched, "n/1.1") is not None
+
+
+async def test_a_script_runs_with_its_interpreter_and_its_arguments(
+    server: SshServer, tmp_path: Path
+) -> None:
+    script = "#!/usr/bin/env python3\nimport sys\nprint(sys.argv[1:], file=sys.stderr)\n"
+    async with ssh_world(tmp_path, server) as world:
+        parameters = {"command_script": script, "command_script_param": "one 'two three'"}
+        world.start("n/2.1", login(server) | parameters | {"ignore_stderr": "true"})
+        end = await world.exited("n/2.1")
+        assert end.exit_code == 0
+        assert world.text("n/2.1", world.stderr) == "['one', 'two three']\n"
+
+
+async def test_nothing_is_written_and_no_value_stands_on_a_command_line(
+    server: SshServer, tmp_path: Path
+) -> None:
+    async with ssh_world(tmp_path, server) as world:
+        values = {"command": "ps -A -o args", "plain": "visible-value"}
+        world.start("n/3.1", login(server) | values)
+        await world.exited("n/3.1")
+        assert "visible-value" not in world.text("n/3.1")
+    assert not list(server.home().iterdir())
+
+
+async def test_a_kill_reaches_every_child_wherever_it_went(
+    server: SshServer, tmp_path: Path
+) -> None:
+    command = "sleep 600 & setsid sleep 601 & nohup sleep 602 >/dev/null 2>&1 & sleep 603"
+    async with ssh_world(tmp_path, server) as world:
+        world.start("n/4.1", login(server) | {"command": command})
+        await world.wait_for(lambda: len(sleepers(server)) == 4)
+        world.kill("n/4.1", KillMode.KILL)
+        end = await world.exited("n/4.1")
+        assert end.signal == 9
+        await world.wait_for(lambda: not sleepers(server))
+
+
+async def test_what_outlives_a_lost_connection_is_watched_until_it_has_gone(
+    server: SshServer, tmp_path: Path
+) -> None:
+    async with ssh_world(tmp_path, server) as world:
+        world.start("n/5.1", login(server) | {"command": "sleep 600"})
+        await world.launched("n/5.1")
+        await world.wait_for(lambda: sleepers(server))
+        before = server.servers()
+        assert server.cut() > 0
+        await world.wait_for(lambda: set(server.servers()) - set(before))
+        assert not [each for each in world.reports if isinstance(each, TaskExited | TaskLost)]
+        assert sleepers(server) == ["sleep 600"], "it was not started again"
+        server.end_all_processes()
+        assert "vanished" in (await world.lost("n/5.1")).text
+
+
+async def test_after_a_restart_it_is_found_by_its_token_and_can_be_ended(
+    server: SshServer, tmp_path: Path
+) -> None:
+    async with ssh_world(tmp_path, server) as world:
+        world.start("n/6.1", login(server) | {"command": "sleep 600; sleep 601"})
+        await world.launched("n/6.1")
+        await world.wait_for(lambda: sleepers(server))
+        await world.stop()
+        await world.restart()
+        await world.wait_for(server.servers)
+        assert sleepers(server) == ["sleep 600"]
+        world.kill("n/6.1", KillMode.KILL)
+        await world.wait_for(lambda: not sleepers(server))
+
+
+async def test_a_job_does_not_begin_before_the_journal_knows_it(
+    server: SshServer, tmp_path: Path
+) -> None:
+    seen: list[list[str]] = []
+    async with ssh_world(tmp_path, server) as world:
+        report = world.driver._world.report
+
+        async def slow(one: object) -> None:
+            if isinstance(one, TaskLaunched):
+                seen.append(sleepers(server))
+            await report(one)  # type: ignore[arg-type]  # passed on
+
+        object.__setattr__(world.driver._world, "report", slow)
+        world.start("n/7.1", login(server) | {"command": "sleep 600"})
+        await world.launched("n/7.1")
+        assert seen == [[]]
+        await world.wait_for(lambda: sleepers(server))
+        world.withdraw("n/7.1")
+        await world.wait_for(lambda: not sleepers(server))
