@@ -102,9 +102,11 @@ class Engine:
         """Return the engine's present time."""
         return self._clock.now()
 
-    async def submit(self, request: Request, by: str) -> Accepted | Problem:
-        """Carry out a request; returns when its events are durable."""
-        return await self.loop.submit(request, by)
+    async def submit(
+        self, request: Request, by: str, also: Request | None = None
+    ) -> Accepted | Problem:
+        """Carry out a request, and `also` in the same commit; returns when it is durable."""
+        return await self.loop.submit(request, by, also)
 
     async def report(self, reports: Sequence[Report]) -> None:
         """Take over what drivers report; returns when the consequences are durable."""

@@ -19,6 +19,8 @@ class Letter:
     content: Request | Report
     by: str
     """Who asked, for the journal's cause."""
+    also: Request | None
+    """Carried out right after it and committed with it, unless it was refused."""
     answer: asyncio.Future[Answer | Problem] = field(repr=False)
 
 
@@ -46,7 +48,7 @@ class Inbox:
         return self._closed
 
     async def put(
-        self, content: Request | Report, by: str
+        self, content: Request | Report, by: str, also: Request | None = None
     ) -> asyncio.Future[Answer | Problem] | None:
         """Queue a letter; returns where its answer will be, None when the inbox is closed."""
         await self._room.acquire()
@@ -56,7 +58,7 @@ class Inbox:
         if self._incoming is not None:
             content = self._incoming(content)
         answer: asyncio.Future[Answer | Problem] = asyncio.get_running_loop().create_future()
-        self._letters.append(Letter(content=content, by=by, answer=answer))
+        self._letters.append(Letter(content=content, by=by, also=also, answer=answer))
         self._arrived.set()
         return answer
 

@@ -60,9 +60,14 @@ class EngineLoop:
         self._at_rest = asyncio.Event()
         self._at_rest.set()
 
-    async def submit(self, request: Request | Report, by: str) -> Accepted | Problem:
-        """Carry out one input; returns when its events are durable. Raises EngineStopping."""
-        answer = await self.inbox.put(request, by)
+    async def submit(
+        self, request: Request | Report, by: str, also: Request | None = None
+    ) -> Accepted | Problem:
+        """Carry out one input; returns when its events are durable. Raises EngineStopping.
+
+        `also` becomes durable with it, or not at all; a refused input takes it along.
+        """
+        answer = await self.inbox.put(request, by, also)
         if answer is None:
             raise EngineStopping
         reply = await answer
@@ -97,7 +102,10 @@ class EngineLoop:
             rows: list[NewEvent] = []
             while remaining and len(events) < BATCH_EVENTS_MAX:
                 letter = remaining.pop(0)
-                replies.append((letter, self._step(letter.content, letter.by, events, rows)))
+                reply = self._step(letter.content, letter.by, events, rows)
+                if letter.also is not None and not isinstance(reply, Problem):
+                    self._step(letter.also, letter.by, events, rows)
+                replies.append((letter, reply))
             if not replies and self.state.next_due() <= self._clock.now():
                 self._step(Tick(), "time", events, rows)
             await self._commit(events, rows)

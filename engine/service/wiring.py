@@ -10,7 +10,7 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +19,6 @@ from zoneinfo import ZoneInfo
 from engine import __version__
 from engine.codec.journal import StoredEvent
 from engine.codec.xml.facts import EngineFacts
-from engine.codec.xml.findings import Element
 from engine.codec.xml.main_configuration import SchedulerXml
 from engine.codec.xml.queries import Permission
 from engine.codec.xml.reading import Context
@@ -46,17 +45,16 @@ from engine.kernel.events import Event
 from engine.kernel.events.tasks import TaskClosed
 from engine.kernel.ids import Epoch, TaskId
 from engine.kernel.instants import Instant
-from engine.kernel.params import Params
 from engine.kernel.problems import Problem
 from engine.kernel.reports import NativeEnded, Report
 from engine.kernel.state import State
-from engine.server.engine_port import AgentPulse, EngineStopping
-from engine.server.xml_execution import Aborted, Client, XmlCommands
+from engine.server.engine_port import AgentPulse
+from engine.server.xml_execution import Client, XmlCommands
 from engine.service.agent_settings import agent_credentials, agent_driver_settings
 from engine.service.agent_views import AgentReader
 from engine.service.dispatch import Dispatcher, Drivers, Surroundings
 from engine.service.engine import Engine
-from engine.service.exit_commands import Execute, ExitCommands
+from engine.service.exit_commands import ExitCommands, executed_by
 from engine.service.file_events import file_event_starts
 from engine.service.histories import Histories
 from engine.service.housekeeping import Housekeeping, Retention
@@ -242,7 +240,7 @@ async def _build(settings: EngineSettings, stack: AsyncExitStack) -> _Parts:
         clock.now,
     )
     stack.push_async_callback(watching.close)
-    exit_commands = ExitCommands(recovered.state, _exit_command(engine), engine.submit)
+    exit_commands = ExitCommands(recovered.state, executed_by(engine), engine.submit)
 
     spread += [
         engine.committed,
@@ -503,21 +501,6 @@ async def _start_commands(parts: _Parts) -> None:
                 f"A command of scheduler.xml failed: {error.get('code')} {error.get('text')}: "
                 f"{command.strip()[:_SHOWN_COMMAND_MAX]}"
             )
-
-
-def _exit_command(engine: Engine) -> Execute:
-    """Return what carries out an on-exit command."""
-    executor = XmlCommands(engine, EngineFacts(version=__version__))
-    client = Client(name="on-exit command", permission=Permission.ALL)
-
-    async def execute(command: bytes, copied: Mapping[str, Params]) -> Element:
-        context = replace(engine.command_context(), copied=copied)
-        try:
-            return await executor.execute(command, client, context=context)
-        except Aborted:
-            raise EngineStopping from None
-
-    return execute
 
 
 def _applying(parts: _Parts) -> Callable[[ApplyDefinitions], Awaitable[None]]:

@@ -11,15 +11,18 @@ from dataclasses import dataclass, field
 from engine.codec.agent_messages import Channel
 from engine.codec.journal import JOURNAL, StoredEvent
 from engine.kernel.events import Event
+from engine.kernel.events.files import ExitCommandCarriedOut
 from engine.kernel.events.orders import OrderAdded
 from engine.kernel.events.tasks import TaskAssigned, TaskAwaitsAgent, TaskEnded, TaskEndedLate
 from engine.kernel.evolve import evolve
-from engine.kernel.ids import ExecutionKey, OrderKey, TaskId
+from engine.kernel.ids import ExecutionKey, OrderKey, TaskId, chain_key
 from engine.kernel.state import State
 from tests.support.protocol.checker import Violation
 from tests.support.protocol.clock import Clock
 
 LOST = "SCHEDULER-202"
+FOLLOW_UP = chain_key("follow")
+"""Where the on-exit commands of the workload add their orders."""
 Output = Mapping[Channel, bytes]
 
 
@@ -57,6 +60,10 @@ class Record:
     logs: dict[tuple[TaskId, Channel], bytes] = field(default_factory=dict)
     ends: dict[TaskId, str] = field(default_factory=dict)
     """Error codes of tasks that have ended; empty: without an error."""
+    follow_ups: int = 0
+    """Orders that on-exit commands have added."""
+    carried_out: int = 0
+    """On-exit commands that were."""
     late: set[TaskId] = field(default_factory=set)
     """Lost ones whose end was told later."""
 
@@ -210,8 +217,11 @@ class Book:
                 record.ends[event.task] = event.error_code
             case TaskEndedLate():
                 self._ended_late(record, event)
+            case ExitCommandCarriedOut():
+                record.carried_out += not event.problem
             case OrderAdded():
                 record.added.add(event.definition.key)
+                record.follow_ups += event.definition.key.chain == FOLLOW_UP
             case _:
                 pass
 
@@ -262,6 +272,10 @@ class Book:
                 self.fail(f"{key} still runs")
             if truth.starts and not truth.is_over:
                 self.fail(f"no end of {key} was ever told")
+        for engine, record in self.records.items():
+            if record.follow_ups != record.carried_out:
+                counts = f"{record.carried_out} are done, {record.follow_ups} orders were added"
+                self.fail(f"{engine}: of on-exit commands {counts}")
 
 
 def _short(event: Event) -> str:

@@ -11,8 +11,8 @@ What was committed is never lost; of the batch being written a part may be found
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,9 +20,6 @@ from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from engine.codec.journal import NewEvent, StoredEvent
-from engine.codec.xml.facts import EngineFacts
-from engine.codec.xml.findings import Element
-from engine.codec.xml.queries import Permission
 from engine.codec.xml.reading import Context
 from engine.codec.xml.substitution import Variables
 from engine.drivers.agent_link import AgentDriver, AgentDriverSettings
@@ -38,14 +35,12 @@ from engine.kernel.events.tasks import TaskClosed
 from engine.kernel.ids import EventNumber, TaskId
 from engine.kernel.instants import Instant
 from engine.kernel.invariants import check
-from engine.kernel.params import Params
 from engine.kernel.problems import Problem
 from engine.kernel.reports import NodeSettingsRead, Report
 from engine.server.engine_port import HistoryQuery
-from engine.server.xml_execution import Client, XmlCommands
 from engine.service.dispatch import Dispatcher, Drivers, Surroundings
 from engine.service.engine import Engine
-from engine.service.exit_commands import ExitCommands
+from engine.service.exit_commands import ExitCommands, executed_by
 from engine.service.histories import LATE_RESULT, Histories
 from engine.service.late_results import LateResults
 from engine.service.loop import EngineLoop
@@ -333,7 +328,7 @@ class EngineMachine:
         )
         dispatcher = self._dispatcher(life, engine, agents)
         loop.dispatch = dispatcher.committed
-        exit_commands = ExitCommands(recovered.state, _exit_command(engine), engine.submit)
+        exit_commands = ExitCommands(recovered.state, executed_by(engine), engine.submit)
 
         def told(_: Sequence[Event], rows: Sequence[StoredEvent]) -> None:
             self._book.told(self.name, rows)
@@ -422,15 +417,3 @@ class EngineMachine:
             return None
         is_settled = life.engine.loop._at_rest.is_set() and self._owns_journal(life.engine)
         return life.engine if is_settled else None
-
-
-def _exit_command(engine: Engine) -> Callable[[bytes, Mapping[str, Params]], Awaitable[Element]]:
-    """Do what `engine.service.wiring` does for on-exit commands."""
-    executor = XmlCommands(engine, EngineFacts(version="simulated"))
-    client = Client(name="on-exit command", permission=Permission.ALL)
-
-    async def execute(command: bytes, copied: Mapping[str, Params]) -> Element:
-        context = replace(engine.command_context(), copied=copied)
-        return await executor.execute(command, client, context=context)
-
-    return execute

@@ -22,13 +22,12 @@ from engine.kernel.definitions import (
 )
 from engine.kernel.ids import AgentUri, ClassPath, LockPath
 from engine.kernel.instants import Duration, seconds
+from tests.support.simulator.book import FOLLOW_UP
 from tests.support.world import chain, node, shell_job
 
 JOBS = 3
 CHAINS = 2
 PROCESSES_MAX = 10
-FOLLOW_UP = "follow"
-"""A chain that on-exit commands add orders to."""
 LOCK = LockPath("/one")
 
 
@@ -41,7 +40,7 @@ def definitions(
     found += [_job(rng, number) for number in range(JOBS)]
     found += [shell_job("after", tasks=2, process_class=ClassPath("/class-0"))]
     found += [_chain(rng, number) for number in range(CHAINS)]
-    found += [chain(FOLLOW_UP, node("100", "after"))]
+    found += [chain(FOLLOW_UP.strip("/"), node("100", "after"))]
     return found
 
 
@@ -67,7 +66,7 @@ def process_class(
 def _job(rng: random.Random, number: int) -> Job:
     exit_commands: tuple[ExitCommands, ...] = ()
     if rng.random() < 0.3:
-        command = f'<add_order job_chain="/{FOLLOW_UP}"/>'
+        command = f'<add_order job_chain="{FOLLOW_UP}"/>'
         exit_commands = (ExitCommands(codes=("success",), xml=(command,)),)
     return shell_job(
         f"job-{number}",

@@ -1,18 +1,27 @@
 """The service carries out on-exit commands: each once, in order, whatever the others do."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+from zoneinfo import ZoneInfo
 
 import pytest
 from lxml import etree
 
 from engine.codec.xml.findings import Element
-from engine.kernel.commands import Request, StartJob
+from engine.codec.xml.reading import Context
+from engine.codec.xml.substitution import Variables
+from engine.kernel.commands import ConfirmExitCommand, ModifyOrder, Request, StartJob
 from engine.kernel.definitions import ExitCommands as Definition
-from engine.kernel.ids import JobKey
+from engine.kernel.ids import EventNumber, JobKey, TaskId
+from engine.kernel.instants import Instant
 from engine.kernel.params import Params
-from engine.server.engine_port import EngineStopping
-from engine.service.exit_commands import ExitCommands
+from engine.kernel.problems import Problem
+from engine.kernel.state import State
+from engine.server.engine_port import Accepted, EngineStopping
+from engine.service.engine import Engine
+from engine.service.exit_commands import ExitCommands, executed_by
 from tests.support.world import World, shell_job
 
 pytestmark = pytest.mark.anyio
@@ -41,7 +50,9 @@ class Carried:
         self.world.ends()
         self.service.committed(self.world.last)
 
-    async def execute(self, command: bytes, copied: Mapping[str, Params]) -> Element:
+    async def execute(
+        self, command: bytes, copied: Mapping[str, Params], _: ConfirmExitCommand
+    ) -> Element:
         text = command.decode()
         self.done.append((text, copied))
         error = (
@@ -93,6 +104,52 @@ async def test_what_a_former_life_has_left_is_carried_out_from_there_on() -> Non
     carried.is_stopping = False
     running = asyncio.create_task(carried.new_service().run())
     await carried.until(lambda: not carried.world.state.exit_commands)
-    # The first was carried out, but nobody knew: it is done again.
+    # The first was carried out and has changed nothing, so nobody knew: it is done again.
     assert [text for text, _ in carried.done] == ["<a/>", "<a/>", "<b/>"]
     running.cancel()
+
+
+@dataclass
+class CommitBoundEngine:
+    """Notes what would be committed together."""
+
+    refusal: Problem | None = None
+    commits: list[Sequence[Request]] = field(default_factory=list)
+
+    async def submit(
+        self, request: Request, by: str, also: Request | None = None
+    ) -> Accepted | Problem:
+        assert by
+        if self.refusal is not None:
+            return self.refusal
+        self.commits.append((request,) if also is None else (request, also))
+        return Accepted(number=EventNumber(len(self.commits)), subject="1")
+
+    def command_context(self) -> Context:
+        return Context(zone=ZoneInfo("UTC"), environment=Variables({}))
+
+    def now(self) -> Instant:
+        return Instant(0)
+
+    @property
+    def state(self) -> State:
+        return State()
+
+
+async def test_what_a_command_changes_is_committed_with_the_note_that_it_is_done() -> None:
+    engine = CommitBoundEngine()
+    execute = executed_by(cast("Engine", engine))
+    done = ConfirmExitCommand(task=TaskId(7), index=0)
+    command = b'<modify_order job_chain="c" order="o" title="t"/>'
+    assert (await execute(command, {}, done)).find(".//ERROR") is None
+    assert [type(each) for each in engine.commits[0]] == [ModifyOrder, ConfirmExitCommand]
+    assert engine.commits[0][1] is done
+
+
+async def test_a_refused_command_is_noted_by_itself_with_its_problem() -> None:
+    engine = CommitBoundEngine(refusal=Problem(code="SCHEDULER-161", text="no such order"))
+    execute = executed_by(cast("Engine", engine))
+    done = ConfirmExitCommand(task=TaskId(7), index=0)
+    answer = await execute(b'<modify_order job_chain="c" order="o" title="t"/>', {}, done)
+    assert answer.find(".//ERROR") is not None
+    assert not engine.commits
