@@ -2,18 +2,22 @@
 
 It stands in for the original's class `ConfigurationOrderMonitor`: before a step it reads the
 settings of the job chain, puts them into the order's parameters and replaces `${NAME}` in them. The
-files are small and on the engine's host; where the job runs does not matter.
+files are small and on the engine's host; where the job runs does not matter. What has been read and
+parsed is kept until the file changes.
 """
 
 import os
 import re
+import threading
+import time
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from engine.codec.xml.findings import Finding
-from engine.codec.xml.node_settings import NodeSettings, read_node_settings
+from engine.codec.xml.node_settings import SettingsFile, parse_node_settings
 from engine.kernel.demands import SETTINGS_LOADED
 from engine.kernel.effects import ReadNodeSettings
 from engine.kernel.ids import folder_of, name_of
@@ -27,6 +31,9 @@ GLOBAL_PARAM: Final = "global_configuration_params"
 
 FILE_BYTES_MAX: Final = 1_000_000
 """Of settings, of properties, and of what `${file_content:…}` puts into a parameter."""
+FILES_KEPT_MAX: Final = 200
+RESTED_NS: Final = 2_000_000_000
+"""Since its modification, before what was read of a file is kept."""
 ROUNDS_MAX: Final = 20
 """So deeply values may refer to each other; a circle stays as it is then."""
 VALUE_CHARACTERS_MAX: Final = 1_000_000
@@ -45,6 +52,7 @@ class NodeSettingsReader:
     def __init__(self, live: Path, environment: Mapping[str, str]) -> None:
         self._live = live
         self._environment = environment
+        self._files = _KeptFiles()
 
     def read(self, asked: ReadNodeSettings) -> NodeSettingsRead:
         """Return what the order's parameters are for its step."""
@@ -66,7 +74,7 @@ class NodeSettingsReader:
         own_names: tuple[str, ...] = ()
         if found is not None:
             payload = found.text
-            settings = _settings_of(asked, found)
+            settings = found.settings.at(chain=asked.chain, order=asked.order, state=asked.state)
             own_names = tuple(settings.node_params)
             params = merge(
                 params,
@@ -91,16 +99,16 @@ class NodeSettingsReader:
     def _file_of(self, asked: ReadNodeSettings) -> "_File | None":
         """Return the settings: the order's own, those of the file, those read at a former node."""
         if asked.has_own_settings:
-            return _File(name="", text=asked.xml_payload, data=asked.xml_payload.encode())
+            return _parsed("", asked.xml_payload.encode())
         given = _param(asked, PATH_PARAM)
         folder = Path(given) if given else self._live / folder_of(asked.chain).strip("/")
         for name in _names(asked):
-            data = _content(folder / name)
-            if data is not None:
-                return _File(name=name, text=data.decode("utf-8", "replace"), data=data)
+            found = self._files.read(folder / name)
+            if found is not None:
+                return found
         loaded = value_of(asked.order_params, SETTINGS_LOADED) == "true"
         if loaded and asked.xml_payload:
-            return _File(name="", text=asked.xml_payload, data=asked.xml_payload.encode())
+            return _parsed("", asked.xml_payload.encode())
         return None
 
     def _places(self, asked: ReadNodeSettings) -> "_Places":
@@ -120,7 +128,53 @@ class _File:
     name: str
     """Empty for settings that an order carries."""
     text: str
-    data: bytes
+    settings: SettingsFile
+
+
+def _parsed(name: str, data: bytes) -> _File:
+    settings = parse_node_settings(data, name or "xml_payload")
+    if isinstance(settings, Finding):
+        raise UnusableSettings(str(settings))
+    return _File(name=name, text=data.decode("utf-8", "replace"), settings=settings)
+
+
+_Stamp: TypeAlias = tuple[int, int, int]
+"""Modification time in nanoseconds, size, inode."""
+
+
+class _KeptFiles:
+    """Files as they were parsed last; used by several threads."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Path, tuple[_Stamp, _File]] = OrderedDict()
+        self._guard = threading.Lock()
+
+    def read(self, path: Path) -> _File | None:
+        """Return a file, None when there is none. Raises UnusableSettings and OSError."""
+        try:
+            found = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
+        with self._guard:
+            kept = self._kept.get(path)
+        if kept is not None and kept[0] == stamp:
+            return kept[1]
+        data = _content(path)
+        if data is None:
+            return None
+        file = _parsed(path.name, data)
+        # A file may change twice in one tick of the clock; only one that has rested is kept.
+        if time.time_ns() - stamp[0] > RESTED_NS:
+            self._keep(path, stamp, file)
+        return file
+
+    def _keep(self, path: Path, stamp: _Stamp, file: _File) -> None:
+        with self._guard:
+            self._kept[path] = (stamp, file)
+            self._kept.move_to_end(path)
+            while len(self._kept) > FILES_KEPT_MAX:
+                self._kept.popitem(last=False)
 
 
 def _names(asked: ReadNodeSettings) -> list[str]:
@@ -146,16 +200,6 @@ def _content(path: Path) -> bytes | None:
     if len(data) > FILE_BYTES_MAX:
         raise UnusableSettings(f"{path} has more than {FILE_BYTES_MAX} bytes")
     return data
-
-
-def _settings_of(asked: ReadNodeSettings, file: _File) -> NodeSettings:
-    name = file.name or "xml_payload"
-    settings = read_node_settings(
-        file.data, name, chain=asked.chain, order=asked.order, state=asked.state
-    )
-    if isinstance(settings, Finding):
-        raise UnusableSettings(str(settings))
-    return settings
 
 
 def _params_for_state(asked: ReadNodeSettings) -> dict[str, str]:

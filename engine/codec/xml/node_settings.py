@@ -3,7 +3,7 @@
 The engine itself does not read these files; the configuration monitor of a job does.
 """
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine.codec.xml.document import parse_document
@@ -20,35 +20,60 @@ class NodeSettings:
     node_params: Params = NO_PARAMS
 
 
-def read_node_settings(
-    data: bytes, file: str, *, chain: str, order: str, state: str
-) -> NodeSettings | Finding:
-    """Return what the settings say for an order at a node, or why they cannot be read.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _OrderSettings:
+    """One `<order>` element: for one order, or without an id for all."""
 
-    `<order>` elements without an id are for all orders; one with the order's id comes after them.
-    """
+    id: str
+    params: Params
+    nodes: Mapping[str, Params]
+    """By state."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsFile:
+    """A file, parsed: it can be asked for any order at any node."""
+
+    chains: tuple[tuple[str, tuple[_OrderSettings, ...]], ...]
+    """Folded names of chains, empty for all of them, with their orders."""
+
+    def at(self, *, chain: str, order: str, state: str) -> NodeSettings:
+        """Return what the settings say for an order at a node.
+
+        `<order>` elements without an id are for all orders; those with the order's id come after.
+        """
+        name = name_of(chain).casefold()
+        found = [one for known, orders in self.chains if known in {"", name} for one in orders]
+        chosen = [one for one in found if not one.id] + [one for one in found if one.id == order]
+        return NodeSettings(
+            order_params=merge(*(one.params for one in chosen)),
+            node_params=merge(*(one.nodes[state] for one in chosen if state in one.nodes)),
+        )
+
+
+def parse_node_settings(data: bytes, file: str) -> SettingsFile | Finding:
+    """Return what a file says, or why it cannot be read."""
     document = parse_document(data, file)
     if isinstance(document, Finding):
         return document
-    order_params: Params = {}
-    node_params: Params = {}
-    for element in _orders_of(document.root, chain, order):
-        order_params = merge(order_params, _params(element))
-        for process in element.iterfind("process"):
-            if process.get("state") == state:
-                node_params = merge(node_params, _params(process))
-    return NodeSettings(order_params=order_params, node_params=node_params)
+    return SettingsFile(
+        chains=tuple(
+            (
+                name_of(chain.get("name", "")).casefold(),
+                tuple(_order(element) for element in chain.iterfind("order")),
+            )
+            for chain in document.root.iter("job_chain")
+        )
+    )
 
 
-def _orders_of(root: Element, chain: str, order: str) -> Iterator[Element]:
-    chains = [
-        element
-        for element in root.iter("job_chain")
-        if name_of(element.get("name", "")).casefold() in {"", name_of(chain).casefold()}
-    ]
-    found = [element for one in chains for element in one.iterfind("order")]
-    yield from (element for element in found if not element.get("id"))
-    yield from (element for element in found if element.get("id") == order)
+def _order(element: Element) -> _OrderSettings:
+    nodes: dict[str, Params] = {}
+    for process in element.iterfind("process"):
+        state = process.get("state")
+        if state is not None:
+            nodes[state] = merge(nodes.get(state, NO_PARAMS), _params(process))
+    return _OrderSettings(id=element.get("id") or "", params=_params(element), nodes=nodes)
 
 
 def _params(parent: Element) -> Params:

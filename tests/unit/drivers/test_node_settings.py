@@ -1,10 +1,14 @@
 """Node parameters from `*.config.xml`: lookup, format, effect, substitution (9.2)."""
 
+import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from engine.codec.xml.findings import Finding
+from engine.codec.xml.node_settings import SettingsFile, parse_node_settings
 from engine.drivers.node_settings import NodeSettingsReader
 from engine.kernel.effects import ReadNodeSettings
 from engine.kernel.ids import ExecutionKey, TaskId
@@ -210,3 +214,45 @@ def test_a_file_of_properties_is_looked_up_too(live: Live) -> None:
     assert read.order_params["a"] == "yes"
     missing = live.reads({"global_configuration_params": "/not/there"})
     assert "/not/there" in missing.problem
+
+
+def test_a_file_that_has_rested_is_parsed_once_until_it_changes(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[bytes] = []
+
+    def counting(data: bytes, file: str) -> SettingsFile | Finding:
+        parsed.append(data)
+        return parse_node_settings(data, file)
+
+    monkeypatch.setattr("engine.drivers.node_settings.parse_node_settings", counting)
+    file = live.root / "sub" / "Walk.config.xml"
+
+    def writes(value: str, at_s: int) -> None:
+        live.writes("sub/Walk.config.xml", settings(node("100", f"a={value}")))
+        os.utime(file, (at_s, at_s))
+
+    writes("1", 1_000)
+    assert live.reads().order_params["a"] == "1"
+    assert live.reads(order="2").order_params["a"] == "1"
+    assert "a" not in live.reads(state="200").order_params
+    assert len(parsed) == 1
+    writes("2", 1_001)
+    assert live.reads().order_params["a"] == "2"
+    assert live.reads().order_params["a"] == "2"
+    assert len(parsed) == 2
+    writes("3", int(time.time()))
+    assert live.reads().order_params["a"] == "3"
+    assert live.reads().order_params["a"] == "3"
+    assert len(parsed) == 4, "it may change again within the same tick"
+    file.unlink()
+    assert "a" not in live.reads().order_params
+
+
+def test_only_so_many_files_are_kept(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.drivers.node_settings.FILES_KEPT_MAX", 2)
+    for number in range(4):
+        live.writes(f"sub/Walk,{number}.config.xml", settings(node("100", f"a={number}")))
+        os.utime(live.root / f"sub/Walk,{number}.config.xml", (1_000, 1_000))
+    for number in (0, 1, 2, 3, 0):
+        assert live.reads(order=str(number)).order_params["a"] == str(number)
