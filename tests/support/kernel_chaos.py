@@ -37,6 +37,16 @@ from engine.kernel.ids import (
 )
 from engine.kernel.instants import FOREVER, Instant, seconds
 from engine.kernel.invariants import check
+from engine.kernel.progress import visit
+from engine.kernel.progress.affected import (
+    ChainSubject,
+    ClassSubject,
+    FileSubject,
+    JobSubject,
+    LockSubject,
+    Subject,
+    TaskSubject,
+)
 from engine.kernel.reports import (
     AgentContact,
     AgentStatus,
@@ -120,7 +130,23 @@ class KernelChaos:
         self.journal += done.events
         check(self.state)
         assert self.book.present == set(self.state.orders), "the book knows other orders"
+        self._check_rest()
         return done
+
+    def _check_rest(self) -> None:
+        """Nothing may be left to do: a step looks at all whom its events concern."""
+        state = self.state
+        subjects: list[Subject] = [
+            *map(JobSubject, state.jobs),
+            *map(TaskSubject, state.tasks),
+            *map(ChainSubject, state.chains),
+            *map(ClassSubject, state.process_classes),
+            *map(LockSubject, state.locks),
+            *map(FileSubject, state.order_files),
+        ]
+        for subject in subjects:
+            overlooked = next(visit(state, subject, self.now), None)
+            assert overlooked is None, f"{subject} was overlooked: {overlooked}"
 
     def begin(self) -> None:
         self.epoch += 1

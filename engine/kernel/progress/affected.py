@@ -122,7 +122,7 @@ def affected_by(state: State, event: Event) -> Iterator[Subject]:
             yield from _node_job(state, event.order.chain, state.orders[event.order].state)
             yield from _limited_chain(state, event.order.chain)
             yield ChainSubject(event.order.chain)
-            yield FileSubject(_file_key(state, event.order))
+            yield from _files_of_id(state, event.order)
         case t.TaskQueued() | t.TaskRemovedFromQueue():
             if isinstance(event, t.TaskQueued):
                 yield JobSubject(event.job)
@@ -223,10 +223,7 @@ def _affected_by_chain(
                     yield JobSubject(job)
                 if isinstance(node, NestedNode):
                     yield from _jobs_of_chain(state, node.chain)
-            reached = {event.chain.key, *state.supers_of_chain.get(event.chain.key, ())}
-            for key in state.order_files:
-                if key.chain in reached:
-                    yield FileSubject(key)
+            yield from _files_of_chain(state, event.chain.key)
             for path, process_class in state.process_classes.items():
                 if process_class.removal_held:
                     yield ClassSubject(path)
@@ -241,15 +238,32 @@ def _affected_by_chain(
                 yield ClassSubject(path)
         case d.ChainStopSet() | d.NodeActionSet():
             yield from _jobs_of_chain(state, event.chain)
+            # An order whose nodes were all skipped could not be placed (SCHEDULER-438).
+            yield from _files_of_chain(state, event.chain)
         case _:
             assert_never(event)
 
 
+def _files_of_chain(state: State, key: ChainKey) -> Iterator[Subject]:
+    """Yield the order files of a chain and of the super chains that it is part of."""
+    reached = {key, *state.supers_of_chain.get(key, ())}
+    for file in state.order_files:
+        if file.chain in reached:
+            yield FileSubject(file)
+
+
 def _inner_chains(state: State, key: ChainKey) -> Iterator[Subject]:
-    """Yield the chains in a super chain as it was: they may go with it (SCHEDULER-894)."""
-    for node in state.node_index.get(key, {}).values():
-        if isinstance(node, NestedNode):
-            yield ChainSubject(node.chain)
+    """Yield the chains in a super chain as it was, and their files.
+
+    They may go with it (SCHEDULER-894), and share their order ids with nobody any more.
+    """
+    nodes = state.node_index.get(key, {}).values()
+    inner = {node.chain: None for node in nodes if isinstance(node, NestedNode)}
+    for chain in inner:
+        yield ChainSubject(chain)
+    for file in state.order_files if inner else ():
+        if file.chain in inner:
+            yield FileSubject(file)
 
 
 def _users_of(state: State, schedule: Schedule) -> Iterator[Subject]:
@@ -265,6 +279,16 @@ def _file_key(state: State, key: OrderKey) -> OrderKey:
     """Return the key of the order's file, which names the super chain where there is one."""
     order = state.orders.get(key)
     return key if order is None else order.definition.key
+
+
+def _files_of_id(state: State, key: OrderKey) -> Iterator[Subject]:
+    """Yield the files of which an order of this id may have kept the orders out (1.10)."""
+    yield FileSubject(_file_key(state, key))
+    if key.chain in state.supers_of_chain:
+        for chain in sorted(state.id_space(key.chain)):
+            other = OrderKey(chain, key.id)
+            if other in state.order_files:
+                yield FileSubject(other)
 
 
 def _chains_of(state: State, key: OrderKey) -> Iterator[Subject]:

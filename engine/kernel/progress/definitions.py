@@ -12,7 +12,7 @@ from engine.kernel.events.definitions import (
 from engine.kernel.events.orders import OrderRemoved, OrderReturned, OrderSuspended
 from engine.kernel.ids import ChainKey, ClassPath, JobKey, LockPath, OrderKey
 from engine.kernel.instants import Instant
-from engine.kernel.plans import start_of_file
+from engine.kernel.plans import has_begun, start_of_file
 from engine.kernel.problems import Problem
 from engine.kernel.replacing import define_chain, is_busy, remove_chain, remove_job, user_of
 from engine.kernel.state import Order, State
@@ -71,7 +71,7 @@ def settle_order_file(state: State, key: OrderKey, at: Instant) -> Iterator[Even
     definition = state.order_files.get(key)
     order = state.find_order(key)
     if definition is None:
-        if order is not None and order.is_permanent and order.task is None and not order.touched:
+        if order is not None and order.is_permanent and not has_begun(order):
             yield OrderRemoved(order=order.key)
         return
     chain = state.chains.get(key.chain)
@@ -79,7 +79,7 @@ def settle_order_file(state: State, key: OrderKey, at: Instant) -> Iterator[Even
         return
     suspended = False
     if order is not None:
-        if order.task is not None or order.touched:
+        if has_begun(order):
             return
         if order.definition == definition:
             yield from _to_new_first_node(state, order)

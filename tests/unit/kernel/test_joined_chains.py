@@ -3,9 +3,18 @@
 from dataclasses import replace
 
 from engine.kernel.calendar import RunTime
-from engine.kernel.commands import AfterDelay, ApplyDefinitions, ObjectKind, ObjectRef, RemoveChain
+from engine.kernel.commands import (
+    AfterDelay,
+    ApplyDefinitions,
+    JobAction,
+    ModifyJob,
+    ObjectKind,
+    ObjectRef,
+    RemoveChain,
+    RemoveOrder,
+)
 from engine.kernel.definitions import Chain, EndNode, NestedNode, OrderDefinition
-from engine.kernel.ids import NodeState, OrderId, OrderKey, chain_key
+from engine.kernel.ids import NodeState, OrderId, OrderKey, chain_key, job_key
 from engine.kernel.instants import NEVER
 from engine.kernel.replacing import is_busy
 from tests.support.world import World, chain, file_source, node, shell_job
@@ -135,3 +144,26 @@ def test_what_a_command_changes_beside_the_state_counts_in_the_next_inner_chain(
     assert (moved.title, moved.priority, moved.suspended) == ("new", 3, True)
     found.modifies(key("two", "x"), suspended=False)
     assert found.task().order == key("two", "x")
+
+
+def test_a_changed_file_waits_for_the_end_of_a_run_that_has_gone_on_to_another_chain() -> None:
+    stopped = shell_job("b", enabled=False)
+    found = World(shell_job("a"), stopped, ONE, TWO, SUPER, file_order("super"))
+    found.modifies(key("one", "p"), at=AfterDelay())
+    found.ends()
+    assert not found.order(key("two", "p")).touched, "its run in this chain has not begun"
+    found.defines(replace(file_order("super"), title="new"))
+    assert found.order(key("two", "p")).title == ""
+    found.does(ModifyJob(job=job_key("b"), action=JobAction.UNSTOP))
+    found.ends()
+    assert found.order(key("one", "p")).title == "new"
+
+
+def test_an_order_of_a_file_is_placed_when_nobody_has_its_id_any_more() -> None:
+    found = world(SUPER, file_order("one"), file_order("two"))
+    assert set(found.state.orders) == {key("one", "p")}
+    removes(found, "/super")
+    assert set(found.state.orders) == {key("one", "p"), key("two", "p")}
+    found.defines(SUPER)
+    found.does(RemoveOrder(order=key("one", "p")))
+    assert set(found.state.orders) == {key("two", "p")}

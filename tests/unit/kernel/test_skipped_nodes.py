@@ -71,3 +71,12 @@ def test_a_permanent_order_that_ends_where_it_began_goes_until_its_file_is_read_
     assert not world.tasks(), "it does not start over and over"
     world.defines(own)
     assert world.order(order("x")).task is not None
+
+
+def test_a_file_whose_order_had_no_node_to_start_at_gets_it_with_the_first_one() -> None:
+    world = two_nodes()
+    skips(world, "a", "b")
+    world.defines(definition("walk,x.order.xml", "<order><run_time/></order>"))
+    assert not world.state.orders
+    skips(world, "b", action=NodeAction.PROCESS)
+    assert world.order(order("x")).state == "b"
