@@ -139,26 +139,34 @@ def orders_complemented(
     return Parts(orders=Rows(used.noting(orders, shape)), **used.lists())
 
 
-def order_tree_complemented(
-    state: State, orders: Iterable[Order], now: Instant, shape: Shape
-) -> Parts:
-    """Return OrderTreeComplemented: the same by folder; `orders` come chain by chain."""
-    used = _Used(state, now)
-    leafs: dict[str, list[Order]] = {}
-    for order in orders:
-        leafs.setdefault(folder_of(chain_path(state, order.key.chain)), []).append(order)
-    subfolders: dict[str, list[str]] = {}
-    for path in sorted(leafs):
-        _note_folder(subfolders, path)
+class OrderTree:
+    """Collects orders by folder into OrderTreeComplemented."""
 
-    def folder(path: str) -> Parts:
+    def __init__(self, state: State, now: Instant, shape: Shape) -> None:
+        self._state = state
+        self._used = _Used(state, now)
+        self._shape = shape
+        self._leafs: dict[str, list[Order]] = {}
+        self._subfolders: dict[str, list[str]] = {}
+
+    def add(self, order: Order) -> None:
+        """Put an order into the folder of its chain."""
+        path = folder_of(chain_path(self._state, order.key.chain))
+        self._leafs.setdefault(path, []).append(order)
+
+    @property
+    def shape(self) -> Parts:
+        """OrderTreeComplemented of the orders so far."""
+        for path in sorted(self._leafs):
+            _note_folder(self._subfolders, path)
+        return Parts(orderTree=self._folder("/"), **self._used.lists())
+
+    def _folder(self, path: str) -> Parts:
         return Parts(
             path=path,
-            leafs=Rows(used.noting(leafs.get(path, ()), shape)),
-            subfolders=Rows(folder(each) for each in subfolders.get(path, ())),
+            leafs=Rows(self._used.noting(self._leafs.get(path, ()), self._shape)),
+            subfolders=Rows(self._folder(each) for each in self._subfolders.get(path, ())),
         )
-
-    return Parts(orderTree=folder("/"), **used.lists())
 
 
 def _note_folder(subfolders: dict[str, list[str]], path: str) -> None:

@@ -201,14 +201,14 @@ async def task_history(request: Request) -> Response:
     """Handle `GET /api/history/tasks?job=&chain=&order=&limit=`, newest first."""
     context = await _reader(request)
     entries = await context.port.task_history(_history_query(request))
-    return json_response({"tasks": [_past_task_row(entry) for entry in entries]})
+    return streamed(request, Parts(tasks=Rows(_past_task_row(entry) for entry in entries)))
 
 
 async def order_history(request: Request) -> Response:
     """Handle `GET /api/history/orders?chain=&order=&limit=`, newest first."""
     context = await _reader(request)
     entries = await context.port.order_history(_history_query(request))
-    return json_response({"orders": [_past_order_row(entry) for entry in entries]})
+    return streamed(request, Parts(orders=Rows(_past_order_row(entry) for entry in entries)))
 
 
 def _history_query(request: Request) -> HistoryQuery:

@@ -27,6 +27,8 @@ async def agents(web: WebRequest) -> Response:
 async def one_agent(request: Request) -> Response:
     """Handle `/agent/URI/jobscheduler/agent/api…`: what the agent answers."""
     web = await web_request(request)
+    if request.method != "GET":
+        return web.error("Agents are only asked here; commands go to the engine", 405)
     text = str(request.path_params["path"])
     agent = next((uri for uri in agents_of(web.state) if _begins_with(text, uri)), None)
     if agent is None:

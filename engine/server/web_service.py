@@ -5,7 +5,7 @@ are written piece by piece from a copy of the state, so that they hold nobody up
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +25,6 @@ from engine.codec.xml.answers_jobs import job_state_name
 from engine.kernel.ids import ChainKey, HistoryId, JobKey, OrderKey, TaskId, chain_key, job_key
 from engine.kernel.ids import order_key as key_of_order
 from engine.kernel.problems import unknown_object, unknown_order, unknown_task
-from engine.kernel.state import Order
 from engine.server import web_files
 from engine.server.classic_pages import end_of_file
 from engine.server.engine_port import HistoryQuery, TaskHistoryEntry
@@ -66,10 +65,16 @@ async def overview(web: WebRequest) -> Response:
         httpPort=None if facts.http_port is None else str(facts.http_port),
         httpsPort=None if facts.https_port is None else str(facts.https_port),
         pid=facts.pid,
-        state="paused" if state.control.paused else "running",
+        state=_engine_state(web),
         **process_facts(facts.host),
     )
     return web.answer(content)
+
+
+def _engine_state(web: WebRequest) -> str:
+    if web.context.port.why_not_ready():
+        return "stopping"
+    return "paused" if web.state.control.paused else "running"
 
 
 async def scheduler(web: WebRequest) -> Response:
@@ -119,17 +124,14 @@ async def order(web: WebRequest) -> Response:
         case "OrdersComplemented":
             return web.answer(web_orders.orders_complemented(state, found, now, shape))
         case "OrderTreeComplemented":
-            chosen = await _all_of(found)
-            return web.answer(web_orders.order_tree_complemented(state, chosen, now, shape))
+            tree = web_orders.OrderTree(state, now, shape)
+            async for some in slices(found):
+                for each in some:
+                    if each is not None:
+                        tree.add(each)
+            return web.answer(tree.shape)
         case _:
             return web.unknown_return()
-
-
-async def _all_of(orders: Iterable[Order | None]) -> list[Order]:
-    found: list[Order] = []
-    async for part in slices(orders):
-        found += [order for order in part if order is not None]
-    return found
 
 
 async def _one_order(web: WebRequest, key: OrderKey) -> Response:
@@ -349,7 +351,7 @@ def routes() -> list[Route]:
             (f"{BASE}/scheduler", scheduler),
         )
     ]
-    found.append(Route(f"{BASE}/agent/{{path:path}}", one_agent, methods=["GET"]))
+    found.append(Route(f"{BASE}/agent/{{path:path}}", one_agent, methods=methods))
     resources = {
         "order": _served(order, "Order"),
         "jobChain": _served(job_chain, "JobChain"),
@@ -360,4 +362,9 @@ def routes() -> list[Route]:
     for name, handler in resources.items():
         found.append(Route(f"{BASE}/{name}", handler, methods=methods, name=name))
         found.append(Route(f"{BASE}/{name}/{{path:path}}", handler, methods=methods, name=name))
+    found.append(Route(f"{BASE}/{{path:path}}", _served(_unknown), methods=methods))
     return found
+
+
+async def _unknown(web: WebRequest) -> Response:
+    return web.error("There is no such resource", 404)

@@ -11,6 +11,7 @@ from engine.kernel.commands import (
     ModifyChain,
     ObjectKind,
     ObjectRef,
+    PauseEngine,
     StartJob,
 )
 from engine.kernel.definitions import (
@@ -112,6 +113,21 @@ async def test_lists_are_compressed_for_those_who_take_that(coding: str, packed:
     response = await http.get(f"{BASE}/order/", headers={"Accept-Encoding": coding})
     assert (response.headers.get("content-encoding") == "gzip") is packed
     assert paths(response.json()["orders"]) == ["/a/b/walk,one"]
+
+
+async def test_an_unknown_resource_is_a_404_in_the_same_shape() -> None:
+    response = await engine().get(f"{BASE}/nonsense/x")
+    assert response.status_code == 404
+    assert response.json() == {"message": "There is no such resource"}
+    assert response.headers["cache-control"] == "no-store"
+
+
+async def test_the_overview_tells_how_the_engine_stands() -> None:
+    http = engine()
+    http.engine.step(PauseEngine(paused=True))
+    assert (await got(http, "/"))["state"] == "paused"
+    http.engine.obstacle = "the engine is stopping"
+    assert (await got(http, "/"))["state"] == "stopping"
 
 
 async def test_lists_are_objects_with_the_event_they_are_as_of() -> None:
