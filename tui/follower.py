@@ -43,15 +43,18 @@ class Follower:
         self._wake = asyncio.Event()
         self._is_stale = True
         self._was_live = False
+        self._following: asyncio.Task[None] | None = None
 
     def now(self) -> Instant:
         """Return the engine's time as far as we know it."""
         return Instant(self._now() + self._offset)
 
     def resynchronise(self) -> None:
-        """Take a fresh snapshot at the next chance, and try at once when the engine is away."""
+        """Take a fresh snapshot now, and try at once when the engine is away."""
         self._is_stale = True
         self._wake.set()
+        if self._following is not None:
+            self._following.cancel()
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -59,7 +62,7 @@ class Follower:
         self._set(LinkStatus.CONNECTING, "")
         while True:
             try:
-                await self._follow()
+                await self._follow_until_stale()
                 text = "the engine ended the stream"
                 self._set(LinkStatus.AWAY, text)
             except (SnapshotNeeded, MirrorBroken) as found:
@@ -76,6 +79,19 @@ class Follower:
                 pause = FIRST_PAUSE_S
             await self._rest(pause)
             pause = min(pause * 2, LONGEST_PAUSE_S)
+
+    async def _follow_until_stale(self) -> None:
+        """Follow; a stream on which nothing comes is left at once for a fresh snapshot."""
+        self._following = asyncio.create_task(self._follow())
+        try:
+            await self._following
+        except asyncio.CancelledError:
+            mine = asyncio.current_task()
+            if not self._is_stale or (mine is not None and mine.cancelling()):
+                raise
+            raise SnapshotNeeded from None
+        finally:
+            self._following = None
 
     async def _follow(self) -> None:
         self._was_live = False

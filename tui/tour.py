@@ -111,6 +111,11 @@ STEPS: tuple[Step, ...] = (
         tries=("row.log", "log.follow", "log.wrap", "log.stamps", "log.full", "row.behind"),
     ),
     Step(
+        title="What needs a person",
+        text="Put aside what somebody else is working on; it comes back at its time.",
+        tries=(":needs", "needs.put_aside"),
+    ),
+    Step(
         title="In a log",
         text="Search, go to the beginning and the end, see the run before, mark the place.",
         tries=(
@@ -156,7 +161,7 @@ STEPS: tuple[Step, ...] = (
     Step(
         title="What happened, and who asked for it",
         text="Every change of yours is there, with your reason and what came of it.",
-        tries=(":events", ":history", ":plan", ":problems"),
+        tries=(":events", ":history", ":plan", ":problems", ":engines"),
     ),
     Step(
         title="Looking back",
@@ -185,8 +190,8 @@ STEPS: tuple[Step, ...] = (
     ),
 )
 
-OUTSIDE = frozenset({"tour.next", "go.leave", "go.quit"})
-"""Actions that no step asks for: they end things."""
+OUTSIDE = frozenset({"tour.next", "go.leave", "go.quit", "go.aside"})
+"""Actions that no step asks for: they leave the cockpit."""
 
 
 class Tour:

@@ -333,6 +333,11 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
         width = self.size.width
         if width <= 0:
             return
+        # At the beginning and at the end of the program widgets come and go one by one.
+        with suppress(NoMatches):
+            self._draw_lines(scene, width)
+
+    def _draw_lines(self, scene: Scene, width: int) -> None:
         counts = order_counts(scene)
         header = header_line(scene, counts, width, who=self.shell.who())
         self.query_one("#standing", Lines).show([header])
@@ -476,11 +481,16 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
 
     def do_panel(self) -> None:
         """Give the keys to the next panel."""
-        self.focus_next()
+        self._to_panel(self.focus_next)
 
     def do_panel_back(self) -> None:
         """Give the keys to the panel before."""
-        self.focus_previous()
+        self._to_panel(self.focus_previous)
+
+    def _to_panel(self, go: Callable[[], Widget | None]) -> None:
+        former = self.focused
+        if go() is former:
+            self.shell.say("this screen has one panel")
 
     def do_before(self) -> None:
         """Look one event back."""
@@ -513,6 +523,7 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
     def do_refresh(self) -> None:
         """Ask for a fresh snapshot."""
         self.shell.resynchronise()
+        self.shell.say("asked the engine for everything afresh")
 
     def do_link(self) -> None:
         """Copy the command that opens this view."""

@@ -16,7 +16,7 @@ from tui.screens.base import CockpitScreen, Look, Shell
 from tui.screens.lists import last_task_of, show_log_of, tasks_of
 from tui.screens.reading import Reading, read_log
 from tui.screens.starting import start_again, start_at_once, start_with_form
-from tui.screens.table_screen import show_definition, text_of_row, wide_words
+from tui.screens.table_screen import say_trouble, show_definition, text_of_row, wide_words
 from tui.views import orders
 from tui.views.describe import description
 from tui.views.export import exported
@@ -143,6 +143,7 @@ class GraphScreen(CockpitScreen):
     def open_place(self, place: Place, look: Look | None = None) -> None:
         """Show a chain."""
         self.set_filter(place.filter_text)
+        self.troubles_only = look is not None and look.troubles_only
         if place.argument != self.place.argument:
             self.order_listing.forget()
             self.followed = None
@@ -157,7 +158,7 @@ class GraphScreen(CockpitScreen):
     def look(self) -> Look:
         """Return where the cursor stands."""
         key = self.nodes.cursor_key if self.is_ready else None
-        return Look(place=self.link_place(), key=key)
+        return Look(place=self.link_place(), key=key, troubles_only=self.troubles_only)
 
     def link_place(self) -> Place:
         """Return the place with the filter in force."""
@@ -473,13 +474,11 @@ class GraphScreen(CockpitScreen):
 
     def do_next_trouble(self) -> None:
         """Go to the next row with trouble."""
-        if not self.active.find(lambda row: row.trouble, 1):
-            self.shell.say("no trouble here")
+        say_trouble(self.shell, self.active, 1)
 
     def do_last_trouble(self) -> None:
         """Go to the previous row with trouble."""
-        if not self.active.find(lambda row: row.trouble, -1):
-            self.shell.say("no trouble here")
+        say_trouble(self.shell, self.active, -1)
 
     def do_wide(self) -> None:
         """Show all columns, or as many as fit."""
@@ -496,6 +495,8 @@ class GraphScreen(CockpitScreen):
 
     def do_clear_marks(self) -> None:
         """Clear all marks."""
+        if not self.orders.marks:
+            self.shell.say("nothing is marked")
         self.orders.action_clear_marks()
 
     def do_escape(self) -> None:

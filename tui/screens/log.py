@@ -175,7 +175,7 @@ class LogScreen(CockpitScreen):
         elif self._search:
             self.filter_done("")
         else:
-            self.shell.go_back()
+            self.do_back()
 
     def do_follow(self) -> None:
         """Follow the end, or stand still."""

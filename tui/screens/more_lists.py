@@ -143,6 +143,8 @@ class EventsScreen(TableScreen):
             self.shell.go(Place(noun="tasks", argument=job))
         elif isinstance(agent, str):
             self.shell.go(Place(noun="agents"))
+        else:
+            self.shell.say("there is nothing to go to; <d> tells all about it")
 
     def do_behind(self) -> None:
         """Show the order that the event is about."""

@@ -398,6 +398,8 @@ class TableScreen(CockpitScreen):
 
     def do_clear_marks(self) -> None:
         """Clear all marks."""
+        if not self.table.marks:
+            self.shell.say("nothing is marked")
         self.table.action_clear_marks()
         self.draw_frame(self.shell.scene())
 
@@ -429,6 +431,15 @@ class TableScreen(CockpitScreen):
             found = self.table.find_key(lambda key: is_trouble(scene, key), direction)
         if not found:
             self.shell.say("no trouble here")
+
+
+def say_trouble(shell: Shell, table: Table, direction: int) -> None:
+    """Go to the next or previous row with trouble; say so when there is no other one."""
+    former = table.cursor_key
+    if not table.find(lambda row: row.trouble, direction):
+        shell.say("no trouble here")
+    elif table.cursor_key == former:
+        shell.say("no other trouble here")
 
 
 def wide_words(*, wide: bool) -> str:
