@@ -16,7 +16,7 @@ from tui.screens.base import CockpitScreen, Look, Shell
 from tui.screens.lists import last_task_of, show_log_of, tasks_of
 from tui.screens.reading import Reading, read_log
 from tui.screens.starting import start_again, start_at_once, start_with_form
-from tui.screens.table_screen import say_trouble, show_definition, text_of_row, wide_words
+from tui.screens.table_screen import show_definition, text_of_row, wide_words
 from tui.views import orders
 from tui.views.describe import description
 from tui.views.export import exported
@@ -472,13 +472,20 @@ class GraphScreen(CockpitScreen):
         text = exported(self.orders.columns, rows, Path(name).suffix)
         self.write_file(name, text, f"{len(rows)} row{'' if len(rows) == 1 else 's'}")
 
+    def _to_trouble(self, direction: int) -> None:
+        former = self.active.cursor_key
+        if not self.active.find(lambda row: row.trouble, direction):
+            self.shell.say("no trouble here")
+        elif self.active.cursor_key == former:
+            self.shell.say("no other trouble here")
+
     def do_next_trouble(self) -> None:
         """Go to the next row with trouble."""
-        say_trouble(self.shell, self.active, 1)
+        self._to_trouble(1)
 
     def do_last_trouble(self) -> None:
         """Go to the previous row with trouble."""
-        say_trouble(self.shell, self.active, -1)
+        self._to_trouble(-1)
 
     def do_wide(self) -> None:
         """Show all columns, or as many as fit."""

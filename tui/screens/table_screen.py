@@ -425,21 +425,15 @@ class TableScreen(CockpitScreen):
 
     def _find(self, direction: int) -> None:
         scene, is_trouble = self.shell.scene(), self.view.trouble
+        former = self.table.cursor_key
         if is_trouble is None:
             found = self.table.find(lambda row: row.trouble, direction)
         else:
             found = self.table.find_key(lambda key: is_trouble(scene, key), direction)
         if not found:
             self.shell.say("no trouble here")
-
-
-def say_trouble(shell: Shell, table: Table, direction: int) -> None:
-    """Go to the next or previous row with trouble; say so when there is no other one."""
-    former = table.cursor_key
-    if not table.find(lambda row: row.trouble, direction):
-        shell.say("no trouble here")
-    elif table.cursor_key == former:
-        shell.say("no other trouble here")
+        elif self.table.cursor_key == former:
+            self.shell.say("no other trouble here")
 
 
 def wide_words(*, wide: bool) -> str:
