@@ -27,7 +27,7 @@ from engine.kernel.ids import (
     chain_key,
     job_key,
 )
-from engine.kernel.instants import Duration, Instant, from_datetime
+from engine.kernel.instants import Duration, Instant, from_datetime, to_datetime
 from engine.kernel.problems import Problem
 from engine.kernel.reports import AgentStatus
 from engine.kernel.state import State
@@ -105,6 +105,33 @@ class LogPart:
     complete: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogWish:
+    """Which lines of a log are wanted."""
+
+    words: str = ""
+    """`error|warn`: lines with one of these texts; empty: all."""
+    without: str = ""
+    """None with one of these."""
+    since: Instant | None = None
+    """Only what may have been written since then."""
+    offset: int = 0
+    limit: int = 5_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLines:
+    """Lines picked from a log."""
+
+    lines: tuple[str, ...]
+    """The last ones."""
+    matched: int
+    total: int
+    next_offset: int
+    at_end: bool
+    complete: bool
+
+
 class EngineClient(Protocol):
     """What the cockpit needs of an engine."""
 
@@ -139,6 +166,10 @@ class EngineClient(Protocol):
 
     async def task_log(self, task: TaskId, offset: int, limit: int) -> LogPart | None:
         """Return a piece of a log; a negative offset counts from the end."""
+        ...
+
+    async def log_lines(self, task: TaskId, wish: LogWish) -> LogLines | None:
+        """Return lines of a log, picked by the engine from the whole of it."""
         ...
 
     async def past_runs(self) -> list[FinishedRun]:
@@ -321,6 +352,30 @@ class HttpEngine:
             text=data["text"],
             offset=data["offset"],
             next_offset=data["next_offset"],
+            complete=data["complete"],
+        )
+
+    async def log_lines(self, task: TaskId, wish: LogWish) -> LogLines | None:
+        """Return lines of a log, picked by the engine from the whole of it."""
+        query: dict[str, Any] = {"offset": wish.offset, "limit": wish.limit}
+        if wish.words:
+            query["words"] = wish.words
+        if wish.without:
+            query["without"] = wish.without
+        if wish.since is not None:
+            query["since"] = to_datetime(wish.since).isoformat()
+        answer = await self._get(f"/api/tasks/{task}/log/lines", **query)
+        if answer.status_code == 404:
+            return None
+        if answer.status_code == 400:
+            raise EngineAway(f"it does not take this filter: {answer.text[:200]}")
+        data = _found(answer).json()
+        return LogLines(
+            lines=tuple(data["lines"]),
+            matched=data["matched"],
+            total=data["total"],
+            next_offset=data["next_offset"],
+            at_end=data["at_end"],
             complete=data["complete"],
         )
 

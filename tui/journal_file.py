@@ -16,7 +16,16 @@ from engine.kernel.instants import Instant
 from engine.kernel.problems import Problem
 from engine.kernel.state import State
 from tui.answers import Person, Trial
-from tui.client import Accepted, EngineAway, FactDecoder, LogPart, Overview, Snapshot
+from tui.client import (
+    Accepted,
+    EngineAway,
+    FactDecoder,
+    LogLines,
+    LogPart,
+    LogWish,
+    Overview,
+    Snapshot,
+)
 from tui.mirror import AgentPulse, Fact, FinishedRun, FinishedTask
 from tui.remote import AuditLine, HostLook, SignalAnswer, SignalAsked
 
@@ -89,6 +98,11 @@ class JournalFile:
     async def task_log(self, task: TaskId, offset: int, limit: int) -> LogPart | None:
         """Return nothing: logs are not in the journal."""
         _ = (task, offset, limit)
+        return None
+
+    async def log_lines(self, task: TaskId, wish: LogWish) -> LogLines | None:
+        """Return nothing: logs are not in the journal."""
+        _ = (task, wish)
         return None
 
     async def past_runs(self) -> list[FinishedRun]:

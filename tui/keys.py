@@ -68,7 +68,7 @@ ACTIONS: tuple[Action, ...] = (
         id="go.search",
         keys=("/",),
         label="search",
-        help="filter the log",
+        help="filter the whole log: texts a|b, !without, -e regular expression",
         places=_on("log"),
         rank=3,
     ),
@@ -565,6 +565,37 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action(id="log.tail", keys=("0",), label="tail", help="the end, and follow", places=_on("log")),
     Action(id="log.head", keys=("1",), label="head", help="the beginning", places=_on("log")),
+    *(
+        Action(
+            id=f"log.last_{minutes}",
+            keys=(key,),
+            label=words,
+            help=f"what was written in the last {words}; again: everything",
+            places=_on("log"),
+        )
+        for key, minutes, words in (
+            ("2", 1, "minute"),
+            ("3", 5, "5 minutes"),
+            ("4", 15, "15 minutes"),
+            ("5", 30, "30 minutes"),
+            ("6", 60, "hour"),
+        )
+    ),
+    Action(
+        id="log.highlight",
+        keys=("ctrl+o",),
+        label="show all",
+        help="all lines with the matches shown in them, or only those that match",
+        places=_on("log"),
+    ),
+    Action(
+        id="log.copy",
+        keys=("c",),
+        label="copy",
+        help="copy the lines in sight",
+        places=_on("log"),
+        rank=17,
+    ),
     Action(
         id="log.previous",
         keys=("p",),

@@ -130,6 +130,19 @@ STEPS: tuple[Step, ...] = (
         ),
     ),
     Step(
+        title="In a long log",
+        text="The last minutes alone; matches among all lines; copy what is in sight.",
+        tries=(
+            "log.last_1",
+            "log.last_5",
+            "log.last_15",
+            "log.last_30",
+            "log.last_60",
+            "log.highlight",
+            "log.copy",
+        ),
+    ),
+    Step(
         title="Tasks and jobs",
         text="A stopped job starts nothing; its orders wait, and say so.",
         tries=(":tasks", "row.owner", ":jobs", "jobs.start", "jobs.stop"),

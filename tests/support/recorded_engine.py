@@ -18,7 +18,7 @@ from engine.kernel.reports import AgentStatus
 from engine.kernel.state import State
 from tests.support.remote_hosts import RecordedHosts
 from tui.answers import Person, Trial
-from tui.client import Accepted, EngineAway, LogPart, Overview, Snapshot
+from tui.client import Accepted, EngineAway, LogLines, LogPart, LogWish, Overview, Snapshot
 from tui.mirror import AgentPulse, Fact, FinishedRun, FinishedTask
 from tui.remote import AuditLine, HostLook, SignalAnswer, SignalAsked
 
@@ -38,6 +38,7 @@ class RecordedEngine:
         self.asked: list[Request] = []
         self.logs: dict[TaskId, str] = {}
         self.finished_logs: set[TaskId] = set()
+        self.wishes: list[LogWish] = []
         self.known_pulses: dict[AgentUri, AgentPulse] = {}
         self.runs: list[FinishedRun] = []
         self.tasks: list[FinishedTask] = []
@@ -182,6 +183,30 @@ class RecordedEngine:
             text=piece.decode(),
             offset=start,
             next_offset=start + len(piece),
+            complete=task in self.finished_logs,
+        )
+
+    async def log_lines(self, task: TaskId, wish: LogWish) -> LogLines | None:
+        """Return the lines that have one of the words; times are the real engine's business."""
+        self._check()
+        self.wishes.append(wish)
+        if task not in self.logs:
+            return None
+        data = self.logs[task].encode()
+        lines = data[wish.offset :].decode().splitlines()
+        words, without = wish.words.casefold().split("|"), wish.without.casefold().split("|")
+        found = [
+            line
+            for line in lines
+            if any(word in line.casefold() for word in words)
+            and not any(word and word in line.casefold() for word in without)
+        ]
+        return LogLines(
+            lines=tuple(found[-wish.limit :]),
+            matched=len(found),
+            total=len(lines),
+            next_offset=len(data),
+            at_end=True,
             complete=task in self.finished_logs,
         )
 

@@ -2,37 +2,46 @@
 
 import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from textual.widget import Widget
 
 from engine.kernel.ids import TaskId
-from engine.kernel.instants import to_datetime
+from engine.kernel.instants import Instant, to_datetime
 from tui.client import EngineAway, NotAdmitted
 from tui.commands import Place
 from tui.screens.acting import Acting
 from tui.screens.base import CockpitScreen, Look, Shell
 from tui.screens.lists import order_of_task
-from tui.screens.reading import PIECE_BYTES, Reading, read_log
+from tui.screens.reading import PIECE_BYTES, Picking, Reading, read_log, read_older
 from tui.views.scene import Scene
 from tui.views.tasks import ended_task, task_detail
 from tui.views.text import Line, Span, clean, line
 from tui.widgets.log import LogView
+
+ROOMY = 120
+"""From this width on everything is said in the second line."""
+_RANGE_HINT = "0 tail  1 head  2 1min  3 5min  4 15min  5 30min  6 1h     <p>run before of this job"
 
 
 class LogScreen(CockpitScreen):
     """One task's log."""
 
     noun = "log"
-    strip_lines = 2
+    strip_lines = 3
 
     def __init__(self, shell: Shell) -> None:
         super().__init__(shell)
         self.acting = Acting(shell)
         self._reading = Reading(task=TaskId(0))
-        self._search = ""
+        self._picking = Picking()
+        self._range = ""
+        """In words: `last 5 min`."""
         self._is_full = False
+        self._is_fetching = False
 
     def body(self) -> Iterable[Widget]:
         """Build the log."""
@@ -59,8 +68,7 @@ class LogScreen(CockpitScreen):
         changed = place.argument != self.place.argument
         super().open_place(place, look)
         if changed and self.is_ready:
-            self.log_view.clear()
-            self.log_view.set_follow(follow=True)
+            self._picking, self._range = Picking(), ""
             self._start()
 
     def on_mount(self) -> None:
@@ -68,9 +76,14 @@ class LogScreen(CockpitScreen):
         super().on_mount()
         self._start()
 
-    def _start(self) -> None:
+    def _start(self, *, at_head: bool = False) -> None:
+        """Read from the start: the tail or, when asked for, the head."""
         task = self.task_id
-        self._reading = Reading(task=task or TaskId(0))
+        view = self.log_view
+        view.clear()
+        view.search(self._picking.pattern(), only_matches=False)
+        view.set_follow(follow=not at_head)
+        self._reading = Reading(task=task or TaskId(0), picking=self._picking, is_head=at_head)
         if task is None:
             self._reading.problem = f"{self.place.argument!r} is no task number"
             return
@@ -94,6 +107,9 @@ class LogScreen(CockpitScreen):
         """Return task, job and order."""
         task = scene.state.tasks.get(self.task_id) if self.task_id is not None else None
         parts = ["log", self.place.argument]
+        if self._picking.text and self.size.width < ROOMY:
+            # What is looked for says more than whose log it is; the strip says that.
+            return parts
         ended = ended_task(scene, self.task_id)
         if task is not None:
             parts.append(scene.job_name(task.job))
@@ -108,7 +124,8 @@ class LogScreen(CockpitScreen):
     @property
     def filter_text(self) -> str:
         """The filter in force."""
-        return self._search
+        mark = "show all, " if self._picking.is_highlight else ""
+        return f"{mark}{self._picking.text}" if self._picking.text else ""
 
     def summary(self) -> str:
         """Return how the log is looked at."""
@@ -118,16 +135,24 @@ class LogScreen(CockpitScreen):
         def switch(name: str, *, on: bool) -> str:
             return f"{name} {glyphs.live if on else glyphs.lost}"
 
-        count = f"{log.shown:,} of {log.total:,} lines" if self._search else f"{log.total:,} lines"
-        parts = [count]
-        if log.unseen and not log.follow:
+        reading = self._reading
+        parts = [f"{log.total:,} lines"]
+        if not reading.picking.is_all:
+            parts = [f"{reading.matched:,} of {reading.total:,} lines"]
+        if log.match_place:
+            parts.insert(0, f"match {log.match_place}")
+        if self._range:
+            parts.append(self._range)
+        if log.unseen and not log.follow and not reading.is_head:
             parts.append(f"{log.unseen} new below")
-        if log.dropped:
-            parts.append(f"{log.dropped:,} older not kept")
-        elif self._reading.begins_late:
-            parts.append("the tail only")
-        parts += [switch("follow", on=log.follow), switch("wrap", on=log.wrap)]
-        parts.append(switch("time", on=not log.hides_stamps))
+        if reading.is_head:
+            parts.append("the beginning" if reading.has_more else "all")
+        elif reading.begins_late:
+            parts.append("the tail")
+        parts.append(switch("follow", on=log.follow))
+        if self.size.width >= ROOMY or not reading.picking.text:
+            parts.append(switch("wrap", on=log.wrap))
+            parts.append(switch("time", on=not log.hides_stamps))
         if self._reading.complete:
             parts.append("complete")
         return "  ".join(parts)
@@ -136,44 +161,115 @@ class LogScreen(CockpitScreen):
         """Return what is known of the task."""
         if self._reading.problem:
             return [line(Span(f" {clean(self._reading.problem)}", "late"))]
-        return task_detail(scene, self.task_id)
+        return [*task_detail(scene, self.task_id)[:2], line(Span(_RANGE_HINT, "dim"))]
 
     def on_log_view_looked(self, event: LogView.Looked) -> None:
         """Bring the lines around up to date."""
         event.stop()
         if self.is_ready:
             self.draw_frame(self.shell.scene())
+            self._fetch_more()
+
+    def _fetch_more(self) -> None:
+        """Read on where a person has come to the end of what was read."""
+        view, reading = self.log_view, self._reading
+        if not view.total or self._is_fetching:
+            return
+        if reading.begins_late and view.is_at_top and not view.follow:
+            self._fetch(read_older(self.shell.client, reading, view))
+        elif reading.is_head and reading.has_more and view.is_at_bottom:
+            self._fetch(read_log(self.shell.client, reading, view, self._changed))
+
+    def _fetch(self, work: Coroutine[None, None, None]) -> None:
+        self._is_fetching = True
+        self.run_worker(self._fetched(work), group="more", exit_on_error=False)
+
+    async def _fetched(self, work: Coroutine[None, None, None]) -> None:
+        try:
+            await work
+        except (EngineAway, NotAdmitted) as away:
+            self.shell.say(str(away), bad=True)
+        finally:
+            self._is_fetching = False
 
     # --- keys --------------------------------------------------------------------------------
 
     def do_search(self) -> None:
         """Open the search line."""
-        self.open_entry("filter", "/", self._search)
+        self.open_entry("filter", "/", self._picking.text)
 
     def filter_typed(self, text: str) -> None:
-        """Narrow while typing, as long as it is an expression."""
-        try:
-            self.log_view.search(text)
-        except re.error:
-            return
-        self._search = text
+        """Narrow what is here while typing; the whole log is asked with Enter."""
+        with suppress(re.error):
+            self.log_view.search(Picking(text=text.strip()).pattern())
 
     def filter_done(self, text: str) -> None:
-        """Take the search."""
+        """Look in the whole log."""
+        text = text.strip()
         try:
-            self.log_view.search(text)
+            Picking(text=text).pattern()
         except re.error as error:
             self.shell.say(f"{text!r} is no regular expression: {error}", bad=True)
+            text = self._picking.text
+        self._pick(replace(self._picking, text=text, is_highlight=False))
+
+    def _pick(self, picking: Picking) -> None:
+        self._picking = picking
+        self._start()
+        self._changed()
+
+    def do_highlight(self) -> None:
+        """Show all lines with the matches in them, or only those that match."""
+        if not self._picking.text:
+            self.shell.say("there is no filter: / types one")
             return
-        self._search = text
-        self.draw_frame(self.shell.scene())
+        self._pick(replace(self._picking, is_highlight=not self._picking.is_highlight))
+
+    def _show_last(self, minutes: int) -> None:
+        """Show what was written in the last minutes; again: everything."""
+        name = f"last {minutes} min" if minutes < 60 else "last hour"
+        if self._range == name:
+            self._range = ""
+            self._pick(replace(self._picking, since=None))
+            return
+        self._range = name
+        now = self.shell.scene().now
+        self._pick(replace(self._picking, since=Instant(now - minutes * 60_000)))
+
+    def do_last_1(self) -> None:
+        """Show the last minute."""
+        self._show_last(1)
+
+    def do_last_5(self) -> None:
+        """Show the last five minutes."""
+        self._show_last(5)
+
+    def do_last_15(self) -> None:
+        """Show the last quarter of an hour."""
+        self._show_last(15)
+
+    def do_last_30(self) -> None:
+        """Show the last half hour."""
+        self._show_last(30)
+
+    def do_last_60(self) -> None:
+        """Show the last hour."""
+        self._show_last(60)
+
+    def do_copy(self) -> None:
+        """Copy the lines in sight."""
+        lines = [text.rstrip() for text in self.log_view.in_sight()]
+        self.shell.copy("\n".join(lines), f"{len(lines)} lines")
 
     def do_escape(self) -> None:
         """Leave the full screen, clear the search, else go back."""
         if self._is_full:
             self.do_full()
-        elif self._search:
+        elif self._picking.text:
             self.filter_done("")
+        elif self._range:
+            self._range = ""
+            self._pick(replace(self._picking, since=None))
         else:
             self.do_back()
 
@@ -203,12 +299,19 @@ class LogScreen(CockpitScreen):
         self.log_view.toggle_stamps()
 
     def do_tail(self) -> None:
-        """Go to the end and follow."""
-        self.log_view.set_follow(follow=True)
+        """Go to the end and follow; of a beginning or a range, come back to everything."""
+        if self._reading.is_head or self._range:
+            self._range = ""
+            self._pick(replace(self._picking, since=None))
+        else:
+            self.log_view.set_follow(follow=True)
 
     def do_head(self) -> None:
-        """Go to the beginning."""
-        self.log_view.action_edge(-1)
+        """Go to the beginning of the whole log."""
+        if self._reading.begins_late:
+            self._start(at_head=True)
+        else:
+            self.log_view.action_edge(-1)
 
     def do_previous(self) -> None:
         """Show the run before of the same job."""

@@ -2,7 +2,7 @@
 
 import re
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -56,6 +56,7 @@ class LogView(Widget, can_focus=True):
         self._top = 0
         self._left = 0
         self._match = -1
+        self._note = ""
 
     # --- content -----------------------------------------------------------------------------
 
@@ -69,11 +70,57 @@ class LogView(Widget, can_focus=True):
         """How many lines pass the filter."""
         return len(self._shown)
 
+    @property
+    def is_at_top(self) -> bool:
+        """Whether the first line is in sight."""
+        return self._top == 0
+
+    @property
+    def is_at_bottom(self) -> bool:
+        """Whether the last line is in sight."""
+        return self._top >= len(self._rows) - self.size.height
+
+    @property
+    def match_place(self) -> str:
+        """Which match the person stands at, as `3 of 17`; empty before the first."""
+        if self._match < 0 or self._pattern is None:
+            return ""
+        first = 1 if self._note else 0
+        rows = enumerate(self._rows[first:], first)
+        places = [at for at, row in rows if self._pattern.search(row)]
+        before = sum(1 for at in places if at <= self._match)
+        return f"{before:,} of {len(places):,}"
+
+    def in_sight(self) -> list[str]:
+        """Return the lines that are in sight."""
+        return self._rows[self._top : self._top + self.size.height]
+
     def clear(self) -> None:
         """Forget everything shown here."""
         self._lines.clear()
         self._partial = ""
+        self.dropped = 0
+        self._note = ""
         self._rebuild()
+
+    def set_note(self, text: str) -> None:
+        """Say above the first line what is not shown."""
+        if text != self._note:
+            self._note = text
+            self._rebuild()
+
+    def prepend(self, lines: Sequence[str]) -> None:
+        """Put older lines before the first one; what is in sight stays there."""
+        room = LINES_MAX - len(self._lines)
+        new = [clean(one[:_CUT].rstrip("\r")) for one in lines[-room:]] if room > 0 else []
+        before = len(self._rows)
+        self._lines.extendleft(reversed(new))
+        top, follow = self._top, self.follow
+        self.follow = False
+        self._rebuild()
+        self.follow = follow
+        self._top = top + len(self._rows) - before
+        self.refresh()
 
     def feed(self, text: str) -> None:
         """Take text as it arrives; a line is complete with its newline."""
@@ -95,6 +142,7 @@ class LogView(Widget, can_focus=True):
         self._lines.extend(new)
         if over > 0:
             self.dropped += over
+            self._note = f"… {self.dropped:,} lines not shown, <ctrl-s> saves all"
             self._rebuild()
             return
         passing = [one for one in new if self._passes(one)]
@@ -111,9 +159,9 @@ class LogView(Widget, can_focus=True):
         """Put a line of our own in."""
         self.add([f"── {text} " + "─" * 40])
 
-    def search(self, text: str, *, only_matches: bool = True) -> None:
-        """Show only lines that match; empty shows all. Raises re.error."""
-        self._pattern = re.compile(text, re.IGNORECASE) if text else None
+    def search(self, pattern: re.Pattern[str] | None, *, only_matches: bool = True) -> None:
+        """Show only lines that match, or all with the matches shown; None for no search."""
+        self._pattern = pattern
         self._only_matches = only_matches
         self._rebuild()
 
@@ -124,7 +172,7 @@ class LogView(Widget, can_focus=True):
         start = self._match if 0 <= self._match < count else self._top
         for step in range(1, count + 1):
             index = (start + direction * step) % count
-            if pattern.search(self._rows[index]):
+            if (index or not self._note) and pattern.search(self._rows[index]):
                 self._match = index
                 self.follow = False
                 self._top = max(0, min(index - self.size.height // 2, count - self.size.height))
@@ -144,6 +192,8 @@ class LogView(Widget, can_focus=True):
     def _rebuild(self) -> None:
         self._shown = [one for one in self._lines if self._passes(one)]
         self._rows = [row for one in self._shown for row in self._wrapped(one)]
+        if self._note:
+            self._rows.insert(0, self._note)
         self._match = -1
         if self.follow:
             self._to_end()
@@ -250,6 +300,8 @@ class LogView(Widget, can_focus=True):
 
 
 def _role_of(text: str) -> str:
+    if text.startswith("… "):
+        return "dim"
     if text.startswith("── "):
         return "key"
     if _BAD.search(text):
