@@ -41,9 +41,11 @@ def run_demo(
         DemoWorld(folder, lives=not headless) as world,
         _undisturbed_end(),
     ):
-        if not headless:
-            return cockpit(world.socket)
-        return _run_once(world)
+        if headless:
+            return _run_once(world)
+        status = cockpit(world.socket)
+        _say("The demo ends; in some seconds nothing of it is left.")
+        return status
 
 
 def stay(engine_socket: Path) -> int:
