@@ -30,6 +30,7 @@ from engine.drivers.live_files import Listing, Stamp, list_files, read_file, wri
 from engine.errors import DefinitionError
 from engine.kernel.commands import ApplyDefinitions, BrokenFile, ObjectKind, ObjectRef
 from engine.kernel.definitions import Definition, Include, Text
+from engine.kernel.ids import folder_of
 from engine.kernel.instants import Instant
 
 logger = logging.getLogger(__name__)
@@ -155,7 +156,13 @@ class LiveFolder:
                 removed.append(known.name.ref)
                 continue
             self._read(key, name, listing, defined, removed, broken)
+        self._tell_of_gone_folders(removed)
         return self._difference(defined, removed, broken)
+
+    def _tell_of_gone_folders(self, removed: Iterable[ObjectRef]) -> None:
+        for folder in sorted({folder_of(one.path) for one in removed} - {"/"}):
+            if not (self.folder / folder.lstrip("/")).is_dir():
+                logger.info("SCHEDULER-898 The folder %r has been removed", folder)
 
     def read_script(self, parts: Sequence[Text | Include]) -> str:
         """Return a script's text with its includes, for the start of a task.
@@ -183,6 +190,7 @@ class LiveFolder:
     def write(self, file: str, xml: str) -> None:
         """Write a definition file, path below the folder; call `check_now` afterwards."""
         write_file(self.folder, file, xml)
+        logger.info("SCHEDULER-707 The file %r has been written by a command", file)
 
     def file_of(self, ref: ObjectRef) -> Path | None:
         """Return the file that defines an object, or None when no file does."""

@@ -52,6 +52,7 @@ from engine.server.engine_port import AgentPulse
 from engine.server.xml_execution import Client, XmlCommands
 from engine.service.agent_settings import agent_credentials, agent_driver_settings
 from engine.service.agent_views import AgentReader
+from engine.service.definition_messages import DefinitionMessages
 from engine.service.dispatch import Dispatcher, Drivers, Surroundings
 from engine.service.engine import Engine
 from engine.service.exit_commands import ExitCommands, executed_by
@@ -93,7 +94,9 @@ async def run_engine(settings: EngineSettings) -> int:
     try:
         set_up_engine_log(settings.paths.engine_log, settings.log_level, settings.log_format)
         async with AsyncExitStack() as stack:
-            parts = await _build(settings, stack)
+            scheduler_xml, context = _read_main(settings)
+            settings = replace(settings, live=_live_folder(settings, scheduler_xml))
+            parts = await _build(settings, stack, scheduler_xml, context)
             return await _serve(settings, parts)
     finally:
         lock.release()
@@ -127,7 +130,9 @@ class _Parts:
 # --- building ------------------------------------------------------------------------------------
 
 
-async def _build(settings: EngineSettings, stack: AsyncExitStack) -> _Parts:
+async def _build(
+    settings: EngineSettings, stack: AsyncExitStack, scheduler_xml: SchedulerXml, context: Context
+) -> _Parts:
     paths = settings.paths
     store = SqliteStore(paths.journal)
     await store.open()
@@ -141,7 +146,6 @@ async def _build(settings: EngineSettings, stack: AsyncExitStack) -> _Parts:
     epoch = await store.begin_epoch()
     engine_id = await _engine_id(store, settings)
     recovered = await recover(store, histories.begin, histories.seen)
-    scheduler_xml, context = _read_main(settings)
     zone = settings.time_zone or scheduler_xml.main.time_zone or _system_zone()
     live = LiveFolder(
         settings.live,
@@ -242,12 +246,14 @@ async def _build(settings: EngineSettings, stack: AsyncExitStack) -> _Parts:
     stack.push_async_callback(watching.close)
     exit_commands = ExitCommands(recovered.state, executed_by(engine), engine.submit)
 
+    messages = DefinitionMessages(recovered.state)
     spread += [
         engine.committed,
         lambda events, _rows: dispatcher.committed(events),
         lambda events, _rows: remote.hosts.committed(events),
         lambda events, _rows: watching.committed(events),
         lambda events, _rows: exit_commands.committed(events),
+        lambda events, _rows: messages.committed(events),
         lambda events, _rows: _forget_outputs(outputs, events),
     ]
     housekeeping = Housekeeping(
@@ -328,6 +334,25 @@ async def _engine_id(store: SqliteStore, settings: EngineSettings) -> str:
     return known
 
 
+def _live_folder(settings: EngineSettings, scheduler_xml: SchedulerXml) -> Path:
+    """Return the live folder: `configuration_directory` of `scheduler.xml` comes first.
+
+    Raises SettingsError when the folder that it names is not there (SCHEDULER-715), or when it
+    holds the engine's own data.
+    """
+    if scheduler_xml.live_folder is None:
+        return settings.live
+    live = settings.config / Path(scheduler_xml.live_folder).expanduser()
+    if not live.is_dir():
+        raise SettingsError(
+            (f"scheduler.xml: SCHEDULER-715 configuration_directory: there is no folder {live}",)
+        )
+    data = settings.data.resolve()
+    if live.resolve() in (data, *data.parents):
+        raise SettingsError((f"data: {settings.data} lies in the live folder {live}",))
+    return live
+
+
 def _read_main(settings: EngineSettings) -> tuple[SchedulerXml, Context]:
     """Return what `scheduler.xml` says, and what XML commands are read with.
 
@@ -343,6 +368,15 @@ def _read_main(settings: EngineSettings) -> tuple[SchedulerXml, Context]:
             engine_id=settings.engine_id or "",
             live_folder=settings.live,
         )
+        if found.live_folder is not None:
+            # Only now it is known where files begin that it includes.
+            found = load_main_configuration(
+                settings.main_file,
+                os.environ,
+                zone,
+                engine_id=settings.engine_id or "",
+                live_folder=settings.config / Path(found.live_folder).expanduser(),
+            )
     if found.errors:
         raise SettingsError(tuple(str(finding) for finding in found.errors))
     for finding in found.findings:
