@@ -30,6 +30,7 @@ from engine.kernel.instants import Duration, Instant
 from engine.kernel.reports import AgentContact, AgentStatus, Report, TaskLaunched
 
 COUPLED_AT_ONCE = 150
+ADDRESSES = 50
 
 # --- the agents ----------------------------------------------------------------------------------
 
@@ -123,7 +124,7 @@ async def play_agents(port: int, ready: Connection) -> None:
     """Serve until the process is ended."""
     agents = PlayedAgents()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: PlainServer(agents), "127.0.0.1", port, backlog=4096)
+    server = await loop.create_server(lambda: PlainServer(agents), "0.0.0.0", port, backlog=4096)
     ready.send(True)
     await server.serve_forever()
 
@@ -190,7 +191,11 @@ async def measure(count: int, period_s: float, seconds: float, port: int) -> Non
         pulse=counts.pulse,
     )
     period, timeout = Duration(int(period_s * 1000)), Duration(int(period_s * 6000))
-    addresses = [AgentUri(f"http://127.0.0.1:{port}/agent{number}") for number in range(count)]
+    # Over several addresses: one alone has too few ports for so many connections.
+    addresses = [
+        AgentUri(f"http://127.0.0.{1 + number % ADDRESSES}:{port}/agent{number}")
+        for number in range(count)
+    ]
     keeps = [
         KeepAgent(agent=each, heartbeat_period=period, heartbeat_timeout=timeout)
         for each in addresses
@@ -212,6 +217,9 @@ async def measure(count: int, period_s: float, seconds: float, port: int) -> Non
     for number in range(0, count, COUPLED_AT_ONCE):
         driver.demands(keeps[: number + COUPLED_AT_ONCE], runs[: number + COUPLED_AT_ONCE])
         await asyncio.sleep(0.5)
+    print(
+        f"all told after {time.perf_counter() - began:.1f} s, {counts.launched} begun", flush=True
+    )
     await counts.reached(count)
     print(f"{count} agents coupled, each with a task, after {time.perf_counter() - began:.1f} s")
     await asyncio.sleep(period_s)

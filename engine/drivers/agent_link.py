@@ -137,6 +137,7 @@ class AgentDriver:
         self.pulse = pulse
         self.settings = settings or AgentDriverSettings()
         self._lines: dict[AgentUri, _Line] = {}
+        self._keeps: dict[AgentUri, KeepAgent] = {}
         self._group: asyncio.TaskGroup | None = None
         self._is_first = True
 
@@ -157,7 +158,7 @@ class AgentDriver:
         The first call of an engine's second or later life must come before anything new was decided
         in it: what is demanded then may have been begun by an earlier life.
         """
-        keeps = {keep.agent: keep for keep in agents}
+        self._keeps = keeps = {keep.agent: keep for keep in agents}
         by_agent: dict[AgentUri, dict[ExecutionKey, RunProcess]] = {}
         for run in runs:
             if run.agent:
@@ -167,6 +168,13 @@ class AgentDriver:
         for agent in list(dict.fromkeys([*keeps, *by_agent, *self._lines])):
             line = self._lines.get(agent) or self._open(agent)
             line.demand(keeps.get(agent), by_agent.get(agent, {}), may_be_older=may_be_older)
+
+    def changed(self, runs: Mapping[AgentUri, Collection[RunProcess]]) -> None:
+        """Take the whole of what should be running on these agents; others are as before."""
+        for agent, wanted in runs.items():
+            line = self._lines.get(agent) or self._open(agent)
+            by_key = {run.key: run for run in wanted}
+            line.demand(self._keeps.get(agent), by_key, may_be_older=False)
 
     def forget(self, executions: Collection[ForgetExecution]) -> None:
         """Have agents drop what they keep of executions whose end the journal has."""
@@ -234,6 +242,7 @@ class _Line:
             settings=driver.settings.link,
             at=self._clock(),
         )
+        self._told: tuple[KeepAgent | None, Mapping[ExecutionKey, RunProcess]] | None = None
         self._waiting: list[LinkAction] = []
         """Actions from before `run`."""
         self._sending: dict[Ticket, asyncio.Task[None]] = {}
@@ -255,7 +264,10 @@ class _Line:
         *,
         may_be_older: bool,
     ) -> None:
-        """Pass on what is demanded."""
+        """Pass on what is demanded, when it is something else than before."""
+        if (keep, runs) == self._told:
+            return
+        self._told = (keep, runs)
         self._do(self._link.demand(keep, runs, self._clock(), may_be_older=may_be_older))
         self._wake.set()
 
