@@ -17,6 +17,7 @@ from engine.agent.access import Access
 from engine.agent.content_forms import ContentForms
 from engine.agent.login_sessions import HEADER as SESSION_HEADER
 from engine.agent.login_sessions import LoginSessions
+from engine.agent.questions import ask_host
 from engine.agent.service import AgentService
 from engine.agent.settings import AgentSettings
 from engine.codec import agent_wire
@@ -50,6 +51,7 @@ class AgentApp:
         self._started_at = started_at
         self._ends = ends
         self._aborts = aborts
+        self._home = settings.data
         self._commands = 0
         self._is_ending = False
         prefix = "/" + settings.uri_prefix.strip("/") if settings.uri_prefix.strip("/") else ""
@@ -120,6 +122,8 @@ class AgentApp:
                 return self._log_in_or_out(kind, request.headers.get(SESSION_HEADER.decode()))
             case "RequestFileOrderSourceContent" | "DeleteFile" | "MoveFile":
                 return await _files(kind, data, request)
+            case "AskHost":
+                return JSONResponse(await ask_host(self._home, data))
             case "Terminate":
                 return self._terminate(data)
             case "AbortImmediately":

@@ -25,8 +25,10 @@ from engine.agent.session_files import SessionFiles
 from engine.agent.settings import AgentSettings
 from engine.agent.spawn import allow_many_files
 from engine.agent.surroundings import Surroundings
+from engine.agent.task_records import RecordedTasks, TaskRecords
 from engine.agent.warden import LOCK, start_warden
 from engine.errors import AlreadyRunning
+from engine.kernel.ids import ExecutionKey
 from engine.kernel.reports import EndReason
 from engine.serving import serving, tcp_socket
 
@@ -51,6 +53,9 @@ class Agent:
         self._over = asyncio.Event()
         self._status = 0
         self._service: AgentService
+        self._recorded: RecordedTasks
+        self._found: list[ExecutionKey] = []
+        """Tasks of a former life of this program."""
         self._warden: subprocess.Popen[bytes] | None = None
 
     async def run(self) -> int:
@@ -75,7 +80,11 @@ class Agent:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._stop)
         loop.add_signal_handler(signal.SIGINT, self._stop)
-        workers = [loop.create_task(service.run()), loop.create_task(service.host.run())]
+        workers = [
+            loop.create_task(service.run()),
+            loop.create_task(service.host.run()),
+            loop.create_task(self._recorded.run(self._found)),
+        ]
         try:
             async with serving(app.asgi, [listener], tls=tls):
                 log.info("The agent listens on %s:%d", settings.host, port)
@@ -98,9 +107,10 @@ class Agent:
         ledger = Ledger(run=secrets.token_hex(8), boot=boot_id(), tasks_max=settings.tasks_max)
         service = AgentService(ledger, SessionFiles(settings.data), _ledger_id(settings.data))
         script = KillScript(settings.kill_script) if settings.kill_script is not None else None
+        self._recorded = RecordedTasks(service, TaskRecords(settings.data, boot_id()))
         service.host = TaskHost(
             settings.data,
-            service,
+            self._recorded,
             Surroundings(host=socket.gethostname().partition(".")[0], http_port=port),
             names_task_in_arguments=True,
             is_durable=settings.is_durable,
@@ -108,7 +118,9 @@ class Agent:
         )
         service.on_first_launch = self._watch_over
         service.restore_sessions()
-        service.restore_runs(await service.host.open())
+        found = await service.host.open()
+        service.restore_runs(found)
+        self._found = [run.key for run in found]
         service.host.watch_found()
         if service.host.live_count():
             self._watch_over()

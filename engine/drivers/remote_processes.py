@@ -12,9 +12,12 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Protocol
 
-from engine.drivers.ssh_hosts import SshHosts
+from engine.drivers.agent_questions import AgentQuestions
+from engine.drivers.ssh_hosts import Answer, SshHosts
 from engine.drivers.ssh_wrapper import (
+    SHELL,
     Control,
     ControlAnswer,
     control_program,
@@ -24,6 +27,7 @@ from engine.drivers.ssh_wrapper import (
     reap_program,
 )
 from engine.errors import SshError
+from engine.kernel.ids import LOCAL, AgentUri
 from engine.kernel.instants import Instant
 from engine.kernel.sessions.browser import (
     Act,
@@ -74,6 +78,16 @@ class WatchedHost:
     """`temp_dir`s of the jobs that run there."""
     is_protected: bool = False
     """Every signal asks first."""
+    agent: AgentUri = LOCAL
+    """The agent through which it is asked; empty: SSH."""
+
+
+class Asked(Protocol):
+    """A host that runs programs of ours."""
+
+    async def ask(self, program: bytes, *, timeout_s: float | None = None) -> Answer:
+        """Run one and return what it prints. Raises SshError."""
+        ...
 
 
 @dataclass(slots=True)
@@ -99,9 +113,11 @@ class RemoteProcesses:
         now: Callable[[], Instant],
         period_s: float = PERIOD_S,
         allow_foreign_kill: bool = False,
+        agents: AgentQuestions | None = None,
     ) -> None:
         """`audit` returns when the record is kept."""
         self._hosts = hosts
+        self._agents = agents
         self._known_runs = known_runs
         self._audit = audit
         self._now = now
@@ -184,6 +200,11 @@ class RemoteProcesses:
             self._changed.set()
         return result
 
+    def _link(self, watch: _Watch) -> Asked:
+        if watch.host.agent and self._agents is not None:
+            return self._agents.link(watch.host.agent)
+        return self._hosts.link(watch.host.target)
+
     # -- looking ----------------------------------------------------------------------------------
 
     def _begin_due_probes(self) -> None:
@@ -207,7 +228,7 @@ class RemoteProcesses:
 
     async def _probe(self, watch: _Watch) -> None:
         began = time.monotonic()
-        link = self._hosts.link(watch.host.target)
+        link = self._link(watch)
         try:
             answer = await asyncio.wait_for(
                 link.ask(probe_program(watch.host.folders), timeout_s=PROBE_TIMEOUT_S),
@@ -262,7 +283,7 @@ class RemoteProcesses:
         ]
         if old:
             with contextlib.suppress(SshError):
-                await self._hosts.link(watch.host.target).ask(reap_program(old[:200]))
+                await self._link(watch).ask(reap_program(old[:200]))
 
     # -- signalling -------------------------------------------------------------------------------
 
@@ -316,7 +337,7 @@ class RemoteProcesses:
             request.act, request.signal
         )
         program = one_process_program(request.pid, request.start, act)
-        answer = await self._hosts.link(watch.host.target).ask(program)
+        answer = await self._link(watch).ask(program)
         seen = parse_control(answer.output.decode(errors="replace"))
         if request.act is Act.DRY_RUN:
             return _dry(seen, request.signal)
@@ -336,8 +357,9 @@ class RemoteProcesses:
         )
 
     async def _ask(self, watch: _Watch, control: Control) -> ControlAnswer:
-        link = self._hosts.link(watch.host.target)
-        program = control_program(control, self._hosts.settings.shell)
+        link = self._link(watch)
+        shell = SHELL if watch.host.agent else self._hosts.settings.shell
+        program = control_program(control, shell)
         answer = await link.ask(program, timeout_s=PROBE_TIMEOUT_S)
         return parse_control(answer.output.decode(errors="replace"))
 

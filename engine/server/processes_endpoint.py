@@ -9,7 +9,7 @@ screen that polls every few seconds always reads a fresh look and nobody asks ho
 
     {"time": T, "hosts": [HOST, ...]}
 
-    HOST = {"host": "user@name:22",         how it is called
+    HOST = {"host": "user@name:22",         how it is called; `agent@name:4445` for an agent's
             "account": "user", "address": "name", "port": 22,
             "state": "waiting" | "shown" | "unreachable",
             "problem": "",                  why it is unreachable
@@ -17,7 +17,7 @@ screen that polls every few seconds always reads a fresh look and nobody asks ho
             "took_ms": 45,
             "protected": false,             every signal asks first
             "version": 3,                   grows with every look
-            "sources": ["job", "settings", "run"],
+            "sources": ["job", "settings", "run", "agent"],
             "counts": {"step": 1, "left behind": 0, "orphan": 2, "lost": 0,
                        "other session": 0, "foreign": 80}}
 
@@ -132,7 +132,7 @@ class BrowsedHost:
     name: str
     target: Target
     sources: tuple[str, ...]
-    """`job`, `settings`, `run`: why it is in the list."""
+    """`job`, `settings`, `run`, `agent`: why it is in the list."""
     view: HostView
 
 

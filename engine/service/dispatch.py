@@ -33,10 +33,11 @@ from engine.kernel.effects import (
 from engine.kernel.events import Event
 from engine.kernel.events import definitions as d
 from engine.kernel.events import tasks as t
-from engine.kernel.ids import LOCAL, ExecutionKey, TaskId
+from engine.kernel.ids import LOCAL, AgentUri, ExecutionKey, TaskId
 from engine.kernel.params import NO_PARAMS
 from engine.kernel.reports import LaunchFailure, NodeSettingsRead, Report, TaskNotLaunched
 from engine.kernel.sessions.effects import Before, RunSsh
+from engine.kernel.sessions.identity import TOKEN_VARIABLE, token_of
 from engine.kernel.sessions.parameters import substitute
 from engine.kernel.sessions.resolution import substituted
 from engine.kernel.state import State
@@ -58,6 +59,13 @@ class ProcessDriver(Protocol):
         """Drop what is kept of executions whose end the journal has."""
 
 
+class RemoteDriver(ProcessDriver, Protocol):
+    """Runs processes on agents."""
+
+    def changed(self, runs: Mapping[AgentUri, Collection[RunProcess]]) -> None:
+        """Take over what should be running on these agents; others are as before."""
+
+
 class NativeDriver(Protocol):
     """Runs native jobs."""
 
@@ -77,7 +85,7 @@ class Drivers:
     """Who carries out what."""
 
     local: ProcessDriver
-    remote: ProcessDriver
+    remote: RemoteDriver
     native: NativeDriver
     ssh: SshTasks
 
@@ -124,6 +132,8 @@ class Dispatcher:
         self._report = report
         self._spawn = spawn
         self._processes: dict[TaskId, RunProcess] = {}
+        self._on_agent: dict[AgentUri, dict[TaskId, RunProcess]] = {}
+        """Those of the processes that are on agents, so that telling one does not cost all."""
         self._natives: dict[TaskId, RunNative] = {}
         self._sessions: dict[TaskId, RunSsh] = {}
         self._inherited: set[ExecutionKey] = set()
@@ -138,6 +148,8 @@ class Dispatcher:
         self._inherited = {key for key in keys if key is not None}
         for task in list(self._state.tasks):
             self._look_at(task)
+        for task, run in self._processes.items():
+            self._sort_in(task, None, run)
         self._agents = tuple(agent_demands(self._state))
         self._tell_local()
         self._tell_remote()
@@ -220,6 +232,8 @@ class Dispatcher:
         except SealBroken as error:
             self._refuse(demand.run.key, str(error))
             return None
+        if demand.run.agent != LOCAL:
+            environment[TOKEN_VARIABLE] = token_of(demand.run.key)
         return with_script(demand.run, script, environment)
 
     def _complete_native(self, demand: RunNative) -> RunNative:
@@ -292,27 +306,38 @@ class Dispatcher:
         *,
         agents_changed: bool,
     ) -> None:
-        local = remote = False
+        told: set[AgentUri] = set()
         for task, former in former_processes.items():
             now = self._processes.get(task)
             if former == now:
                 continue
-            for run in (former, now):
-                if run is not None:
-                    local = local or run.agent == LOCAL
-                    remote = remote or run.agent != LOCAL
-        if local:
+            self._sort_in(task, former, now)
+            told |= {run.agent for run in (former, now) if run is not None}
+        if LOCAL in told:
             self._tell_local()
-        if remote or agents_changed:
+        if agents_changed:
             self._tell_remote()
+        elif told - {LOCAL}:
+            self._remote.changed(
+                {agent: list(self._on_agent.get(agent, {}).values()) for agent in told - {LOCAL}}
+            )
         if any(self._natives.get(task) != former for task, former in former_natives.items()):
             self._native.demands(list(self._natives.values()))
+
+    def _sort_in(self, task: TaskId, former: RunProcess | None, now: RunProcess | None) -> None:
+        if former is not None and former.agent in self._on_agent:
+            runs = self._on_agent[former.agent]
+            runs.pop(task, None)
+            if not runs:
+                del self._on_agent[former.agent]
+        if now is not None and now.agent != LOCAL:
+            self._on_agent.setdefault(now.agent, {})[task] = now
 
     def _tell_local(self) -> None:
         self._local.demands((), [run for run in self._processes.values() if run.agent == LOCAL])
 
     def _tell_remote(self) -> None:
-        runs = [run for run in self._processes.values() if run.agent != LOCAL]
+        runs = [run for each in self._on_agent.values() for run in each.values()]
         self._remote.demands(self._agents, runs)
 
     def _forget(self, former: dict[TaskId, RunProcess | None], ended: Iterable[TaskId]) -> None:

@@ -1,18 +1,21 @@
 """The remote-process browser inside the engine: which hosts there are, and whose runs are on them.
 
 Hosts are those that SSH jobs of the live folder name, those of runs that are remembered (an order
-may have named another host than its job), and those of the settings. Whose a run is follows from
+may have named another host than its job), those of the settings, and those of the agents, which are
+asked through the agents. Whose a run is follows from
 the state's events; nothing here is kept, so a restart begins anew (ssh-and-jitl.md chapter 3).
 """
 
 import asyncio
 import contextlib
 import logging
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
+from engine.drivers.agent_questions import AgentQuestions
 from engine.drivers.remote_processes import RemoteProcesses, WatchedHost
 from engine.drivers.ssh_host_keys import Trusted, shown_key, trust_host
 from engine.drivers.ssh_hosts import SshHosts
@@ -21,7 +24,7 @@ from engine.kernel.definitions import Job, NativeScript
 from engine.kernel.events import Event
 from engine.kernel.events import definitions as d
 from engine.kernel.events import sessions as s
-from engine.kernel.ids import TaskId
+from engine.kernel.ids import LOCAL, AgentUri, TaskId
 from engine.kernel.instants import Instant
 from engine.kernel.native import SSH
 from engine.kernel.params import Params, value_of
@@ -33,6 +36,7 @@ from engine.kernel.sessions.resolution import connection_of, resolved, substitut
 from engine.kernel.ssh_runs import SshRunState
 from engine.kernel.state import State
 from engine.server.processes_endpoint import BrowsedHost, ShownKey
+from engine.service.agent_runs import AgentRuns, agent_hosts
 from engine.service.ssh_settings import SshSection
 from engine.store.audit_file import AuditFile
 from engine.store.secret_box import SealBroken
@@ -78,6 +82,7 @@ class _Listed:
     sources: list[str] = field(default_factory=list)
     folders: dict[str, None] = field(default_factory=dict)
     is_protected: bool = False
+    agent: AgentUri = LOCAL
 
 
 class SshRuns:
@@ -176,6 +181,7 @@ class RemoteHosts:
         audit: AuditFile,
         logs: TaskLogs,
         now: Callable[[], Instant],
+        agents: AgentQuestions | None = None,
     ) -> None:
         self._state = state
         self._hosts = hosts
@@ -185,6 +191,11 @@ class RemoteHosts:
         self._logs = logs
         self._now = now
         self._runs = SshRuns(state, reader)
+        self._agent_runs = AgentRuns(state)
+        self._known: Mapping[RunToken, KnownRun] = ChainMap(
+            self._runs.known,  # type: ignore[arg-type]  # only read
+            self._agent_runs.known,  # type: ignore[arg-type]  # only read
+        )
         self._listed: dict[str, _Listed] = {}
         self._names: dict[Place, str] = {}
         self._is_outdated = True
@@ -197,11 +208,13 @@ class RemoteHosts:
             now=now,
             period_s=settings.refresh_s,
             allow_foreign_kill=settings.allow_foreign_kill,
+            agents=agents,
         )
 
     def committed(self, events: Sequence[Event]) -> None:
         """Take in what has become durable."""
-        self._is_outdated = self._runs.committed(events) or self._is_outdated
+        is_changed = self._runs.committed(events) | self._agent_runs.committed(events)
+        self._is_outdated = is_changed or self._is_outdated
 
     async def run(self) -> None:
         """Look at hosts while somebody looks at us, until cancelled."""
@@ -239,11 +252,14 @@ class RemoteHosts:
 
     def known_runs(self) -> Mapping[RunToken, KnownRun]:
         """Return the runs of this engine, open and over."""
-        return self._runs.known
+        return self._known
 
     def host_of(self, token: RunToken) -> str | None:
         """Return the host on which a run is or was, or on which it was last seen."""
         self._update()
+        agent = self._agent_runs.agent_of(token)
+        if agent is not None:
+            return next((name for name, each in self._listed.items() if each.agent == agent), None)
         place = self._runs.place_of(token)
         if place is not None and place in self._names:
             return self._names[place]
@@ -331,6 +347,9 @@ class RemoteHosts:
             listed.name = _unique(listed.name, self._listed)
             self._listed[listed.name] = listed
         self._names = {place: listed.name for place, listed in found.items()}
+        for agent, name, target in agent_hosts(self._state):
+            own = _unique(name, self._listed)
+            self._listed[own] = _Listed(target=target, name=own, sources=["agent"], agent=agent)
         self._processes.set_hosts(
             [
                 WatchedHost(
@@ -338,6 +357,7 @@ class RemoteHosts:
                     target=listed.target,
                     folders=tuple(listed.folders),
                     is_protected=listed.is_protected,
+                    agent=listed.agent,
                 )
                 for name, listed in self._listed.items()
             ]

@@ -25,6 +25,7 @@ from engine.codec.xml.reading import Context
 from engine.codec.xml.substitution import Variables
 from engine.drivers.agent_files import AgentFiles
 from engine.drivers.agent_link import AgentDriver
+from engine.drivers.agent_questions import AgentQuestions
 from engine.drivers.agent_link import AgentPulse as LinkPulse
 from engine.drivers.clock import SystemClock
 from engine.drivers.file_orders import FileOrderDriver
@@ -199,7 +200,9 @@ async def _build(
     agent_files = AgentFiles(credentials)
     stack.push_async_callback(agent_files.close)
     reader = HostReader(special=_special_variables(settings), opened=sealer.opened)
-    remote = _remote(settings, recovered.state, reader, logs)
+    questions = AgentQuestions(credentials)
+    stack.push_async_callback(questions.close)
+    remote = _remote(settings, recovered.state, reader, logs, questions)
     stack.push_async_callback(remote.ssh_hosts.close)
     native = NativeJobDriver(
         agents.probe,
@@ -306,7 +309,13 @@ class _Remote:
     cleanup: CleanupTasks
 
 
-def _remote(settings: EngineSettings, state: State, reader: HostReader, logs: TaskLogs) -> _Remote:
+def _remote(
+    settings: EngineSettings,
+    state: State,
+    reader: HostReader,
+    logs: TaskLogs,
+    agents: AgentQuestions,
+) -> _Remote:
     now = SystemClock().now
     ssh_hosts = SshHosts(settings.ssh.for_driver(settings.paths.known_hosts))
     hosts = RemoteHosts(
@@ -317,6 +326,7 @@ def _remote(settings: EngineSettings, state: State, reader: HostReader, logs: Ta
         audit=AuditFile(settings.paths.process_audit),
         logs=logs,
         now=now,
+        agents=agents,
     )
     allowed = settings.ssh.allow_custom_commands
     jobs = CleanupJobs(ssh_hosts, now=now, allow_custom_commands=allowed)

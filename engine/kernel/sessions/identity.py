@@ -10,12 +10,15 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NewType
+from typing import Final, NewType
 
 from engine.kernel.ids import ExecutionKey
 
 RunToken = NewType("RunToken", str)
 """Name of one run on its host: `js-` and 20 characters, in the environment of all its processes."""
+
+TOKEN_VARIABLE: Final = "JS_TOKEN"  # noqa: S105  # a name, no secret
+"""The variable that all processes of a run have from it."""
 
 _TOKEN = re.compile(r"js-[a-z2-7]{20}\Z")
 _START = re.compile(r"t[0-9]{1,20}\Z|l[A-Za-z0-9_:.]{1,40}\Z")
