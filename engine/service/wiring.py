@@ -25,8 +25,8 @@ from engine.codec.xml.reading import Context
 from engine.codec.xml.substitution import Variables
 from engine.drivers.agent_files import AgentFiles
 from engine.drivers.agent_link import AgentDriver
-from engine.drivers.agent_questions import AgentQuestions
 from engine.drivers.agent_link import AgentPulse as LinkPulse
+from engine.drivers.agent_questions import AgentQuestions
 from engine.drivers.clock import SystemClock
 from engine.drivers.file_orders import FileOrderDriver
 from engine.drivers.folder_watch import LiveFolder
