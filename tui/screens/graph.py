@@ -219,12 +219,12 @@ class GraphScreen(CockpitScreen):
             troubles_only=self.troubles_only,
         )
         lower = self.orders
+        lower.fresh = lambda row: self.order_listing.fresh(row, make)
+        lower.show(view.columns, rows)
         only = ", problems only" if self.troubles_only else ""
         title = f"{self._orders_title()}{only}, children under their parents"
         shown = self.query_one("#orders-title", Lines)
         shown.show([rule_line(scene, shown.size.width or self.size.width, title)])
-        lower.fresh = lambda row: self.order_listing.fresh(row, make)
-        lower.show(view.columns, rows)
 
     def _draw_nodes(self, scene: Scene) -> None:
         view = self.graph.view(scene, self.chain)

@@ -166,7 +166,7 @@ def _agents(scene: Scene) -> Iterable[Need]:
         pulse = scene.pulse(uri)
         heard = pulse.heard_at if pulse is not None else None
         count = sum(1 for task in scene.state.tasks.values() if task.agent == uri)
-        tasks = f"{count} tasks there" if count else "no task there"
+        tasks = f"{count} task{'' if count == 1 else 's'} there" if count else "no task there"
         text = clean(pulse.text) if pulse is not None else ""
         yield Need(
             kind=NeedKind.AGENT,

@@ -42,7 +42,7 @@ def counters(scene: Scene) -> list[Counter]:
         Counter(
             name="running",
             value=str(running),
-            note=f"{slots} tasks",
+            note=f"in {slots} task{'' if slots == 1 else 's'}",
             curve=curve([sample.running for sample in samples], scene.glyphs),
             role="run" if running else "dim",
         ),
@@ -56,14 +56,14 @@ def counters(scene: Scene) -> list[Counter]:
         Counter(
             name="failed, last hour",
             value=str(failed),
-            note=f"of {len(recent)}",
+            note=f"of {len(recent)} finished",
             curve=curve(failures, scene.glyphs),
             role="fail" if failed else "ok",
         ),
         Counter(
-            name="finished per minute",
+            name="finished this minute",
             value=str(minutes[-1]),
-            note=f"{len(recent)} in the hour",
+            note=f"{len(recent)} in the last hour",
             curve=curve(minutes, scene.glyphs),
             role="ok" if recent else "dim",
         ),
@@ -95,7 +95,7 @@ def counter_lines(scene: Scene, width: int) -> list[Line]:
     names = [Span(fit(f" {each.name}", room), "head") for each in found]
     values: list[Span] = []
     for each in found:
-        number = f" {each.value:>4} "
+        number = f" {each.value:>4}  "
         values.append(Span(number, each.role))
         values.append(Span(fit(each.note, room - len(number)), "dim"))
     curves = [Span(fit(f"   {each.curve}", room), "rail") for each in found]
