@@ -49,9 +49,11 @@ def add_order(
             order=existing.key, definition=definition, start_at=start_at, parent=request.parent
         )
     else:
+        # It replaces the file's order in memory, until the file is read again (2.3).
+        if definition.key in state.order_files:
+            yield OrderFileGone(order=definition.key)
         if existing is not None:
             if existing.is_permanent and existing.definition.key in state.order_files:
-                # It replaces the file's order in memory, until the file is read again (2.3).
                 yield OrderFileGone(order=existing.definition.key)
             if existing.key in state.orders:
                 yield OrderRemoved(order=existing.key)

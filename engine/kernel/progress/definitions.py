@@ -70,6 +70,8 @@ def settle_order_file(state: State, key: OrderKey, at: Instant) -> Iterator[Even
     """Bring a permanent order to what its file says, as soon as it may change (0.4)."""
     definition = state.order_files.get(key)
     order = state.find_order(key)
+    if order is not None and order.definition.key != key:
+        return  # the same id in a chain that a super chain joins (SCHEDULER-426)
     if definition is None:
         if order is not None and order.is_permanent and not has_begun(order):
             yield OrderRemoved(order=order.key)

@@ -167,3 +167,22 @@ def test_an_order_of_a_file_is_placed_when_nobody_has_its_id_any_more() -> None:
     found.defines(SUPER)
     found.does(RemoveOrder(order=key("one", "p")))
     assert set(found.state.orders) == {key("two", "p")}
+
+
+def test_the_file_of_an_inner_chain_does_not_take_the_place_of_the_super_chains_order() -> None:
+    found = world(SUPER, file_order("super"))
+    found.defines(file_order("one"))
+    assert found.order(key("one", "p")).definition.key == key("super", "p")
+    found.defines(replace(file_order("super"), title="new"))
+    assert found.order(key("one", "p")).title == "new"
+    found.does(RemoveOrder(order=key("one", "p")))
+    assert found.order(key("one", "p")).definition.key == key("one", "p")
+
+
+def test_an_order_added_by_command_stays_though_there_is_a_file_of_its_name() -> None:
+    found = world(SUPER, file_order("super"), file_order("two"))
+    found.does(RemoveOrder(order=key("one", "p")))
+    assert set(found.state.orders) == {key("two", "p")}
+    found.defines(file_order("super"))
+    found.adds("p", "super", title="by command")
+    assert found.order(key("one", "p")).title == "by command"
