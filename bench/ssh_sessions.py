@@ -140,29 +140,35 @@ async def kill(count: int) -> None:
             service = service_of(world.hosts, known)
             service.set_hosts([WatchedHost(name="here", target=target(server))])
             link = world.hosts.link(target(server))
-            kills, execs = [], []
+            times: dict[Act, list[float]] = {Act.KILL: [], Act.END: []}
+            execs = []
             for number in range(count):
-                key = f"k/{number}.{time.monotonic_ns()}"
-                world.start(key, login(server) | {"command": "sleep 600 & sleep 600"})
-                await world.launched(key)
-                token = token_of(ExecutionKey(key))
-                known[token] = KnownRun(
-                    token=token, key=ExecutionKey(key), task=TaskId(1), job="/j", end=RunEnd.BROKEN
-                )
-                await service.refresh("here")
-                began = time.perf_counter()
-                result = await service.signal(
-                    SignalRequest(
-                        host="here", act=Act.KILL, by="x", origin="key", token=token, may_act=True
+                for act, found in times.items():
+                    key = f"k/{number}{act.value}.{time.monotonic_ns()}"
+                    world.start(key, login(server) | {"command": "sleep 600 & sleep 600"})
+                    await world.launched(key)
+                    token = token_of(ExecutionKey(key))
+                    known[token] = KnownRun(
+                        token=token,
+                        key=ExecutionKey(key),
+                        task=TaskId(1),
+                        job="/j",
+                        end=RunEnd.BROKEN,
                     )
-                )
-                kills.append(time.perf_counter() - began)
-                assert result.outcome is Outcome.DONE, result
+                    await service.refresh("here")
+                    request = SignalRequest(
+                        host="here", act=act, by="x", origin="key", token=token, may_act=True
+                    )
+                    began = time.perf_counter()
+                    result = await service.signal(request)
+                    found.append(time.perf_counter() - began)
+                    assert result.outcome is Outcome.DONE, result
+                    world.withdraw(key)
                 began = time.perf_counter()
                 await link.ask(b"exit 0\n")
                 execs.append(time.perf_counter() - began)
-                world.withdraw(key)
-            show("keypress to process gone", kills)
+            show("X: KILL, process gone", times[Act.KILL])
+            show("x: TERM, then KILL, gone", times[Act.END])
             show("one exec", execs)
 
 

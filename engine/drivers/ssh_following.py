@@ -33,7 +33,8 @@ NOISE_LINES_MAX = 1000
 """Lines a login shell may print before our program's greeting."""
 
 
-LAST_WORDS_S = 1.0
+LAST_WORDS_S = 5.0
+"""How long we wait to hear why a session has ended."""
 LAST_WORDS_LENGTH = 400
 
 
@@ -261,9 +262,9 @@ async def conversation(
 
 
 async def _begin(link: HostLink, channel: Channel, launch: Launch, timeout_s: float) -> Begun:
-    await channel.write(launch.first if channel.uses == 1 else launch.next, timeout_s)
     line = b""
     try:
+        await channel.write(launch.first if channel.uses == 1 else launch.next, timeout_s)
         for _ in range(NOISE_LINES_MAX):
             line = await channel.line(timeout_s)
             begun = parse_begin(line.decode(errors="replace"), launch.token)
