@@ -200,10 +200,8 @@ async def _build(
     agent_files = AgentFiles(credentials)
     stack.push_async_callback(agent_files.close)
     reader = HostReader(special=_special_variables(settings), opened=sealer.opened)
-    questions = AgentQuestions(credentials)
-    stack.push_async_callback(questions.close)
-    remote = _remote(settings, recovered.state, reader, logs, questions)
-    stack.push_async_callback(remote.ssh_hosts.close)
+    remote = _remote(settings, recovered.state, reader, logs, AgentQuestions(credentials))
+    stack.push_async_callback(remote.close)
     native = NativeJobDriver(
         agents.probe,
         native_ended,
@@ -302,11 +300,17 @@ def _forget_outputs(outputs: TaskOutputs, events: Sequence[Event]) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Remote:
-    """What deals with hosts over SSH, beside the tasks."""
+    """What deals with other hosts, beside the tasks."""
 
     ssh_hosts: SshHosts
+    agents: AgentQuestions
     hosts: RemoteHosts
     cleanup: CleanupTasks
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.ssh_hosts.close()
+        await self.agents.close()
 
 
 def _remote(
@@ -331,7 +335,7 @@ def _remote(
     allowed = settings.ssh.allow_custom_commands
     jobs = CleanupJobs(ssh_hosts, now=now, allow_custom_commands=allowed)
     cleanup = CleanupTasks(jobs, audit=hosts.keep, now=now)
-    return _Remote(ssh_hosts=ssh_hosts, hosts=hosts, cleanup=cleanup)
+    return _Remote(ssh_hosts=ssh_hosts, agents=agents, hosts=hosts, cleanup=cleanup)
 
 
 async def _engine_id(store: SqliteStore, settings: EngineSettings) -> str:
