@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
@@ -23,6 +23,7 @@ from tests.support.programs import CHECKOUT
 from tests.support.recorded_engine import RecordedEngine
 from tui.app import Cockpit
 from tui.commands import Place
+from tui.mirror import Sample
 from tui.settings import Settings, load_settings
 from tui.widgets import question
 
@@ -34,6 +35,9 @@ _HEAD = """# Screens of the cockpit
 Made from the program by `python -m tests.support.screenshots`, as the terminal shows them; a test
 compares them. What the keys do: [cockpit.md](cockpit.md).
 """
+
+
+_CURVES = ((1, 0), (1, 0), (2, 1), (3, 1), (4, 3), (5, 4), (5, 3), (6, 3), (5, 3))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +147,13 @@ def evening(story: EndOfDay) -> None:
     engine.pulse("http://127.0.0.1:44463", heard_ago_s=31)
 
 
+def _samples(until: Instant) -> Iterator[Sample]:
+    """Yield how much was going on; the last is so fresh that no other is taken."""
+    for index, (running, waiting) in enumerate(_CURVES):
+        age = seconds(10 * (len(_CURVES) - 1 - index))
+        yield Sample(at=Instant(until - age), running=running, waiting=waiting)
+
+
 def _set_back(engine: RecordedEngine, key: OrderKey) -> None:
     later = Instant(engine.time + seconds(600))
     engine.play(OrderSetBack(order=key, count=1, start_at=later))
@@ -172,6 +183,8 @@ async def _taken(shot: Shot, app: Cockpit, story: EndOfDay) -> str:
         await desk.shows("live")
         # In one turn: what a drawing in between would have seen is left to no chance.
         evening(story)
+        app.mirror.samples.clear()
+        app.mirror.samples.extend(_samples(engine.time))
         await desk.shows("susp 1")
         if shot.keys:
             await pilot.pause()
