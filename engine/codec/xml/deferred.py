@@ -16,6 +16,8 @@ from engine.codec.xml.findings import Element
 DEFERRED_MIN: Final = 50
 """Shorter lists are not worth it."""
 
+_MARK: Final = re.compile(rb"<\?deferred ([0-9A-Za-z]+)-(\d+)\?>")
+
 Make: TypeAlias = Callable[[], Element]
 
 
@@ -24,7 +26,6 @@ class Deferred:
 
     def __init__(self, nonce: str) -> None:
         self._nonce = nonce
-        self._mark = re.compile(rb"<\?deferred %s-(\d+)\?>" % nonce.encode())
         self._parts: list[Iterable[Make]] = []
 
     @property
@@ -42,10 +43,12 @@ class Deferred:
     def pieces(self, text: bytes, encoding: str, *, indented: bool = False) -> Iterator[bytes]:
         """Yield the text of a document with the elements in place of their marks."""
         position = 0
-        for found in self._mark.finditer(text):
+        for found in _MARK.finditer(text):
+            if found[1].decode() != self._nonce:
+                continue
             yield text[position : found.start()]
             position = found.end()
-            for make in self._parts[int(found[1])]:
+            for make in self._parts[int(found[2])]:
                 made = make()
                 if indented:
                     etree.indent(made)
