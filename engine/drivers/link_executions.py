@@ -188,7 +188,8 @@ class Executions:
         """Take an event of the session."""
         key = event.key
         execution = self._items.get(key)
-        if execution is None:
+        if execution is None or (execution.phase is Phase.OVER and key in self._late):
+            # Also while the loss is still on its way into the journal.
             self._take_late(event, at)
             return
         if execution.phase is Phase.OVER:

@@ -178,7 +178,7 @@ async def _build(
     agents = AgentDriver(
         engine_id=engine_id,
         epoch=epoch,
-        report=LateResults(engine.task_history, engine.report).report,
+        report=LateResults(engine.task_history, engine.report, histories.caught_up).report,
         output=outputs.write,
         output_offsets=outputs.offsets,
         pulse=lambda pulse: engine.pulse(_pulse(pulse, clock.now())),

@@ -13,7 +13,13 @@ from engine.codec.journal import JOURNAL, StoredEvent
 from engine.kernel.events import Event
 from engine.kernel.events.files import ExitCommandCarriedOut
 from engine.kernel.events.orders import OrderAdded
-from engine.kernel.events.tasks import TaskAssigned, TaskAwaitsAgent, TaskEnded, TaskEndedLate
+from engine.kernel.events.tasks import (
+    TaskAssigned,
+    TaskAwaitsAgent,
+    TaskEnded,
+    TaskEndedLate,
+    TaskKillRequested,
+)
 from engine.kernel.evolve import evolve
 from engine.kernel.ids import ExecutionKey, OrderKey, TaskId, chain_key
 from engine.kernel.state import State
@@ -21,6 +27,8 @@ from tests.support.protocol.checker import Violation
 from tests.support.protocol.clock import Clock
 
 LOST = "SCHEDULER-202"
+TIMED_OUT = "SCHEDULER-272"
+CLOCK_TOLERANCE = 0.99
 FOLLOW_UP = chain_key("follow")
 """Where the on-exit commands of the workload add their orders."""
 Output = Mapping[Channel, bytes]
@@ -31,6 +39,7 @@ class Truth:
     """What really happened to one key."""
 
     starts: int = 0
+    started_at: int = 0
     is_alive: bool = False
     exit_code: int | None = None
     output: Output = field(default_factory=dict)
@@ -82,6 +91,8 @@ class Book:
         """Keys whose host was asleep while they ran: nobody can end them in time."""
         self.protected: set[str] = set()
         """Engines that nothing has happened to which a task must not survive."""
+        self.set_clocks: set[str] = set()
+        """Hosts whose wall clock was set."""
         self.counts = dict.fromkeys(("starts", "lost", "late", "steps", "lives"), 0)
 
     def trace(self, text: str) -> None:
@@ -109,6 +120,7 @@ class Book:
         record = self.records[engine]
         truth = self.truths.setdefault(key, Truth())
         truth.starts += 1
+        truth.started_at = self._clock.now
         truth.is_alive = True
         known = record.assigned.get(key)
         if known is None:
@@ -152,13 +164,15 @@ class Book:
                 self.fail(f"{engine}: after event {record.number} comes {row.number}")
             event = JOURNAL.event_of(row)
             self.trace(f"{engine} #{row.number} {_short(event)}")
-            self._before(record, event)
+            self._before(record, event, engine)
             evolve(record.mirror, event)
             self._after(record, event)
             record.number = row.number
             record.bodies[row.number] = row.body
 
-    def _before(self, record: Record, event: Event) -> None:
+    def _before(self, record: Record, event: Event, engine: str) -> None:
+        if isinstance(event, TaskKillRequested) and engine not in self.set_clocks:
+            self._look_at_timeout(record, event)
         if not isinstance(event, TaskAwaitsAgent | TaskEnded):
             return
         task = record.mirror.tasks[event.task]
@@ -173,6 +187,16 @@ class Book:
                 self.fail(f"{task.key} is said not to have been started, and was")
         else:
             self._ended(record, task.key, event, truth)
+
+    def _look_at_timeout(self, record: Record, event: TaskKillRequested) -> None:
+        """A job's timeout is over when it is over, whatever clocks of agents show."""
+        task = record.mirror.tasks[event.task]
+        timeout = record.mirror.jobs[task.job].definition.timeout
+        if event.error_code != TIMED_OUT or timeout is None or task.key is None:
+            return
+        took = self._clock.now - self.truths[task.key].started_at
+        if took < timeout * CLOCK_TOLERANCE:
+            self.fail(f"{task.key} is ended after {took} ms, its timeout is {timeout}")
 
     def _ended(self, record: Record, key: ExecutionKey, event: TaskEnded, truth: Truth) -> None:
         if event.error_code == LOST:

@@ -316,7 +316,7 @@ class EngineMachine:
         agents = AgentDriver(
             engine_id=self.name,
             epoch=epoch,
-            report=LateResults(engine.task_history, engine.report).report,
+            report=LateResults(engine.task_history, engine.report, histories.caught_up).report,
             output=outputs.write,
             output_offsets=outputs.offsets,
             pulse=lambda _: None,

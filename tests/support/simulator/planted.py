@@ -3,7 +3,7 @@
 `PLANTS` names them; `tests/simulation/test_whole.py` holds the simulator to finding each one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
@@ -17,12 +17,14 @@ from engine.drivers.link_core import Link
 from engine.drivers.link_executions import Executions
 from engine.drivers.link_parts import FAR, Deliver, LinkAction
 from engine.kernel.commands import BeginEpoch, Request
+from engine.kernel.decide import reports
 from engine.kernel.events import Event
 from engine.kernel.events.tasks import TaskAwaitsAgent
 from engine.kernel.evolve import evolve
 from engine.kernel.ids import ExecutionKey
+from engine.kernel.instants import Instant
 from engine.kernel.reports import Report, TaskExited
-from engine.kernel.state import TaskStatus
+from engine.kernel.state import State, Task, TaskStatus
 from engine.service.inbox import Letter
 from engine.service.outputs import TaskOutputs
 from engine.store.memory import MemoryStore
@@ -146,6 +148,24 @@ async def _write_anywhere(
 _WRITE = TaskOutputs.write
 
 
+async def _submit_apart(self: Any, request: Request, by: str) -> Any:
+    """Carry out an on-exit command, and note only afterwards that it is done."""
+    return await self._engine.submit(request, by)
+
+
+# --- in the kernel ---------------------------------------------------------------------------------
+
+
+def _begin_by_the_agents_clock(
+    state: State, task: Task, pid: int, started_at: Instant, _at: Instant
+) -> Iterator[Event]:
+    """Count a job's timeout from what the wall clock of the agent's host shows."""
+    yield from _BEGIN(state, task, pid, started_at, started_at)
+
+
+_BEGIN = reports._begin
+
+
 # --- in the session driver -------------------------------------------------------------------------
 
 
@@ -253,6 +273,12 @@ PLANTS = {
     "journal-not-fenced": Plant(patch=("engine.store.memory.MemoryStore.append", _append_unfenced)),
     "output-without-offsets": Plant(
         patch=("engine.service.outputs.TaskOutputs.write", _write_anywhere)
+    ),
+    "exit-command-noted-later": Plant(
+        patch=("engine.service.exit_commands._Port.submit", _submit_apart)
+    ),
+    "agents-clock-decides": Plant(
+        patch=("engine.kernel.decide.reports._begin", _begin_by_the_agents_clock)
     ),
     "no-doubt-after-restart": Plant(patch=(_LINK, DoubtlessLink)),
     "lost-too-early": Plant(patch=(_LINK, ImpatientLink)),

@@ -208,6 +208,7 @@ class Trouble:
         by = self._rng.randrange(-60_000, 60_000)
         machines = [*self._agents, *(engine.host for engine in self._engines)]
         machine = self._rng.choice(machines)
+        self._book.set_clocks.add(machine.name)
         self._at(at, f"clock of {machine.name} set by {by}", lambda: machine.set_wall_clock(by))
 
     def _at(self, at: int, text: str, work: Callable[[], None]) -> None:

@@ -575,6 +575,16 @@ def test_an_agent_that_does_not_tell_the_end_of_a_lost_task_is_asked_to_forget_i
     assert wire.commands_sent()[-1].close == (KEY,)
 
 
+def test_what_an_agent_tells_before_the_loss_is_committed_is_not_dropped() -> None:
+    wire = begun(Wire())
+    wire.tick_to(wire.at + 70_000)
+    assert len(wire.told(TaskLost)) == 1
+    wire.tick().answer(Output(key=KEY, task=TaskId(1), channel=Channel.STDOUT, offset=0, data=b"x"))
+    assert wire.told(Output), "nobody would offer it again"
+    wire.answer(ended(7))
+    assert len(wire.told(TaskExitedLate)) == 1
+
+
 def test_another_life_of_the_engine_hears_of_late_ends_too() -> None:
     wire = Wire(epoch=2).demand().couple(Known(key=KEY, status=ExecutionStatus.ENDED))
     wire.answer(ended(0))

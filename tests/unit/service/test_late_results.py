@@ -44,14 +44,21 @@ PAST = {
 
 async def passed_on(*reports: Report) -> list[Report]:
     told: list[Report] = []
+    known: list[Report] = []
+
+    async def caught_up() -> None:
+        known[:] = told
 
     async def history(query: HistoryQuery) -> Sequence[TaskHistoryEntry]:
+        just_lost = {each.key for each in known if isinstance(each, TaskLost)}
+        if query.ids and f"e/{query.ids[0]}.1" in just_lost and query.ids[0] not in PAST:
+            return [entry(query.ids[0], "SCHEDULER-202", "The connection is lost")]
         return [PAST[task] for task in query.ids if task in PAST]
 
     async def report(reports: Sequence[Report]) -> None:
         told.extend(reports)
 
-    await LateResults(history, report).report(reports)
+    await LateResults(history, report, caught_up).report(reports)
     return told
 
 
@@ -63,3 +70,8 @@ async def test_a_late_result_of_a_lost_task_is_told_once() -> None:
 async def test_everything_else_passes() -> None:
     lost = TaskLost(key=ExecutionKey("e/2.1"), text="lost")
     assert await passed_on(lost, late("e/2.1")) == [lost]
+
+
+async def test_a_late_result_may_come_together_with_the_loss() -> None:
+    lost = TaskLost(key=ExecutionKey("e/9.1"), text="lost")
+    assert await passed_on(lost, late("e/9.1")) == [lost, late("e/9.1")]
