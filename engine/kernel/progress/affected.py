@@ -216,6 +216,7 @@ def _affected_by_chain(
 ) -> Iterator[Subject]:
     match event:
         case d.ChainDefined():
+            yield from _jobs_of_chain(state, event.chain.key)
             yield from _inner_chains(state, event.chain.key)
             for node in event.chain.nodes:
                 job = job_of_node(node)
@@ -229,10 +230,14 @@ def _affected_by_chain(
                     yield ClassSubject(path)
         case d.ChainReplacementHeld():
             yield ChainSubject(event.chain.key)
+            # Its jobs do not wait for a lock or a process for it any more.
+            yield from _jobs_of_chain(state, event.chain.key)
         case d.ChainRemovalHeld():
             yield ChainSubject(event.chain)
+            yield from _jobs_of_chain(state, event.chain)
             yield from _inner_chains(state, event.chain)
         case d.ChainRemoved():
+            yield from _jobs_of_chain(state, event.chain)
             yield from _inner_chains(state, event.chain)
             for path in state.process_classes:
                 yield ClassSubject(path)

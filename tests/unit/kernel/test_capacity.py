@@ -23,6 +23,7 @@ from engine.kernel.ids import (
     ClassPath,
     LockPath,
     MonitorPath,
+    NodeState,
     OrderId,
     OrderKey,
     chain_key,
@@ -505,3 +506,20 @@ def test_a_job_whose_only_order_goes_waits_for_nothing_any_more() -> None:
         assert world.state.jobs[job_key("/second")].wait is not None
         world.does(changes)
         assert world.state.jobs[job_key("/second")].wait is None
+
+
+def test_a_job_does_not_wait_for_a_chain_that_is_about_to_change() -> None:
+    taken = LockUse(lock=LockPath("/l"))
+    world = World(
+        shell_job("holder", is_order_job=False, locks=(taken,)),
+        shell_job("slow"),
+        shell_job("waiting", locks=(taken,)),
+        chain("two", node("100", "slow"), node("200", "waiting")),
+        Lock(path=LockPath("/l")),
+    )
+    world.does(StartJob(job=job_key("/holder")))
+    world.adds("x", "two")
+    world.adds("y", "two", state=NodeState("200"))
+    assert world.state.jobs[job_key("/waiting")].wait is not None
+    world.defines(chain("two", node("100", "slow")))
+    assert world.state.jobs[job_key("/waiting")].wait is None
