@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from engine.codec.streamed_json import Json
-from engine.codec.web_file_events import FileEvents
-from engine.codec.web_obstacles import present
+from engine.codec.web_file_events import FileEvents, object_path
+from engine.codec.web_obstacles import jobs_using, present
 from engine.codec.xml.answers_chains import chain_state_name
 from engine.codec.xml.answers_jobs import job_state_name
-from engine.codec.xml.answers_orders import chain_path, job_path
 from engine.kernel.events import Event, control, definitions, orders, tasks
 from engine.kernel.ids import ChainKey, JobKey, NodeState, OrderKey, TaskId
 from engine.kernel.state import State
@@ -121,6 +120,9 @@ class WebEventMaker:
         """What is to be told of the end of tasks, when that of the order's step has been told."""
         self._jobs: dict[JobKey, str] = {}
         self._chains: dict[ChainKey, str] = {}
+        self._job_paths: dict[JobKey, str] = {}
+        """As they are written, until all is told of their end."""
+        self._chain_paths: dict[ChainKey, str] = {}
         self._files = FileEvents(state, from_the_first=from_the_first)
         if not from_the_first:
             self._look_around()
@@ -136,8 +138,10 @@ class WebEventMaker:
             self._tasks[task.id] = task.job, task.order
         for job in self._state.jobs.values():
             self._jobs[job.key] = job_state_name(self._state, job)
+            self._job_path(job.key)
         for chain in self._state.chains.values():
             self._chains[chain.key] = chain_state_name(chain)
+            self._chain_path(chain.key)
 
     def events(self, event: Event) -> Iterator[Json]:
         """Yield what the web service tells of an event; nothing of many."""
@@ -233,7 +237,13 @@ class WebEventMaker:
         self._over.discard(key)
 
     def _order(self, key: OrderKey, kind: str, **fields: Any) -> Json:
-        return present(TYPE=kind, key=f"{chain_path(self._state, key.chain)},{key.id}", **fields)
+        return present(TYPE=kind, key=f"{self._chain_path(key.chain)},{key.id}", **fields)
+
+    def _chain_path(self, key: ChainKey) -> str:
+        chain = self._state.chains.get(key)
+        if chain is None:
+            return self._chain_paths.get(key, key)
+        return self._chain_paths.setdefault(key, chain.definition.path)
 
     # --- tasks and jobs ----------------------------------------------------------------------
 
@@ -277,17 +287,23 @@ class WebEventMaker:
             case tasks.JobStopped():
                 yield from self._job_state(event.job)
             case tasks.JobUnstopped():
-                yield present(TYPE="JobUnstopped", key=job_path(self._state, event.job))
+                yield present(TYPE="JobUnstopped", key=self._job_path(event.job))
                 yield from self._job_state(event.job)
             case _:
                 pass
 
+    def _job_path(self, key: JobKey) -> str:
+        job = self._state.jobs.get(key)
+        if job is None:
+            return self._job_paths.get(key, key)
+        return self._job_paths.setdefault(key, job.definition.path)
+
     def _queue_changed(self, job: JobKey) -> Json:
-        return present(TYPE="JobTaskQueueChanged", key=job_path(self._state, job))
+        return present(TYPE="JobTaskQueueChanged", key=self._job_path(job))
 
     def _task(self, task: TaskId, kind: str, **fields: Any) -> Json:
         job, _ = self._tasks.get(task, (None, None))
-        path = None if job is None else job_path(self._state, job)
+        path = None if job is None else self._job_path(job)
         return present(TYPE=kind, key=present(jobPath=path, taskId=str(task)), **fields)
 
     def _job_state(self, key: JobKey) -> Iterator[Json]:
@@ -306,23 +322,27 @@ class WebEventMaker:
     def _of_definitions(self, event: Event) -> Iterator[Json]:
         match event:
             case definitions.JobDefined():
+                self._job_paths[event.job.key] = event.job.path
                 yield from self._job_state(event.job.key)
             case definitions.JobRemoved():
                 self._jobs.pop(event.job, None)
+                self._job_paths.pop(event.job, None)
             case definitions.JobReplacementHeld():
                 yield from self._job_state(event.job.key)
             case definitions.JobRemovalHeld():
                 yield from self._job_state(event.job)
             case definitions.ChainDefined():
+                self._chain_paths[event.chain.key] = event.chain.path
                 yield from self._chain_state(event.chain.key)
             case definitions.ChainRemoved():
                 self._chains.pop(event.chain, None)
+                self._chain_paths.pop(event.chain, None)
             case definitions.ChainStopSet():
                 yield from self._chain_state(event.chain)
             case definitions.NodeActionSet():
                 yield present(
                     TYPE="JobChainNodeActionChanged",
-                    key=chain_path(self._state, event.chain),
+                    key=self._chain_path(event.chain),
                     nodeId=event.state,
                     action=event.action.value,
                 )
@@ -333,7 +353,10 @@ class WebEventMaker:
                 yield present(TYPE="SchedulerInitiated")
                 yield present(TYPE="SchedulerStateChanged", state="running")
             case _:
-                pass
+                path = object_path(event)
+                if path is not None:
+                    for job in jobs_using(self._state, path):
+                        yield from self._job_state(job.key)
 
     def _chain_state(self, key: ChainKey) -> Iterator[Json]:
         chain = self._state.chains.get(key)

@@ -7,11 +7,34 @@ its definition comes into effect, and activated when nothing that it needs is mi
 from collections.abc import Iterator
 
 from engine.codec.streamed_json import Json
-from engine.codec.web_obstacles import missing_of_chain, missing_of_job
+from engine.codec.web_obstacles import jobs_using, missing_of_chain, missing_of_job
 from engine.codec.xml.answers_orders import chain_path
 from engine.kernel.events import Event, definitions, orders
 from engine.kernel.ids import ChainKey, JobKey, OrderKey
 from engine.kernel.state import State
+
+
+def object_path(event: Event) -> str | None:
+    """Return which object that jobs may need is defined or removed by an event, None for others."""
+    match event:
+        case definitions.ProcessClassDefined():
+            return event.process_class.path
+        case definitions.LockDefined():
+            return event.lock.path
+        case definitions.ScheduleDefined():
+            return event.schedule.schedule.path
+        case definitions.MonitorDefined():
+            return event.monitor.path
+        case definitions.ProcessClassRemoved():
+            return event.process_class
+        case definitions.LockRemoved():
+            return event.lock
+        case definitions.ScheduleRemoved():
+            return event.schedule
+        case definitions.MonitorRemoved():
+            return event.monitor
+        case _:
+            return None
 
 
 class FileEvents:
@@ -105,13 +128,19 @@ class FileEvents:
     def _removed(self, kind: str, key: str) -> Json:
         path = self._known.pop((kind, key), key)
         self._incomplete.pop((kind, key), None)
+        if kind not in {"Job", "JobChain", "Order"}:
+            # Its users are activated again when it comes back.
+            for job in jobs_using(self._state, key):
+                self._incomplete["Job", job.key] = None
         return {"TYPE": "FileBasedRemoved", "key": f"{kind}:{path}"}
 
     def _completed(self) -> Iterator[Json]:
         """Tell of objects that have got what they were waiting for."""
         for kind, key in [each for each in self._incomplete if self._is_complete(*each)]:
             del self._incomplete[kind, key]
-            yield {"TYPE": "FileBasedActivated", "key": f"{kind}:{self._known[kind, key]}"}
+            path = self._known.get((kind, key))
+            if path is not None:
+                yield {"TYPE": "FileBasedActivated", "key": f"{kind}:{path}"}
 
     def _is_complete(self, kind: str, key: str) -> bool:
         jobs, chains = self._state.jobs, self._state.chains

@@ -1,7 +1,7 @@
 """What keeps objects from going on, as the web service tells it (xml-commands.md 9.3), pure."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from engine.codec.json_api import time_text
@@ -92,6 +92,20 @@ def _file_obstacles(
 def missing_of_job(state: State, job: JobState) -> list[str]:
     """Return what the job needs and what is not there."""
     return [f"{_REQUISITES[kind]}:{path}" for kind, path in missing_requisites(state, job)]
+
+
+def jobs_using(state: State, path: str) -> Iterator[JobState]:
+    """Yield the jobs that name this process class, lock, monitor or schedule."""
+    for job in state.jobs.values():
+        definition = job.definition
+        run_time = definition.run_time
+        if (
+            definition.process_class == path
+            or (run_time is not None and run_time.schedule == path)
+            or any(use.lock == path for use in definition.locks)
+            or any(monitor.path == path for monitor in definition.monitors)
+        ):
+            yield job
 
 
 def missing_of_chain(state: State, chain: ChainState) -> list[str]:

@@ -304,6 +304,11 @@ def test_a_job_that_misses_something_is_activated_when_that_comes() -> None:
         ("FileBasedActivated", "Monitor:/m"),
         ("FileBasedActivated", "Job:/late"),
     ]
+    told.step(ApplyDefinitions(removed=(ObjectRef(kind=ObjectKind.MONITOR, path="/m"),)))
+    gone = told.news()
+    assert {"TYPE": "JobStateChanged", "key": "/late", "state": "loaded"} in gone
+    told.step(ApplyDefinitions(defined=(Monitor(path=path, script=SCRIPT),)))
+    assert ("FileBasedActivated", "Job:/late") in of_files(told)
 
 
 def test_the_file_of_an_order_is_told_of_beside_the_order() -> None:
