@@ -7,7 +7,7 @@ from typing import Protocol
 from engine.kernel.ids import ChainKey, NodeState, OrderKey, TaskId, chain_key
 from engine.kernel.instants import Instant
 from tui import intents
-from tui.commands import NOUNS, CommandProblem, Doing, Place, all_names
+from tui.commands import NOUNS, VERBS, CommandProblem, Doing, Noun, Place, Verb, all_names
 from tui.looking_back import LookingBack
 from tui.mirror import Mirror
 from tui.screens.acting import Acting
@@ -216,6 +216,7 @@ class Commanding:
         current = program.current()
         if current is not None:
             found += self._actions(current)
+            found += self._commands(current)
         for name in program.theming.names():
             act = partial(program.command, f"theme {name}")
             found.append(Choice(name=f"theme {name}", note="", act=act))
@@ -224,6 +225,24 @@ class Commanding:
             note = mirror.chain_name(order.chain)
             act = partial(program.go, place)
             found.append(Choice(name=f"order {clean(order.id)}", note=note, act=act))
+        return found
+
+    def _commands(self, screen: CockpitScreen) -> list[Choice]:
+        """Return the commands; those that need more words open the line with their name."""
+        harms = {action.id: action.harm for action in self._program.actions}
+        allowed = not self._program.why_not_allowed()
+        found: list[Choice] = []
+        entries: list[Noun | Verb] = [noun for noun in NOUNS if noun.needs_argument]
+        for entry in [*entries, *VERBS]:
+            if isinstance(entry, Verb) and harms.get(entry.action, 0) and not allowed:
+                continue
+            name = f":{entry.name} {entry.argument}".strip()
+            act = (
+                partial(screen.open_entry, "command", ":", f"{entry.name} ")
+                if entry.argument
+                else partial(self._program.command, entry.name)
+            )
+            found.append(Choice(name=name, note=entry.help, act=act))
         return found
 
     def _actions(self, screen: CockpitScreen) -> list[Choice]:

@@ -266,3 +266,15 @@ async def test_the_definition_is_shown_and_copied(desk: Any) -> None:
         await d.shows('<add_order job_chain="/nightly/archive" id="later">', 'name="region"')
         await d.keys("c")
         assert "<params>" in copied[-1]
+
+
+async def test_the_palette_offers_commands_and_opens_the_line_for_their_words(desk: Any) -> None:
+    async with desk("chains") as d:
+        await d.shows("archive")
+        await d.keys("ctrl+p", *"suspend")
+        await d.shows(":suspend ORDER")
+        await d.keys("enter")
+        await d.shows(":suspend")
+        await d.keys(*"end_of_day", "enter")
+        (request,) = await d.asked(1)
+        assert request == ModifyOrder(order=MAIN, suspended=True)

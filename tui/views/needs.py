@@ -257,7 +257,7 @@ def _files(scene: Scene) -> Iterable[Need]:
 
 
 COLUMNS = (
-    Column(name="WHAT", width_min=13, width_max=13, priority=1),
+    Column(name="WHAT", width_min=14, width_max=14, priority=1),
     Column(name="WHO", cut_middle=True, width_min=16, width_max=44, priority=0),
     Column(name="AGE", width_min=6, right=True, priority=2),
     Column(name="WHY", width_min=20, width_max=120, priority=0, flexible=True),

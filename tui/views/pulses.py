@@ -56,14 +56,14 @@ def counters(scene: Scene) -> list[Counter]:
         Counter(
             name="failed, last hour",
             value=str(failed),
-            note=f"of {len(recent)} finished",
+            note=f"of {len(recent)}",
             curve=curve(failures, scene.glyphs),
             role="fail" if failed else "ok",
         ),
         Counter(
-            name="finished this minute",
+            name="done this minute",
             value=str(minutes[-1]),
-            note=f"{len(recent)} in the last hour",
+            note=f"{len(recent)} an hour",
             curve=curve(minutes, scene.glyphs),
             role="ok" if recent else "dim",
         ),

@@ -16,6 +16,8 @@ from tui.widgets.lines import Lines
 from tui.widgets.palette import Palette
 
 SHOWN = 12
+_NAME = 44
+"""Cells of a name; actions are named by what they do, in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +128,8 @@ class PaletteBox(ModalScreen[Choice | None], inherit_bindings=False):
             role = "cursor" if chosen else ""
             sign = ">" if chosen else " "
             lines.append(
-                line(Span(f"{sign} {fit(choice.name, 34)}", role), Span(f" {choice.note}", "dim"))
+                line(
+                    Span(f"{sign} {fit(choice.name, _NAME)}", role), Span(f" {choice.note}", "dim")
+                )
             )
         self.query_one("#choices", Lines).show(lines or [line(Span("  nothing fits", "dim"))])
