@@ -16,6 +16,7 @@ from engine.codec.journal import JOURNAL
 from engine.codec.streamed_json import Json
 from engine.codec.web_events import CLOSED, WebEventMaker
 from engine.errors import CodecError
+from engine.kernel.events.control import EpochBegan
 from engine.kernel.ids import EventNumber
 from engine.kernel.instants import Instant
 from engine.server.custom_events import TYPE, CustomEvent
@@ -152,6 +153,11 @@ class WebEvents:
         except CodecError as error:
             _log.error("an event cannot be read: %s", error)
             return
+        if isinstance(event, EpochBegan):
+            # The stream is one of this life; ids of a former one may have been others.
+            self._kept.clear()
+            self._torn_below = max(self._last_id + 1, row.at * 1000)
+            self._is_cut = False
         for told in maker.events(event):
             self._keep(row.at, told)
 

@@ -8,21 +8,9 @@ from typing import Any
 import pytest
 
 from engine.errors import AgentUnreachable
-from engine.kernel.commands import (
-    ApplyDefinitions,
-    JobAction,
-    ModifyChain,
-    ModifyJob,
-)
-from engine.kernel.definitions import (
-    Lock,
-)
-from engine.kernel.ids import (
-    AgentUri,
-    LockPath,
-    chain_key,
-    job_key,
-)
+from engine.kernel.commands import ApplyDefinitions, BeginEpoch, JobAction, ModifyChain, ModifyJob
+from engine.kernel.definitions import Lock
+from engine.kernel.ids import AgentUri, Epoch, LockPath, chain_key, job_key
 from engine.kernel.instants import Instant
 from engine.server import web_events
 from engine.server.engine_port import AgentView
@@ -240,6 +228,19 @@ async def test_ids_grow_even_when_the_clock_is_set_back() -> None:
     add(http, "two", suspended=True)
     answer = await soon(http, "/order/a/b/walk,two", after=start, **{"return": "OrderEvent"})
     assert answer["eventSnapshots"][0]["eventId"] > int(start)
+
+
+async def test_the_stream_begins_anew_with_the_engine() -> None:
+    http = engine()
+    add(http, "one", suspended=True)
+    http.engine.time = Instant(http.engine.time + 10_000)
+    http.engine.step(BeginEpoch(epoch=Epoch(2), engine_id="test"))
+    former = str((http.engine.time - 10_000) * 1000 + 5)
+    assert (await got(http, "/event", after=former))["TYPE"] == "Torn"
+    begun = await got(http, "/event", after="0")
+    names = [each["TYPE"] for each in begun["eventSnapshots"]]
+    assert names[:2] == ["SchedulerInitiated", "SchedulerStateChanged"]
+    assert "OrderAdded" not in names
 
 
 async def test_the_past_that_is_not_read_is_torn(monkeypatch: pytest.MonkeyPatch) -> None:
