@@ -1,5 +1,7 @@
 """The visible cleanup chain: its two jobs on a real host."""
 
+import os
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -145,6 +147,123 @@ async def test_a_run_that_never_began_is_waited_for_only_as_long_as_a_start_take
         late = CleanupOrder(cleanup.jobs, cleanup.watched, launched_at=Instant(clock() - 61_000))
         assert (await late.read()).decision.order == MoveOn()
         assert (await late.check()).decision.deed is Deed.CLOSE_AS_VANISHED
+
+
+def over(cleanup: CleanupOrder) -> CleanupOrder:
+    cleanup.watched = replace(cleanup.watched, step=StepState.OVER)
+    return cleanup
+
+
+async def test_row_3_nothing_is_concluded_while_the_engine_restores_its_state(
+    server: SshServer, tmp_path: Path
+) -> None:
+    async with ssh_world(tmp_path, server) as world:
+        world.start("e/5.1", login(server) | {"command": "sleep 802"})
+        await world.launched("e/5.1")
+        cleanup = order(world, server, "e/5.1")
+        cleanup.watched = replace(cleanup.watched, step=StepState.UNKNOWN)
+        decision = (await cleanup.check()).decision
+        assert (decision.row, decision.deed) == (3, Deed.NOTHING)
+        assert isinstance(decision.order, ComeAgain)
+        assert server.processes()
+        server.end_all_processes()
+
+
+async def test_row_4_without_a_time_for_term_an_orphan_is_killed_at_once(
+    server: SshServer, tmp_path: Path
+) -> None:
+    async with ssh_world(tmp_path, server) as world:
+        world.start("e/6.1", login(server) | {"command": "setsid sleep 803 & sleep 804"})
+        await world.wait_for(lambda: len(server.processes()) >= 3)
+        await world.stop()
+        await world.restart_hosts()
+        cleanup = over(order(world, server, "e/6.1"))
+        answer = await cleanup.check()
+        assert (answer.decision.row, answer.signal, answer.after) == (4, "KILL", "gone")
+        assert answer.decision.order == ComeAgain(after=seconds(2))
+        await world.wait_for(lambda: not server.processes())
+
+
+async def test_row_8_what_outlives_kill_for_half_a_minute_is_given_up(
+    server: SshServer, tmp_path: Path
+) -> None:
+    """No process can do that in a test, but a kill command of the job's own can do nothing."""
+    async with ssh_world(tmp_path, server) as world:
+        world.start("e/7.1", login(server) | {"command": "sleep 805"})
+        await world.launched("e/7.1")
+        await world.stop()
+        await world.restart_hosts()
+        cleanup = over(order(world, server, "e/7.1", ssh_job_kill_pid_command="true"))
+        cleanup.jobs = CleanupJobs(world.hosts, now=clock, allow_custom_commands=True)
+        assert (await cleanup.check()).decision.row == 4
+        assert server.processes()
+        earlier = replace(cleanup.memory, killed_at=Instant(clock() - 30_000))
+        cleanup.parameters[MEMORY] = earlier.text()
+        answer = await cleanup.check()
+        assert (answer.decision.row, answer.decision.order) == (8, GoToError())
+        assert "cannot be killed" in answer.decision.text
+        assert not answer.signal
+        server.end_all_processes()
+
+
+async def test_rows_9_and_10_a_result_closes_the_step_and_its_absence_fails_it(
+    server: SshServer, tmp_path: Path
+) -> None:
+    async with ssh_world(tmp_path, server) as world:
+        world.start("e/8.1", login(server) | {"command": "exit 7"})
+        await world.exited("e/8.1")
+        world.start("e/8.2", login(server) | {"command": "sleep 806"})
+        await world.launched("e/8.2")
+        await world.stop()
+        await world.restart_hosts()
+        server.end_all_processes()
+        for key, row, deed in (
+            ("e/8.1", 9, Deed.CLOSE_WITH_RESULT),
+            ("e/8.2", 10, Deed.CLOSE_AS_VANISHED),
+        ):
+            cleanup = order(world, server, key)
+            first = (await cleanup.check()).decision
+            assert (first.row, first.deed) == (row, Deed.NOTHING), "ten seconds of grace"
+            earlier = replace(cleanup.memory, first_gone_at=Instant(clock() - 10_000))
+            cleanup.parameters[MEMORY] = earlier.text()
+            later = (await cleanup.check()).decision
+            assert (later.row, later.deed, later.order) == (row, deed, MoveOn())
+
+
+async def test_row_12_what_may_belong_to_strangers_is_left_to_a_person(
+    server: SshServer, tmp_path: Path
+) -> None:
+    async with ssh_world(tmp_path, server) as world:
+        # The children give their token away, and their leader is killed.
+        command = "env -u JS_TOKEN sleep 807 & env -u JS_TOKEN sleep 808 & wait"
+        world.start("e/9.1", login(server) | {"command": command})
+        leader = await world.launched("e/9.1")
+        asleep = {"sleep 807", "sleep 808"}
+        await world.wait_for(lambda: asleep <= set(server.processes().values()))
+        await world.stop()
+        await world.restart_hosts()
+        for pid, text in server.processes().items():
+            if not text.startswith("sleep 80"):
+                os.kill(pid, signal.SIGKILL)
+        await world.wait_for(lambda: set(server.processes().values()) == asleep)
+        await world.wait_for(
+            lambda: not Path("/proc", str(leader.pid)).exists()
+        )  # no zombie either
+        answer = await over(order(world, server, "e/9.1")).check()
+        assert (answer.decision.row, answer.decision.deed) == (12, Deed.NOTHING)
+        assert isinstance(answer.decision.order, ComeAgain)
+        assert answer.decision.order.is_setback
+        assert "needs decision" in answer.decision.text
+        assert len(server.processes()) == 2
+        server.end_all_processes()
+
+
+async def test_row_14_a_run_that_left_nothing_and_whose_step_is_over_is_done(
+    server: SshServer, tmp_path: Path
+) -> None:
+    async with ssh_world(tmp_path, server) as world:
+        decision = (await over(order(world, server, "e/10.1")).check()).decision
+        assert (decision.row, decision.deed, decision.order) == (14, Deed.NOTHING, MoveOn())
 
 
 def test_the_memory_survives_in_a_parameter_and_forgets_nonsense() -> None:
