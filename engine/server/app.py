@@ -53,6 +53,8 @@ def application(context: ServerContext) -> Application:
 def _routes() -> list[Route]:
     api = json_endpoints
     return [
+        # First, because it is asked for most.
+        *xml_endpoint.ROUTES,
         Route("/api/me", api.me),
         Route("/api/snapshot", api.snapshot),
         Route("/api/events", event_stream.events),
@@ -77,7 +79,6 @@ def _routes() -> list[Route]:
         *processes_endpoint.ROUTES,
         *live_endpoint.ROUTES,
         *plan_endpoint.ROUTES,
-        *xml_endpoint.ROUTES,
         *web_service.routes(),
         *classic_pages.ROUTES,
         *xml_endpoint.CLASSIC_ROUTES,

@@ -11,7 +11,7 @@ from typing import Final, TypeAlias, assert_never
 from engine.codec.xml import queries as q
 from engine.codec.xml.answers import SCHEMA_ERROR, View, answer_document, element, ok
 from engine.codec.xml.answers_jobs import task_element
-from engine.codec.xml.answers_orders import order_element
+from engine.codec.xml.answers_orders import order_element, waiting_order_element
 from engine.codec.xml.commands import ParsedCommand, parse_commands
 from engine.codec.xml.deferred import Deferred
 from engine.codec.xml.facts import EngineFacts
@@ -195,6 +195,8 @@ class XmlCommands:
         if done.subject:
             key = OrderKey(key.chain, OrderId(done.subject))
         order = self._port.state.find_order(key)
+        if order is not None and order.replacement is not None:
+            return [waiting_order_element(self._view(), order)]
         if order is not None:
             return [order_element(self._view(), order)]
         chain = self._port.state.chains.get(key.chain)

@@ -166,6 +166,10 @@ class Questions:
         past_tasks = past_orders = None
         if "task_history" in what:
             past_tasks = await self._past_tasks(state.jobs, query.max_task_history)
+        elif "jobs" in what:
+            # Those are the ones whose last error people look for.
+            stopped = [key for key, job in state.jobs.items() if job.stopped]
+            past_tasks = await self._past_tasks(stopped, 1)
         if query.max_order_history:
             past_orders = await self._past_orders(state.chains, query.max_order_history)
         view = self._view(

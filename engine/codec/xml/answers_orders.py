@@ -79,6 +79,32 @@ def order_element(view: View, order: Order) -> Element:
     return result
 
 
+def waiting_order_element(view: View, present: Order) -> Element:
+    """Return `<order>` of a new order that waits until the present one has left its task."""
+    definition = present.replacement
+    assert definition is not None, "only for orders with a replacement"
+    chain = view.state.chains.get(present.key.chain)
+    first = None if chain is None else chain.definition.nodes[0].state
+    state = definition.state or first
+    return element(
+        "order",
+        element("file_based", element("requisites"), state="initialized"),
+        log(view),
+        path="/",
+        order=present.key.id,
+        id=present.key.id,
+        title=given(definition.title),
+        state=state,
+        initial_state=state,
+        job_chain=chain_path(view.state, present.key.chain),
+        priority=definition.priority,
+        order_source_type="AdHoc",
+        suspended=yes(definition.suspended),
+        replacement="yes",
+        end_state=definition.end_state,
+    )
+
+
 def _attributes(view: View, order: Order) -> dict[str, object]:
     state = view.state
     node = state.node(order.key.chain, order.state)

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.kernel.commands import ApplyDefinitions, BrokenFile, ObjectKind, ObjectRef
-from engine.kernel.ids import TaskId, order_key
+from engine.kernel.commands import ApplyDefinitions, BrokenFile, ObjectKind, ObjectRef, StartJob
+from engine.kernel.ids import TaskId, job_key, order_key
 from engine.kernel.instants import seconds
 from engine.server.auth import TokenFiles, Trust
+from engine.server.engine_port import TaskHistoryEntry
 from engine.store.task_logs import TaskLogs
 from tests.support.fake_engine import FACTS, NOW
 from tests.support.http_engine import COMMAND, HttpEngine, answer_of
@@ -331,3 +332,49 @@ async def test_a_task_of_the_queue_tells_when_it_may_start() -> None:
     task = (await http.xml('<start_job job="/alone"/>')).find("ok/task")
     assert task is not None
     assert task.get("start_at") == task.get("enqueued")
+
+
+async def test_an_order_that_waits_for_its_forerunner_says_so() -> None:
+    http = HttpEngine(*WALK)
+    await http.xml('<add_order job_chain="walk" id="1"/>')
+    http.engine.launch()
+    order = (await http.xml('<add_order job_chain="/walk" id="1" title="new"/>')).find("ok/order")
+    assert order is not None
+    told = {name: order.get(name) for name in ("id", "title", "replacement", "state", "job_chain")}
+    assert told == {
+        "id": "1",
+        "title": "new",
+        "replacement": "yes",
+        "state": "100",
+        "job_chain": "/walk",
+    }
+    present = (await http.xml('<show_order job_chain="walk" order="1"/>')).find("order")
+    assert present is not None
+    assert (present.get("task"), present.get("replaced")) == ("1", "yes")
+
+
+async def test_the_state_shows_why_a_job_has_stopped() -> None:
+    http = HttpEngine(shell_job("alone", is_order_job=False, stop_on_error=True))
+    http.engine.step(StartJob(job=job_key("alone")))
+    http.engine.launch()
+    http.engine.end(code=7)
+    http.engine.tasks_past.append(failed_task("/alone"))
+    error = (await http.xml("<show_state/>")).find("state/jobs/job/ERROR")
+    assert error is not None
+    assert error.get("code") == "SCHEDULER-280"
+
+
+def failed_task(job: str) -> TaskHistoryEntry:
+    return TaskHistoryEntry(
+        task=TaskId(1),
+        job=job,
+        cause="queue",
+        agent="",
+        started_at=NOW,
+        ended_at=NOW,
+        exit_code=7,
+        error_code="SCHEDULER-280",
+        error_text="The process ended with exit code 7",
+        steps=1,
+        pid=100,
+    )
