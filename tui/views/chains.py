@@ -9,6 +9,7 @@ from engine.kernel.instants import NEVER, Instant
 from engine.kernel.state import ChainState
 from tui.views.durations import clock_text
 from tui.views.gauge import curve
+from tui.views.nested import keys_of_chain
 from tui.views.orders import next_start_of
 from tui.views.rows import Column, Row, RowKey
 from tui.views.scene import Scene
@@ -40,7 +41,7 @@ def counts_of(scene: Scene, chain: ChainKey) -> Counter[Standing]:
     orders = scene.state.orders
     return Counter(
         standing_of_order(scene.state, orders[key], scene.now)
-        for key in scene.state.orders_of_chain.get(chain, ())
+        for key in keys_of_chain(scene, chain)
     )
 
 
@@ -51,7 +52,10 @@ def _word(chain: ChainState, counts: Counter[Standing]) -> tuple[str, str]:
         return "trouble", "fail"
     if counts[Standing.RUNS] or counts[Standing.LATE]:
         return "running", "run"
-    return ("waiting", "wait") if counts[Standing.WAITS] else ("idle", "dim")
+    if counts[Standing.SUSPENDED]:
+        return "suspended", "held"
+    waits = counts[Standing.WAITS] + counts[Standing.SETBACK]
+    return ("waiting", "wait") if waits else ("idle", "dim")
 
 
 def _number(count: int, role: str) -> Span:

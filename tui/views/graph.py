@@ -13,6 +13,7 @@ from tui.views.back_lanes import Lane, back_target, draw_lanes, lanes_of
 from tui.views.durations import duration_text
 from tui.views.flow import Flow, flow_of
 from tui.views.gauge import bar
+from tui.views.nested import keys_at_node
 from tui.views.rail import RailRow, draw_rail, node_sign, rail_of
 from tui.views.rows import Column, Row
 from tui.views.scene import Scene
@@ -121,19 +122,7 @@ class GraphRows:
 
 def orders_at(scene: Scene, chain: ChainKey, state: NodeState) -> list[Order]:
     """Return the orders at a node, those in a task first, then in order of their starts."""
-    node = scene.state.node(chain, state)
-    if isinstance(node, NestedNode):
-        # Orders of a super chain stand in the chains that it joins.
-        inside = scene.state.orders_of_chain.get(node.chain, {})
-        known = (scene.state.orders[key] for key in inside)
-        orders = [
-            order
-            for order in known
-            if order.outer is not None and (order.outer.chain, order.outer.state) == (chain, state)
-        ]
-    else:
-        queue = scene.state.queues.get((chain, state))
-        orders = [] if queue is None else [scene.state.orders[key] for key in queue.all]
+    orders = [scene.state.orders[key] for key in keys_at_node(scene, chain, state)]
     return sorted(orders, key=lambda order: (order.task is None, order.start_at, order.place))
 
 

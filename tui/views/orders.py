@@ -7,6 +7,7 @@ from engine.kernel.instants import NEVER, Instant
 from engine.kernel.state import Order
 from tui.views.durations import duration_text, moment_text
 from tui.views.lineup import Place
+from tui.views.nested import keys_at_node, keys_of_chain
 from tui.views.rows import Column, Row, RowKey
 from tui.views.scene import Scene
 from tui.views.standing import (
@@ -42,9 +43,8 @@ def order_keys(scene: Scene, argument: str) -> Iterable[RowKey]:
     path, _, node = argument.partition(" ")
     chain = chain_key(path)
     if not node:
-        return list(state.orders_of_chain.get(chain, ()))
-    queue = state.queues.get((chain, NodeState(node)))
-    return list(queue.all) if queue is not None else []
+        return keys_of_chain(scene, chain)
+    return keys_at_node(scene, chain, NodeState(node))
 
 
 def holds_order(scene: Scene, argument: str, key: RowKey) -> bool:
@@ -53,7 +53,10 @@ def holds_order(scene: Scene, argument: str, key: RowKey) -> bool:
     if order is None or not argument:
         return order is not None
     path, _, node = argument.partition(" ")
-    return order.key.chain == chain_key(path) and (not node or order.state == node)
+    chain, outer = chain_key(path), order.outer
+    if order.key.chain == chain:
+        return not node or order.state == node
+    return outer is not None and outer.chain == chain and (not node or outer.state == node)
 
 
 def is_in_trouble(scene: Scene, key: RowKey) -> bool:
