@@ -1,9 +1,11 @@
 """The words exchanged with a remote host."""
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,9 +18,12 @@ from engine.drivers.ssh_wrapper import (
     Control,
     RunFiles,
     attached_command,
+    bare_program,
     control_program,
     launch_program,
+    next_launch,
     one_process_program,
+    parse_bare,
     parse_begin,
     parse_control,
     parse_reply,
@@ -210,3 +215,89 @@ def test_the_client_library_is_loaded_only_when_a_host_is_really_called() -> Non
     )
     done = subprocess.run([sys.executable, "-c", program], timeout=60, check=False)
     assert done.returncode == 0
+
+
+@contextlib.contextmanager
+def talk(
+    home: Path, shell: list[str]
+) -> Iterator[tuple[Callable[[bytes], object], Callable[[], str]]]:
+    """Start a shell as a login would; yields what writes to it and what reads a line of it."""
+    with subprocess.Popen(
+        [*shell, "-s"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=home,
+        env={"PATH": os.environ["PATH"], "HOME": str(home)},
+        bufsize=0,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        lines = process.stdout
+        yield process.stdin.write, lambda: lines.readline().decode().rstrip("\n")
+        process.stdin.close()
+        process.wait(20)
+
+
+OTHER = token_of(ExecutionKey("e/2.1"))
+
+
+@pytest.mark.skipif(not SHELLS, reason="no shell to run the program with")
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda each: Path(each[0]).name)
+def test_a_shell_takes_the_next_launch_and_mixes_nothing_up(
+    tmp_path: Path, shell: list[str]
+) -> None:
+    first = launch_program(TOKEN, files=RunFiles(commands=("one",)), folder=None, mode="prepare")
+    further = next_launch(OTHER, files=RunFiles(commands=("two",)), folder=None, mode="prepare")
+    half = next_launch(
+        token_of(ExecutionKey("e/3.1")),
+        files=RunFiles(commands=("three",)),
+        folder=None,
+        mode="prepare",
+    )
+    with talk(tmp_path, shell) as (say, hear):
+        for program, token in ((first, TOKEN), (further, OTHER)):
+            say(program)
+            begun = parse_begin(hear(), token)
+            assert begun is not None
+            assert begun.how == "made"
+        say(half[:-9])
+    base = tmp_path / ".jobscheduler" / "run"
+    assert {path.name: (path / "cmd.1").read_text() for path in base.iterdir()} == {
+        TOKEN: "one\n",
+        OTHER: "two\n",
+    }
+
+
+@pytest.mark.skipif(not SHELLS, reason="no shell to run the program with")
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda each: Path(each[0]).name)
+def test_a_run_without_a_folder_begins_only_when_it_is_told_to(
+    tmp_path: Path, shell: list[str]
+) -> None:
+    files = RunFiles(commands=("echo >ran; echo 'it''s' on",), environment="A='x'; export A\n")
+    program = bare_program(TOKEN, files=files, shell=" ".join(shell))
+    for last_words in (b"", b"no\n", b"g", b"go\n"):
+        with talk(tmp_path, shell) as (say, hear):
+            say(program)
+            record = parse_bare(hear(), TOKEN)
+            assert record is not None
+            assert "uid=" in record
+            say(last_words)
+            if last_words == b"go\n":
+                assert hear() == "its on"
+        assert (tmp_path / "ran").exists() == (last_words == b"go\n")
+
+
+def test_a_run_without_a_folder_takes_scripts_of_plain_interpreters_only() -> None:
+    script = "#!/usr/bin/python3 -u\nprint(1)\n"
+    program = bare_program(TOKEN, files=RunFiles(commands=("x",), script=script, arguments="a b"))
+    assert b"/usr/bin/python3 -u /dev/fd/3 a b </dev/null 3<<" in program
+    for odd in ("#!/bin/sh; rm -rf x\n", "#!python\n", "#!/a`b`\n"):
+        with pytest.raises(SshError, match="no folder can be written"):
+            bare_program(TOKEN, files=RunFiles(commands=("x",), script=odd))
+
+
+def test_a_run_that_could_not_be_told_from_others_is_refused() -> None:
+    line = f"JS-BARE {TOKEN} v=1 pid=7 pgid=5 sid=5 start=l1 boot=- uid=1 began=1"
+    with pytest.raises(SshError, match="no group of its own"):
+        parse_bare(line, TOKEN)
+    assert parse_bare(line, OTHER) is None
