@@ -68,6 +68,17 @@ async def test_a_list_that_moved_between_two_keys_ends_nothing_and_says_why(desk
         await d.shows("inv-8@hpc-02: gone")
 
 
+async def test_the_row_of_a_host_that_was_asked_counts_for_nothing(desk: Any) -> None:
+    async with desk("processes") as d:
+        d.engine.hosts.put_host(HOST, state="waiting")
+        await d.shows("asking")
+        d.engine.hosts.hosts[HOST]["state"] = "shown"
+        orphan(d)
+        await d.shows("inv-1 · load")
+        await d.keys("x")
+        await d.shows("inv-1@hpc-02: gone")
+
+
 async def test_a_row_that_moves_in_the_list_stays_the_one_that_is_meant(desk: Any) -> None:
     async with desk("processes") as d:
         orphan(d, 50, token="js-b", order="/c,inv-b")

@@ -23,8 +23,9 @@ class HelpPage(ModalScreen[None]):
     HelpPage ScrolledLines { background: $surface; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,question_mark,enter,d,y", "close", show=False),
-        Binding("c", "copy", show=False),
+        # In the program's own turn: the next key is already meant for the screen behind.
+        Binding("escape,q,question_mark,enter,d,y", "close", show=False, priority=True),
+        Binding("c", "copy", show=False, priority=True),
     ]
 
     def __init__(

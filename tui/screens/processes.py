@@ -103,6 +103,10 @@ class ProcessesScreen(WatchingScreen):
 
     # --- what keys are for -------------------------------------------------------------------
 
+    def is_subject(self, key: RowKey) -> bool:
+        """Return whether the row is a process: one for a host that was asked stands for nothing."""
+        return isinstance(key, Identity) and bool(key.pid)
+
     def _under_cursor(self) -> tuple[HostLook, RemoteProcess] | None:
         key = self.table.cursor_key
         remote = self.shell.scene().mirror.remote

@@ -329,8 +329,8 @@ class TableScreen(CockpitScreen):
         """Do what a key stands for, unless the row it was meant for has gone from under it."""
         action = next((one for one in self.actions if one.id == action_id), None)
         table = self.table
-        if action is not None and action.harm and table.has_slipped and not table.marks:
-            table.has_slipped = False
+        if action is not None and action.harm and self._has_slipped():
+            table.slipped_from = None
             self.shell.say(
                 "nothing was done: the row under the cursor has gone, the list moved; "
                 "look again, then press again",
@@ -338,6 +338,16 @@ class TableScreen(CockpitScreen):
             )
             return
         super().action_act(action_id)
+
+    def _has_slipped(self) -> bool:
+        """Return whether a key was meant for a row that has gone from under the cursor."""
+        former = self.table.slipped_from
+        return former is not None and not self.table.marks and self.is_subject(former)
+
+    def is_subject(self, key: RowKey) -> bool:
+        """Return whether a key can be meant for such a row at all."""
+        _ = key
+        return True
 
     def on_table_moved(self, event: Table.Moved) -> None:
         """Show the detail of the row under the cursor."""

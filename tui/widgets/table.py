@@ -101,9 +101,9 @@ class Table(Widget, can_focus=True):
         self._painted: dict[int, Strip] = {}
         """The lines as they are on the screen."""
         self._last_mark: RowKey | None = None
-        self.has_slipped = False
-        """The row under the cursor vanished by itself, and another took its place: a key that is
-        pressed now was meant for the one before."""
+        self.slipped_from: RowKey | None = None
+        """The row that vanished by itself from under the cursor, so that another took its place: a
+        key that is pressed now was meant for that one."""
         self._is_arriving = True
 
     # --- content -----------------------------------------------------------------------------
@@ -123,7 +123,7 @@ class Table(Widget, can_focus=True):
     def arrive(self) -> None:
         """Say that a person wants other rows: what vanishes now does not slip away."""
         self._is_arriving = True
-        self.has_slipped = False
+        self.slipped_from = None
 
     def refresh_in_sight(self) -> None:
         """Make the rows in sight anew and repaint those that changed."""
@@ -177,7 +177,7 @@ class Table(Widget, can_focus=True):
         if found is not None:
             self._cursor = found
         else:
-            self.has_slipped = self._cursor_key is not None and not self._is_arriving
+            self.slipped_from = None if self._is_arriving else self._cursor_key
             self._cursor = min(self._cursor, max(len(rows) - 1, 0))
             self._set_key()
         self._is_arriving = False
@@ -244,7 +244,7 @@ class Table(Widget, can_focus=True):
             return
         self.moved_at = time.monotonic()
         self._cursor = max(0, min(index, len(self.rows) - 1))
-        self.has_slipped = False
+        self.slipped_from = None
         self._keep_in_sight()
         self._cursor_key = self.rows.keys[self._cursor]
         self._tell_move()
