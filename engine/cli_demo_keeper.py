@@ -111,7 +111,7 @@ class Keeper:
                 if part.runs:
                     self._signal(part, signal.SIGKILL)
                     part.process.wait()
-        self._sweep()
+        sweep(self._folder)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @staticmethod
@@ -120,17 +120,18 @@ class Keeper:
         with contextlib.suppress(ProcessLookupError):
             part.process.send_signal(number)
 
-    def _sweep(self) -> None:
-        """Kill what has left every session of ours; its environment tells where it came from."""
-        deadline = time.monotonic() + _SWEEP_S
-        while time.monotonic() < deadline:
-            found = marked(f"{MARK}={self._folder}".encode())
-            if not found:
-                return
-            for pid in found:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
-            time.sleep(0.05)
+
+def sweep(folder: Path) -> None:
+    """Kill what has left every session of a demo; its environment tells where it came from."""
+    deadline = time.monotonic() + _SWEEP_S
+    while time.monotonic() < deadline:
+        found = marked(f"{MARK}={folder}".encode())
+        if not found:
+            return
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
 
 
 def marked(entry: bytes) -> list[int]:

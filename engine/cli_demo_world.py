@@ -20,7 +20,7 @@ from typing import Final, Self
 from xml.sax.saxutils import escape
 
 from engine.cli_client import EngineAddress, EngineClient, EngineNotReachable
-from engine.cli_demo_keeper import ENDED, PLAN, SWITCHES
+from engine.cli_demo_keeper import ENDED, PLAN, SWITCHES, sweep
 from engine.errors import EngineError
 from engine.service.paths import EnginePaths
 
@@ -197,6 +197,8 @@ class DemoWorld:
             if keeper.poll() is None:
                 keeper.kill()
                 keeper.wait()
+            if keeper.returncode != 0:
+                sweep(self._folder)
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

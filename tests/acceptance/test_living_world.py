@@ -12,7 +12,7 @@ import pytest
 from engine.cli_client import EngineAddress, EngineClient
 from engine.kernel.commands import ModifyOrder, StartJob
 from engine.kernel.ids import job_key, order_key
-from tests.support.programs import Program, World, marked, wait_for
+from tests.support.programs import Program, World, marked, wait_for, words_of
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -180,6 +180,20 @@ def test_nothing_stays_whatever_ends_the_demo(world: World, number: signal.Signa
     eventually("an agent's task", lambda: "close running" in living.orders().values())
     living.client.__exit__()
     living.demo.send(number)
+    living.demo.process.wait(60)
+    wait_for("the end of all its processes", lambda: not marked(world.mark), 60)
+    assert list(living.temporary.iterdir()) == []
+
+
+def test_nothing_stays_even_when_the_keeper_was_killed(world: World) -> None:
+    living = Living(world)
+    eventually("work", lambda: "close running" in living.orders().values())
+    living.client.__exit__()
+    (keeper,) = [
+        process for process in marked(world.mark) if "engine.cli_demo_keeper" in words_of(process)
+    ]
+    keeper.kill()
+    living.demo.send(signal.SIGTERM)
     living.demo.process.wait(60)
     wait_for("the end of all its processes", lambda: not marked(world.mark), 60)
     assert list(living.temporary.iterdir()) == []
