@@ -256,6 +256,8 @@ class _Reader:
                 self._values[definition.name] = value
                 if definition.connects and value.startswith("cs://"):
                     self.wrong(definition.name, f"{value}: {NO_CREDENTIAL_STORE}")
+        if self.text("credential_store_filename") is not None:
+            self.wrong("credential_store_filename", NO_CREDENTIAL_STORE)
 
     def text(self, name: str) -> str | None:
         value = self._values.get(name, _KNOWN[fold(name)].default)
@@ -318,8 +320,6 @@ class _Reader:
 
     def _login(self) -> Login | None:
         password = self.secret("password")
-        if self.text("credential_store_filename") is not None:
-            self.wrong("credential_store_filename", NO_CREDENTIAL_STORE)
         method = self.choice("auth_method", ("publickey", "password", "keyboard-interactive"))
         if method != "publickey":
             if password is None:

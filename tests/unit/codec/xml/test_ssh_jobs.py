@@ -37,6 +37,8 @@ def test_the_cleanup_jobs_of_the_example_are_read_with_one_word_about_their_setb
         ("ssh_job_timeout_kill_after", "soon", "is not a number"),
         ("ssh_session_mode", "old", "none of native, legacy"),
         ("ssh_job_kill_scope", "all", "none of"),
+        ("credential_store_filename", "/etc/store.kdbx", "pykeepass"),
+        ("user", "cs://hosts/db@user", "pykeepass"),
         ("ssh_job_kill_pid_command", r"kill -9 \${command}", "${command} is not replaced"),
     ],
 )
