@@ -14,6 +14,7 @@ import resource
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
@@ -27,7 +28,7 @@ from engine.drivers.agent_link import AgentDriver, AgentPulse
 from engine.kernel.effects import KeepAgent, ProcessSpec, RunProcess
 from engine.kernel.ids import AgentUri, Epoch, ExecutionKey, TaskId
 from engine.kernel.instants import Duration, Instant
-from engine.kernel.reports import AgentContact, AgentStatus, Report, TaskLaunched
+from engine.kernel.reports import AgentContact, AgentStatus, Report, TaskLaunched, TaskNotLaunched
 
 COUPLED_AT_ONCE = 150
 ADDRESSES = 50
@@ -143,6 +144,8 @@ class Counts:
 
     def __init__(self) -> None:
         self.launched = 0
+        self.refused: Counter[str] = Counter()
+        """Starts that came to nothing while everybody connected at once, by reason."""
         self._changed = asyncio.Event()
         self.delayed = 0
         self.heartbeats = 0
@@ -153,13 +156,15 @@ class Counts:
         """Count what is reported."""
         for report in reports:
             self.launched += isinstance(report, TaskLaunched)
+            if isinstance(report, TaskNotLaunched):
+                self.refused[report.text] += 1
             self._changed.set()
             if isinstance(report, AgentContact):
                 self.delayed += report.status in {AgentStatus.DELAYED, AgentStatus.LOST}
 
     async def reached(self, count: int) -> None:
         """Wait until so many tasks are reported as running."""
-        while self.launched < count:
+        while self.launched + self.refused.total() < count:
             self._changed.clear()
             await self._changed.wait()
 
@@ -221,7 +226,9 @@ async def measure(count: int, period_s: float, seconds: float, port: int) -> Non
         f"all told after {time.perf_counter() - began:.1f} s, {counts.launched} begun", flush=True
     )
     await counts.reached(count)
-    print(f"{count} agents coupled, each with a task, after {time.perf_counter() - began:.1f} s")
+    print(f"{count} agents coupled after {time.perf_counter() - began:.1f} s", flush=True)
+    if counts.refused:
+        print(f"without a task: {counts.refused.total()}, {counts.refused.most_common(1)}")
     await asyncio.sleep(period_s)
     counts.heartbeats = counts.late = counts.delayed = 0
     cpu, wall = time.process_time(), time.perf_counter()

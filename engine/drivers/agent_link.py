@@ -34,13 +34,15 @@ from engine.errors import AgentRefused, AgentUnreachable, CodecError
 from engine.kernel.effects import ForgetExecution, KeepAgent, RunProcess
 from engine.kernel.ids import AgentUri, Epoch, ExecutionKey, TaskId
 from engine.kernel.instants import Duration
-from engine.kernel.reports import AgentStatus, Report
+from engine.kernel.reports import AgentContact, AgentStatus, Report
 
 log = logging.getLogger(__name__)
 
 PROBE_S = 5.0
 """An agent that has not told of itself in this time is not there (agents.md 7.4)."""
 SLEEP_S_MAX = 3600.0
+SAID_MAX = 20
+"""Lines about agents in the log in one second."""
 DELIVERIES_MAX = 50
 """Answers of one agent whose events go to the journal together."""
 
@@ -140,6 +142,8 @@ class AgentDriver:
         self._keeps: dict[AgentUri, KeepAgent] = {}
         self._group: asyncio.TaskGroup | None = None
         self._is_first = True
+        self._saying = (0, 0)
+        """A second of the clock, and how much was to be said of agents in it."""
 
     async def run(self) -> None:
         """Keep the sessions, until cancelled."""
@@ -209,6 +213,17 @@ class AgentDriver:
         """Return how all sessions are just now."""
         return [line.look() for line in self._lines.values()]
 
+    def say(self, level: int, text: str) -> None:
+        """Put a line about an agent into the log, but not thousands when a network fails."""
+        second = self.settings.clock() // 1000
+        if second != self._saying[0]:
+            if self._saying[1] > SAID_MAX:
+                log.warning("%d more agents have changed like that", self._saying[1] - SAID_MAX)
+            self._saying = (second, 0)
+        self._saying = (second, self._saying[1] + 1)
+        if self._saying[1] <= SAID_MAX:
+            log.log(level, "The agent %s", text)
+
     def drop(self, line: "_Line") -> None:
         """Let go of a session that nobody needs any more."""
         if self._lines.get(line.agent) is line:
@@ -243,6 +258,8 @@ class _Line:
             at=self._clock(),
         )
         self._told: tuple[KeepAgent | None, Mapping[ExecutionKey, RunProcess]] | None = None
+        self._said = AgentStatus.UNKNOWN
+        """What the log says of the agent."""
         self._waiting: list[LinkAction] = []
         """Actions from before `run`."""
         self._sending: dict[Ticket, asyncio.Task[None]] = {}
@@ -411,6 +428,8 @@ class _Line:
                         pieces.setdefault(item.task, []).append(item)
                     else:
                         reports.append(item)
+                        if isinstance(item, AgentContact):
+                            self._say(item)
             # Output first: when an end is committed, all that was said before is stored.
             await asyncio.gather(*(self._store(each) for each in pieces.values()))
             if reports:
@@ -418,6 +437,22 @@ class _Line:
             for delivery in deliveries:
                 self._do(self._link.committed(delivery.mark, self._clock()))
             self._wake.set()
+
+    def _say(self, contact: AgentContact) -> None:
+        """Tell people of a change, once, however often requests are repeated (agents.md 3.12)."""
+        former, self._said = self._said, contact.status
+        say = self._driver.say
+        match contact.status:
+            case AgentStatus.DELAYED:
+                say(logging.WARNING, f"{self.agent} is late ({contact.text}); asking again")
+            case AgentStatus.LOST:
+                say(logging.ERROR, f"{self.agent} is lost: {contact.text}")
+            case AgentStatus.TERMINATING:
+                say(logging.INFO, f"{self.agent} takes no new tasks and ends")
+            case AgentStatus.COUPLED if former in {AgentStatus.DELAYED, AgentStatus.LOST}:
+                say(logging.INFO, f"{self.agent} answers again")
+            case AgentStatus.COUPLED | AgentStatus.UNKNOWN:
+                pass
 
     async def _store(self, pieces: Sequence[Output]) -> None:
         """Store the pieces of one task, in their order."""

@@ -380,7 +380,10 @@ class Executions:
             # execution that the agent has forgotten for one that was never begun.
             self._set_phase(key, execution, Phase.OVER)
             self._late.add(key)
-            text = f"SCHEDULER-202 The connection to agent {self._agent} is lost: {why}"
+            text = (
+                f"The connection to agent {self._agent} was lost for longer than the "
+                f"timeout of {timeout / 1000:g} s: {why}"
+            )
             self.pending.append(TaskLost(key=key, text=text))
         self._shortest_timeout = shortest
 
@@ -431,7 +434,7 @@ def _ended(event: TaskEnded) -> Report:
     if event.exit_code is None:
         return TaskLost(
             key=event.key,
-            text="SCHEDULER-202 The task's host went down while it ran, its result is not known",
+            text="The task's host went down while it ran, its result is not known",
         )
     return TaskExited(
         key=event.key,

@@ -281,7 +281,7 @@ class LocalDriver:
 
 def _ended(ending: TaskEnded) -> Report:
     if ending.exit_code is None:
-        text = "SCHEDULER-202 The host went down while the task ran, its result is not known"
+        text = "The host went down while the task ran, its result is not known"
         return TaskLost(key=ending.key, text=text)
     # On the engine's own host a signal shows as its negative number (agents.md 5.5).
     code = ending.exit_code if ending.signal is None else -ending.signal

@@ -231,6 +231,11 @@ def test_c_a_task_runs_on_over_a_short_outage_and_its_log_is_whole(lines: Timeli
     lines.plug(0)
     assert lines.end_of("one", order)["exit_code"] == 0
     assert COUNTED + COUNTED in lines.log(order)
+    assert lines.world.engine is not None
+    said = [line for line in lines.world.engine.text.splitlines() if lines.world.address(0) in line]
+    assert any("is late" in line for line in said)
+    assert "answers again" in said[-1]
+    assert len(said) < 6, "not a line for each repeat"
 
 
 def test_c1_a_task_whose_lease_ended_first_fails_as_soon_as_the_link_is_back(
@@ -277,7 +282,7 @@ def test_d_a_task_is_dead_before_it_is_called_lost_and_its_order_follows_its_job
     assert not any(process.is_running() for process in processes.values())
     assert (task["error_code"], task["exit_code"]) == ("SCHEDULER-202", 1)
     assert task["agent"] == lines.world.address(0)
-    assert "SCHEDULER-202" in lines.log(orders["one"])
+    assert f"timeout of {TIMEOUT_S} s" in lines.log(orders["one"])
     assert lines.end_state("one", orders["one"]) == "failed"
     world = lines.world
     wait_for("the job to be stopped", lambda: _job(world, "/stopping")["stopped"])
