@@ -92,6 +92,9 @@ def affected_by(state: State, event: Event) -> Iterator[Subject]:
         case o.OrderAdded():
             chain = event.inner_chain or event.definition.key.chain
             yield from _node_job(state, chain, event.state)
+        case o.OrderStarted():
+            # A chain that is full now has nothing more for the jobs that wait to begin orders.
+            yield from _limited_chain(state, event.order.chain)
         case o.OrderFileFound():
             yield FileSubject(event.definition.key)
         case o.OrderFileGone():
@@ -132,13 +135,16 @@ def affected_by(state: State, event: Event) -> Iterator[Subject]:
             yield TaskSubject(event.task)
         case t.TaskClosed():
             yield from _freed_by(state, event)
-        case t.JobUnstopped() | t.JobErrorsCounted() | t.JobWoken() | t.JobPeriodChanged():
-            yield JobSubject(event.job)
-        case t.JobRunTimeReplaced():
-            yield JobSubject(event.job)
-        case t.JobEnabledSet() | t.JobStopped():
-            yield JobSubject(event.job)
-        case f.JobTriggered():
+        case (
+            t.JobUnstopped()
+            | t.JobErrorsCounted()
+            | t.JobWoken()
+            | t.JobPeriodChanged()
+            | t.JobRunTimeReplaced()
+            | t.JobEnabledSet()
+            | t.JobStopped()
+            | f.JobTriggered()
+        ):
             yield JobSubject(event.job)
         case f.ExitCommandCarriedOut():
             yield TaskSubject(event.task)
@@ -177,14 +183,15 @@ def _affected_by_definition(state: State, event: Event) -> Iterator[Subject]:
         case d.LockRemovalHeld():
             yield LockSubject(event.lock)
         case d.LockRemoved():
-            waiters = state.lock_waiters.get(event.lock)
-            for waiter in () if waiters is None else list(waiters.keys()):
-                yield JobSubject(waiter)
+            for job, known in state.jobs.items():
+                if any(use.lock == event.lock for use in known.definition.locks):
+                    yield JobSubject(job)
         case (
             d.LockDefined()
             | d.ScheduleDefined()
             | d.ScheduleRemoved()
             | d.MonitorDefined()
+            | d.MonitorRemoved()
             | d.MainConfigured()
         ):
             for job in state.jobs:

@@ -1,18 +1,23 @@
 """How much runs at once, where, and who comes first (orders-and-jobs.md 3, 6, 7; agents.md 4)."""
 
+import pytest
+
 from engine.kernel.capacity import is_incomplete
 from engine.kernel.commands import (
     AfterDelay,
+    ApplyDefinitions,
     JobAction,
     KillTask,
     ModifyChain,
     ModifyJob,
     ModifyOrder,
+    ObjectKind,
+    ObjectRef,
     PauseEngine,
     RemoveOrder,
     StartJob,
 )
-from engine.kernel.definitions import Lock, LockUse, MonitorUse, ProcessClass, Select
+from engine.kernel.definitions import Lock, LockUse, Monitor, MonitorUse, ProcessClass, Select
 from engine.kernel.demands import agent_demands, environment_of
 from engine.kernel.effects import KillMode
 from engine.kernel.events.control import AgentMarkCleared, AgentMarkedFailed
@@ -39,7 +44,7 @@ from engine.kernel.reports import (
     TaskNotLaunched,
 )
 from engine.kernel.state import Task, TaskStatus
-from tests.support.world import World, agents_class, chain, node, shell_job
+from tests.support.world import SCRIPT, World, agents_class, chain, node, shell_job
 
 Y = OrderKey(chain_key("/two"), OrderId("y"))
 A, B, C = "http://a:1", "http://b:1", "http://c:1"
@@ -522,4 +527,41 @@ def test_a_job_does_not_wait_for_a_chain_that_is_about_to_change() -> None:
     world.adds("y", "two", state=NodeState("200"))
     assert world.state.jobs[job_key("/waiting")].wait is not None
     world.defines(chain("two", node("100", "slow")))
+    assert world.state.jobs[job_key("/waiting")].wait is None
+
+
+def test_a_job_does_not_wait_for_orders_that_their_full_chain_holds() -> None:
+    world = World(
+        shell_job("holder", is_order_job=False, process_class=ClassPath("/c")),
+        shell_job("waiting", process_class=ClassPath("/c")),
+        shell_job("free"),
+        chain("two", node("100", "waiting"), node("200", "free"), max_orders=1),
+        ProcessClass(path=ClassPath("/c"), max_processes=1),
+    )
+    world.does(StartJob(job=job_key("/holder")))
+    world.adds("x", "two")
+    assert world.state.jobs[job_key("/waiting")].wait is not None
+    world.adds("y", "two", state=NodeState("200"))
+    assert world.state.jobs[job_key("/waiting")].wait is None
+
+
+@pytest.mark.parametrize("kind", [ObjectKind.MONITOR, ObjectKind.LOCK])
+def test_a_job_that_lacks_something_gives_its_place_in_the_queues_back(kind: ObjectKind) -> None:
+    taken, other = LockUse(lock=LockPath("/l")), LockUse(lock=LockPath("/gone"))
+    world = World(
+        shell_job("holder", is_order_job=False, locks=(taken,)),
+        shell_job(
+            "waiting",
+            is_order_job=False,
+            locks=(taken, other),
+            monitors=(MonitorUse(path=MonitorPath("/gone")),),
+        ),
+        Lock(path=LockPath("/l")),
+        Lock(path=LockPath("/gone")),
+        Monitor(path=MonitorPath("/gone"), script=SCRIPT),
+    )
+    world.does(StartJob(job=job_key("/holder")))
+    world.does(StartJob(job=job_key("/waiting")))
+    assert world.state.jobs[job_key("/waiting")].wait is not None
+    world.does(ApplyDefinitions(removed=(ObjectRef(kind=kind, path="/gone"),)))
     assert world.state.jobs[job_key("/waiting")].wait is None
