@@ -22,7 +22,8 @@ from pathlib import Path
 import asyncssh
 
 from engine.drivers.remote_processes import RemoteProcesses, WatchedHost
-from engine.drivers.ssh_hosts import Purpose, SshHosts
+from engine.drivers.ssh_channels import Purpose
+from engine.drivers.ssh_hosts import SshHosts
 from engine.drivers.ssh_wrapper import probe_program
 from engine.kernel.ids import ExecutionKey, TaskId
 from engine.kernel.instants import Instant

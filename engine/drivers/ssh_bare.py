@@ -9,8 +9,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from engine.drivers.ssh_channels import Channel, Purpose
 from engine.drivers.ssh_following import TAIL_LENGTH, Followed, Stream
-from engine.drivers.ssh_hosts import Channel, HostLink, Purpose
+from engine.drivers.ssh_hosts import HostLink
 from engine.drivers.ssh_login import lost
 from engine.drivers.ssh_wrapper import RunFiles, bare_program, parse_bare, shell_command
 from engine.kernel.sessions.identity import RunToken, fields_of

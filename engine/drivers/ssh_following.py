@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from engine.drivers.ssh_hosts import Channel, HostLink
+from engine.drivers.ssh_channels import Channel
+from engine.drivers.ssh_hosts import HostLink
 from engine.drivers.ssh_login import lost
 from engine.drivers.ssh_wrapper import (
     CHUNK_MAX,

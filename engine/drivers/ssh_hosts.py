@@ -14,10 +14,9 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
-from enum import Enum
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from engine.drivers.ssh_channels import Channel, Connection, Purpose
 from engine.drivers.ssh_host_keys import DEFAULT_PORT, HostKeys
 from engine.drivers.ssh_login import (
     HostUnreachable,
@@ -28,7 +27,7 @@ from engine.drivers.ssh_login import (
     parse_jump,
 )
 from engine.drivers.ssh_wrapper import shell_command
-from engine.errors import ConnectionLost, HostKeyUnknown, LoginRefused, SshError
+from engine.errors import HostKeyUnknown, LoginRefused, SshError
 from engine.kernel.sessions.parameters import Target
 
 if TYPE_CHECKING:
@@ -53,13 +52,6 @@ SHELL_END_LIMIT_S = 0.5
 _jitter = secrets.SystemRandom()
 
 
-class Purpose(Enum):
-    """What a session is for; steps leave room for the others."""
-
-    STEP = "step"
-    QUESTION = "question"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What a remote program has printed."""
@@ -67,158 +59,6 @@ class Answer:
     status: int | None
     output: bytes
     error: bytes
-
-
-class _Connection:
-    """One open connection and what runs on it."""
-
-    def __init__(self, connection: "asyncssh.SSHClientConnection", limit: int) -> None:
-        self.connection = connection
-        self.limit = limit
-        self.sessions = 0
-        self.dependents = 0
-        """Connections that go through this one."""
-        self.is_trusted = True
-        """False once it left a question unanswered: new work goes another way."""
-        self.idle_since = time.monotonic()
-
-    @property
-    def is_open(self) -> bool:
-        return not self.connection.is_closed()
-
-    def has_room(self, purpose: Purpose, settings: SshSettings) -> bool:
-        reserve = settings.reserved_sessions if purpose is Purpose.STEP else 0
-        return self.is_open and self.is_trusted and self.sessions < max(self.limit - reserve, 1)
-
-
-class Channel:
-    """A remote program that is being talked to."""
-
-    def __init__(
-        self,
-        target: Target,
-        process: "asyncssh.SSHClientProcess[bytes]",
-        held: _Connection,
-    ) -> None:
-        self._target = target
-        self._held = held
-        self._process = process
-        self.uses = 0
-        """Runs this program has served."""
-        self._began = time.monotonic()
-        self.is_free = False
-        """It has nothing more to say and may be given another run."""
-
-    @property
-    def held(self) -> _Connection:
-        """The connection it is on."""
-        return self._held
-
-    @property
-    def process(self) -> "asyncssh.SSHClientProcess[bytes]":
-        """What the client library calls it."""
-        return self._process
-
-    @property
-    def age_s(self) -> float:
-        """Return for how long it has been open."""
-        return time.monotonic() - self._began
-
-    @property
-    def is_usable(self) -> bool:
-        """Tell whether nothing is known against another use of it."""
-        return (
-            self._held.is_open
-            and self._held.is_trusted
-            and not self._process.is_closing()
-            and not self._process.stdout.at_eof()
-        )
-
-    async def write(self, data: bytes, timeout_s: float) -> None:
-        """Send bytes to its stdin. Raises ConnectionLost."""
-        try:
-            self._process.stdin.write(data)
-            async with asyncio.timeout(timeout_s):
-                await self._process.stdin.drain()
-        except _broken() as error:
-            raise self.lost(error) from error
-
-    def lost(self, error: BaseException) -> ConnectionLost:
-        """Return the error for an answer that did not come; a silent connection is not trusted."""
-        if isinstance(error, TimeoutError):
-            self._held.is_trusted = False
-        return lost(self._target, error)
-
-    def end_input(self) -> None:
-        """Close its stdin."""
-        with contextlib.suppress(*_broken()):
-            self._process.stdin.write_eof()
-
-    async def line(self, timeout_s: float | None) -> bytes:
-        """Return the next line of stdout without its end. Raises ConnectionLost at the end."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                data = await self._process.stdout.readuntil(b"\n")
-        except _broken() as error:
-            raise self.lost(error) from error
-        return data[:-1]
-
-    async def exactly(self, count: int, timeout_s: float) -> bytes:
-        """Return so many bytes of stdout. Raises ConnectionLost when they do not come."""
-        if not count:
-            return b""
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await self._process.stdout.readexactly(count)
-        except _broken() as error:
-            raise self.lost(error) from error
-
-    async def error_line(self) -> bytes | None:
-        """Return the next line of stderr, None at its end; waits as long as it takes."""
-        try:
-            data = await self._process.stderr.readline()
-        except _broken():
-            return None
-        return data or None
-
-    async def output(self, most: int) -> bytes:
-        """Return some bytes of stdout, empty at its end."""
-        try:
-            return await self._process.stdout.read(most)
-        except _broken():
-            return b""
-
-    async def error_output(self, most: int) -> bytes:
-        """Return some bytes of stderr, empty at its end."""
-        try:
-            return await self._process.stderr.read(most)
-        except _broken():
-            return b""
-
-    async def exit(self, look_s: float) -> tuple[int | None, str]:
-        """Wait for exit status and signal, which may come long before the end of the output.
-
-        None and empty when the connection is lost.
-        """
-        process = self._process
-        end = asyncio.ensure_future(process.wait_closed())
-        try:
-            while process.exit_status is None and not end.done():
-                await asyncio.wait([end], timeout=look_s)
-        finally:
-            end.cancel()
-        signal = process.exit_signal
-        return process.exit_status, signal[0] if signal else ""
-
-    async def ended(self) -> tuple[int | None, str]:
-        """Wait for the program's end: exit status and signal name, None and empty when lost."""
-        await self._process.wait_closed()
-        signal = self._process.exit_signal
-        return self._process.exit_status, signal[0] if signal else ""
-
-    def close(self) -> None:
-        """Let go of it; its process may live on."""
-        self._process.close()
 
 
 class HostLink:
@@ -229,7 +69,7 @@ class HostLink:
         self._hosts = hosts
         self._via = via
         self._settings = hosts.settings
-        self._connections: list[_Connection] = []
+        self._connections: list[Connection] = []
         self._logins: set[asyncio.Task[None]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._shells: deque[tuple[Channel, float]] = deque()
@@ -369,7 +209,7 @@ class HostLink:
 
     async def _start(
         self, command: str, purpose: Purpose, timeout_s: float, *, terminal: bool
-    ) -> tuple[_Connection, "asyncssh.SSHClientProcess[bytes]"]:
+    ) -> tuple[Connection, "asyncssh.SSHClientProcess[bytes]"]:
         import asyncssh  # noqa: PLC0415 -- half a second of import, only when SSH is used
 
         for _ in range(OPEN_ATTEMPTS):
@@ -405,7 +245,7 @@ class HostLink:
             return held, process
         raise HostUnreachable(f"{self.target} opens no further session", host=self.target.host)
 
-    async def _hold(self, purpose: Purpose) -> _Connection:
+    async def _hold(self, purpose: Purpose) -> Connection:
         """Return a connection with a session taken on it; waits for its turn."""
         self._waiting += 1
         try:
@@ -513,27 +353,25 @@ class HostLink:
                 self.target, self._settings, self._hosts.keys, self._hosts.ring, tunnel=tunnel
             )
             limit = self._settings.steps_per_connection + self._settings.reserved_sessions
-            held = _Connection(connection, limit)
+            held = Connection(connection, limit)
             self._connections.append(held)
             self._keep(self._watch(held, way.pop_all()))
         self._notify()
 
-    async def _watch(self, held: _Connection, way: contextlib.AsyncExitStack) -> None:
+    async def _watch(self, held: Connection, way: contextlib.AsyncExitStack) -> None:
         """Wait for a connection's end and let go of the way it took."""
         async with way:
             await held.connection.wait_closed()
         self._notify()
 
-    async def _release(
-        self, held: _Connection, process: "asyncssh.SSHClientProcess[bytes]"
-    ) -> None:
+    async def _release(self, held: Connection, process: "asyncssh.SSHClientProcess[bytes]") -> None:
         """Give the session back when the server says that the process has ended."""
         try:
             await process.wait_closed()
         finally:
             self._free(held)
 
-    def _free(self, held: _Connection) -> None:
+    def _free(self, held: Connection) -> None:
         held.sessions -= 1
         held.idle_since = time.monotonic()
         self._notify()
@@ -594,14 +432,6 @@ class SshHosts:
         """End all connections; remote processes are left alone."""
         await asyncio.gather(*(link.close() for link in self._links.values()))
         self._links.clear()
-
-
-@cache
-def _broken() -> tuple[type[BaseException], ...]:
-    """Return what asyncssh raises when a connection is no more."""
-    import asyncssh  # noqa: PLC0415 -- half a second of import, only when SSH is used
-
-    return (asyncssh.Error, asyncio.IncompleteReadError, OSError, TimeoutError, ValueError)
 
 
 async def _collect(read: Callable[[int], Coroutine[Any, Any, bytes]], most: int) -> bytes:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from engine.drivers.ssh_bare import NOTE, Bare, follow_channel, nowhere, run_bare
+from engine.drivers.ssh_channels import Purpose
 from engine.drivers.ssh_following import (
     Conversation,
     Followed,
@@ -27,7 +28,7 @@ from engine.drivers.ssh_following import (
     conversation,
     is_more_waiting,
 )
-from engine.drivers.ssh_hosts import HostLink, Purpose, SshHosts
+from engine.drivers.ssh_hosts import HostLink, SshHosts
 from engine.drivers.ssh_login import HostUnreachable
 from engine.drivers.ssh_run_files import run_files
 from engine.drivers.ssh_wrapper import (

@@ -11,8 +11,9 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from engine.drivers.ssh_channels import Purpose
 from engine.drivers.ssh_host_keys import HostKeys, trust_host
-from engine.drivers.ssh_hosts import HostLink, Purpose, SshHosts
+from engine.drivers.ssh_hosts import HostLink, SshHosts
 from engine.drivers.ssh_login import HostUnreachable, SshSettings
 from engine.errors import HostKeyUnknown, LoginRefused, SshError
 from engine.kernel.sessions.parameters import (
