@@ -1,9 +1,8 @@
 """The rough cases: clients that are killed, deaf terminals, bad lines, a real sshd in between."""
 
 import os
-import shutil
+import shlex
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ import psutil
 import pytest
 
 from engine.service.paths import EnginePaths
-from tests.support.programs import CHECKOUT, World, wait_for
+from tests.support.programs import CHECKOUT, World, free_port, wait_for
 from tests.support.ssh_engine import SshEngine, ssh_engine
 from tests.support.sshd import missing
 from tests.support.tmux import Terminal, is_there
@@ -225,21 +224,32 @@ def test_an_orphan_ends_in_a_walk_by_keys_alone(far: SshEngine, tmp_path: Path) 
     assert "end (TERM, KILL)" in far.task_log(task)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="sshd starts sessions for others only as root")
+def is_open_to_all(path: Path) -> bool:
+    """Return whether accounts that a test makes up can get there."""
+    return all(part.stat().st_mode & 0o001 for part in (path, *path.parents))
+
+
 def test_the_walk_through_a_real_ssh_connection(
     world: World, far: SshEngine, tmp_path: Path
 ) -> None:
+    known = (Path(sys.executable).resolve(), Path(f"/usr/bin/python3.{sys.version_info.minor}"))
+    python = next((one for one in known if one.exists() and is_open_to_all(one.parent)), None)
+    if python is None or not is_open_to_all(CHECKOUT):
+        pytest.skip("closed to the accounts that the test makes up")
+    port = free_port()
+    token = world.call("token", "--role", "admin", "--data", str(world.data)).stdout.strip()
+    assert world.engine is not None
+    assert world.engine.end() == 0
+    world.start_engine("--listen", f"127.0.0.1:{port}")
+    given = {
+        "PYTHONPATH": ":".join([str(CHECKOUT), *(one for one in sys.path if "site-pack" in one)]),
+        "POINTSMAN_TOKEN": token,
+        "LC_ALL": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    words = ["env", *(f"{name}={value}" for name, value in given.items()), str(python)]
+    remote = shlex.join([*words, "-m", "tui", f"http://127.0.0.1:{port}", ":chains"])
     server = far.server
-    # The account of the server may reach the engine's socket, as a person's own would.
-    socket = EnginePaths(world.data).socket
-    for folder in (*socket.parents, CHECKOUT, *CHECKOUT.parents):
-        if folder.stat().st_uid == 0 and not folder.stat().st_mode & 0o001:
-            pytest.skip(f"{folder} is closed to the accounts that the test makes up")
-    shutil.chown(socket, server.uid)
-    remote = subprocess.list2cmdline(
-        ["env", f"PYTHONPATH={CHECKOUT}", "LC_ALL=C.UTF-8", "PYTHONDONTWRITEBYTECODE=1",
-         *program(world, ":chains")]
-    )  # fmt: skip
     command = [
         "ssh", "-tt", "-F", "none", "-i", str(server.key), "-p", str(server.port),
         "-o", f"UserKnownHostsFile={server.known_hosts}", "-o", "IdentitiesOnly=yes",
