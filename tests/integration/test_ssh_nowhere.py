@@ -152,3 +152,22 @@ async def test_a_job_does_not_begin_before_the_journal_knows_it(
         await world.wait_for(lambda: sleepers(server))
         world.withdraw("n/7.1")
         await world.wait_for(lambda: not sleepers(server))
+
+
+@pytest.mark.skipif(missing("dropbear") is not None, reason=str(missing("dropbear")))
+async def test_a_server_that_gives_no_group_of_its_own_is_not_hit_itself(tmp_path: Path) -> None:
+    with ssh_server(kind="dropbear") as server:
+        if not server.has_own_uid:
+            pytest.skip("needs made-up accounts: root and libnss-wrapper")
+        home = server.home()
+        os.chown(home, 0, 0)
+        async with ssh_world(tmp_path, server) as world:
+            for key in ("n/8.1", "n/8.2"):
+                world.start(key, login(server) | {"command": "sleep 600 & setsid sleep 601"})
+            await world.wait_for(lambda: len(sleepers(server)) == 4)
+            world.kill("n/8.1", KillMode.KILL)
+            assert (await world.exited("n/8.1")).signal == 9
+            assert len(sleepers(server)) == 2, "the other run on this server goes on"
+            world.kill("n/8.2", KillMode.KILL)
+            assert (await world.exited("n/8.2")).signal == 9
+            await world.wait_for(lambda: not sleepers(server))
