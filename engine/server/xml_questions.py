@@ -1,7 +1,9 @@
 """Answers questions asked in XML: fetches histories and logs for the pure answers."""
 
+import asyncio
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -42,7 +44,7 @@ from engine.kernel.commands import ObjectKind
 from engine.kernel.ids import OrderKey, TaskId
 from engine.kernel.params import value_of
 from engine.kernel.problems import Problem, unknown_object, unknown_order
-from engine.kernel.state import NodeKey
+from engine.kernel.state import ChainState, NodeKey
 from engine.server.engine_port import (
     EnginePort,
     HistoryQuery,
@@ -50,6 +52,7 @@ from engine.server.engine_port import (
     TaskHistoryEntry,
 )
 from engine.server.large_answers import LargeAnswers
+from engine.server.source_files import SourceFiles, waiting_files
 
 LOG_BYTES_MAX: Final = 4 * 1024 * 1024
 """Longer logs are answered with their end."""
@@ -172,6 +175,7 @@ class Questions:
             past_tasks = await self._past_tasks(stopped, 1)
         if query.max_order_history:
             past_orders = await self._past_orders(state.chains, query.max_order_history)
+        files = await self._source_files(what, state.chains.values())
         view = self._view(
             what,
             max_orders=query.max_orders,
@@ -180,6 +184,7 @@ class Questions:
             subsystems=subsystems,
             folder=query.path,
         )
+        view = replace(view, source_files=files)
         return await self._large.made(state_element, view, _objects_of_state(view), deferred)
 
     # --- jobs and tasks --------------------------------------------------------------------------
@@ -292,7 +297,9 @@ class Questions:
             if broken is not None:
                 return broken_chain_element(self._view(), broken.path)
             return unknown_object("Job_chain", query.chain)
+        files = await self._source_files(what, [chain])
         view = self._view(what, max_orders=query.max_orders, past_orders=past)
+        view = replace(view, source_files=files)
         make = partial(
             chain_element, chain=chain, with_jobs="job_chain_jobs" in what, with_orders=True
         )
@@ -335,6 +342,14 @@ class Questions:
         result.set("job_chain", found[0].chain)
         result.append(log(self._view(what, log_text=text)))
         return result
+
+    async def _source_files(
+        self, what: frozenset[str], chains: Iterable[ChainState]
+    ) -> SourceFiles:
+        if "order_source_files" not in what:
+            return {}
+        definitions = [chain.definition for chain in chains]
+        return await asyncio.to_thread(waiting_files, definitions)
 
     async def _past_orders(
         self, chains: Iterable[str], limit: int

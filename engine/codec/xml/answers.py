@@ -97,6 +97,8 @@ class View:
     """By job key: tasks begun in this life of the engine."""
     only_chain: str | None = None
     """`show_job job_chain=…`: the key of the chain to which orders are restricted."""
+    source_files: Mapping[str, tuple[tuple[str, Instant], ...]] = field(default_factory=dict)
+    """By file order source: files that may become orders, with their times of modification."""
     log: str | None = None
     """Text of the log, when that was asked for."""
     next_due: Instant = NEVER

@@ -8,6 +8,7 @@ from engine.codec.xml.answers import (
     element,
     file_based,
     given,
+    moment,
     ref,
     source_element,
     yes,
@@ -34,7 +35,7 @@ from engine.kernel.definitions import (
     Visible,
 )
 from engine.kernel.ids import name_of
-from engine.kernel.instants import FOREVER, Duration
+from engine.kernel.instants import FOREVER, Duration, utc_text
 from engine.kernel.pending import source_key
 from engine.kernel.state import ChainState, State
 
@@ -195,6 +196,13 @@ def _file_order_source(view: View, source: FileOrderSource, chain: Chain) -> Ele
     known = view.state.sources.get(source_key(chain.key, source.directory))
     if known is not None and known.error:
         result.append(element("ERROR", text=known.error))
+    waiting = view.source_files.get(source_key(chain.key, source.directory))
+    if waiting is not None:
+        shown = [
+            element("file", path=path, last_write_time=utc_text(changed))
+            for path, changed in waiting
+        ]
+        result.append(element("files", *shown, snapshot_time=moment(view.now), count=len(shown)))
     if known is not None and known.ignored:
         files = [element("file", path=path) for path in known.ignored]
         result.append(element("bad_files", *files, count=len(files)))

@@ -30,9 +30,9 @@ from engine.codec.xml.answers_orders import chain_path, order_queue
 from engine.codec.xml.answers_run_time import run_time_element
 from engine.codec.xml.findings import Element
 from engine.kernel.calendar import CalendarUser
-from engine.kernel.capacity import is_in_period, is_incomplete, missing_requisites
+from engine.kernel.capacity import is_in_period, is_incomplete, lock_is_free, missing_requisites
 from engine.kernel.commands import ObjectKind
-from engine.kernel.definitions import Job, NativeScript, StepDurationLimit, Visible
+from engine.kernel.definitions import Job, LockUse, NativeScript, StepDurationLimit, Visible
 from engine.kernel.effects import KillMode
 from engine.kernel.ids import LOCAL, JobKey, name_of
 from engine.kernel.instants import IMMEDIATELY, NEVER, Instant
@@ -208,12 +208,16 @@ def _lock_requestor(state: State, job: JobState) -> Element:
             "lock.use",
             lock=use.lock,
             exclusive=yes_no(use.exclusive),
-            is_available=None if not waits else yes_no(use.lock not in state.lock_holders),
+            is_available=None if not waits else yes_no(_is_available(state, use)),
             is_missing=yes(use.lock not in state.locks),
         )
         for use in job.definition.locks
     ]
     return element("lock.requestor", *uses, waiting=yes(waits))
+
+
+def _is_available(state: State, use: LockUse) -> bool:
+    return use.lock in state.locks and lock_is_free(state, use)
 
 
 def _append_tasks(view: View, job: JobState, result: Element) -> None:

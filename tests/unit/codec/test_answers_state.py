@@ -318,6 +318,21 @@ def test_locks_show_their_holders() -> None:
     assert texts(shown, "locks/lock/lock.holders/@exclusive") == ["yes"]
 
 
+def test_a_waiting_job_tells_which_of_its_locks_leave_room() -> None:
+    shared = LockUse(lock=LockPath("/shared"), exclusive=False)
+    alone = LockUse(lock=LockPath("/alone"))
+    locks = [Lock(path=LockPath(name)) for name in ("/shared", "/alone")]
+    holder = shell_job("holder", is_order_job=False, locks=(shared, alone))
+    waits = shell_job("waits", is_order_job=False, locks=(shared, alone))
+    world = World(*locks, holder, waits)
+    for name in ("holder", "waits"):
+        world.does(StartJob(job=job_key(name)))
+    shown = state_element(view(world))
+    requestor = "jobs/job[@path='/waits']/lock.requestor[@waiting='yes']"
+    assert texts(shown, f"{requestor}/lock.use[@lock='/shared']/@is_available") == ["yes"]
+    assert texts(shown, f"{requestor}/lock.use[@lock='/alone']/@is_available") == ["no"]
+
+
 def test_statistics_count_jobs_tasks_and_orders() -> None:
     world = walking()
     world.adds("o1")

@@ -1,12 +1,14 @@
 """XML commands over HTTP: transport, permissions, envelope."""
 
 import asyncio
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from engine.kernel.commands import ApplyDefinitions, BrokenFile, ObjectKind, ObjectRef, StartJob
+from engine.kernel.definitions import FileOrderSource
 from engine.kernel.ids import TaskId, job_key, order_key
 from engine.kernel.instants import seconds
 from engine.server.auth import TokenFiles, Trust
@@ -378,3 +380,28 @@ def failed_task(job: str) -> TaskHistoryEntry:
         steps=1,
         pid=100,
     )
+
+
+async def test_files_that_wait_in_a_file_order_source_are_shown_when_asked_for(
+    tmp_path: Path,
+) -> None:
+    for name, at_s in (("b.txt", 1_000), ("a.txt", 2_000), ("other", 3_000)):
+        (tmp_path / name).write_text("x")
+        os.utime(tmp_path / name, (at_s, at_s))
+    here = FileOrderSource(directory=str(tmp_path), regex=r"\.txt$")
+    gone = FileOrderSource(directory=str(tmp_path / "gone"))
+    http = HttpEngine(
+        shell_job("work"), chain("walk", node("100", "work"), file_order_sources=(here, gone))
+    )
+    assert (await http.xml('<show_job_chain job_chain="walk"/>')).find(".//files") is None
+    for command in (
+        '<show_job_chain job_chain="walk" what="order_source_files"/>',
+        '<show_state what="job_chains order_source_files"/>',
+    ):
+        first, second = (await http.xml(command)).findall(".//file_order_source/files")
+        assert [(file.get("path"), file.get("last_write_time")) for file in first] == [
+            (str(tmp_path / "b.txt"), "1970-01-01T00:16:40.000Z"),
+            (str(tmp_path / "a.txt"), "1970-01-01T00:33:20.000Z"),
+        ]
+        assert first.get("count") == "2"
+        assert second.get("count") == "0"
