@@ -16,14 +16,34 @@ This page is made from the program by `python -m tui --reference`; a test compar
 Keys can be changed in `keys.toml` in the configuration folder, by the identifier in the last
 column: `"orders.suspend" = "s,f6"`. Settings are in `cockpit.toml` beside it: `theme`,
 `start_screen`, `read_only`, `production` (ask before every change), `glyphs` (`auto`, `unicode`,
-`ascii`), `mouse`. Themes: see `themes/README.md`.
+`ascii`), `mouse`. Themes: see `themes/README.md`. `:tour` names every key, one screen after the
+other. How it looks: [screens.md](screens.md).
+"""
+_ASKING = """
+## Questions, forms, refusals
+
+A question names the engine, what would be changed and what becomes of it. `y` is yes; enter, esc
+and ten seconds of silence are no, and it goes away when what it is about changes meanwhile. `t`
+asks the engine what would happen, `v` shows all names, tab is the reason where something is
+destroyed: it stands in the journal beside the name of whoever asked. From 100 rows on the count is
+typed in place of `y`. On a `production` engine everything is asked for like that.
+
+In the form of an order enter does it, ctrl+t tries on the engine without doing it, ctrl+y copies
+the same as a command line of `pointsman`.
+
+What was asked for is marked with `…` until its event arrives, and says so when there is no answer
+after five seconds. What became of many is told in one line, with the engine's words for the first
+refusal. Marked rows that have vanished are named there; no key passes on to another row instead.
+
+Who may only look (`--read-only`, a token with that role, the past) sees no keys that change
+anything; pressing one says why.
 """
 
 
 def reference() -> str:
     """Return the document."""
     parts = [_HEAD, "## Screens\n", *_screens(), "\n## Keys\n", *_keys()]
-    parts += ["\n## Commands\n", *_verbs(), "\n## Signs\n", *_signs()]
+    parts += [_ASKING, "## Commands\n", *_verbs(), "\n## Signs\n", *_signs()]
     return "\n".join(parts) + "\n"
 
 
