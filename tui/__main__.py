@@ -12,12 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tui.app import SCREENS, Cockpit
+from tui.app import Cockpit
 from tui.client import EngineClient, connection
 from tui.commands import CommandProblem, Place, parse
 from tui.journal_file import JournalFile
 from tui.keys import KeysProblem
 from tui.known_engines import KnownEngine, engine_of
+from tui.screen_table import SCREENS
 from tui.settings import Settings, SettingsProblem, config_folder, load_settings, state_folder
 from tui.theme_files import ThemeProblem
 from tui.views.all_views import check_columns

@@ -40,25 +40,10 @@ from tui.keys import ACTIONS, Action
 from tui.known_engines import KnownEngine, SettingsProblem
 from tui.looking_back import LookingBack
 from tui.mirror import Changes, Link, LinkStatus, Mirror
-from tui.screens.base import CockpitScreen, Look, Shell
-from tui.screens.engines import EnginesScreen
-from tui.screens.graph import GraphScreen
+from tui.screen_table import SCREENS
+from tui.screens.base import CockpitScreen
 from tui.screens.help import HelpPage
-from tui.screens.lists import AgentsScreen, ChainsScreen, OrdersScreen, TasksScreen
-from tui.screens.log import LogScreen
-from tui.screens.more_lists import (
-    ClassesScreen,
-    EventsScreen,
-    HistoryScreen,
-    JobsScreen,
-    LocksScreen,
-    NeedsScreen,
-    PlanScreen,
-    ProblemsScreen,
-)
-from tui.screens.order import OrderScreen
-from tui.screens.processes import HostsScreen, ProcessesScreen
-from tui.screens.pulses import PulsesScreen
+from tui.screens.shell import Look
 from tui.settings import Settings
 from tui.terminal_manners import TerminalManners, has_shell_behind
 from tui.theme_files import ThemeFile, ThemeProblem
@@ -95,27 +80,6 @@ NOTICE_S = 4.0
 NOTICE_BAD_S = 10.0
 HISTORY_MAX = 50
 
-SCREENS: dict[str, Callable[[Shell], CockpitScreen]] = {
-    "pulses": PulsesScreen,
-    "chains": ChainsScreen,
-    "chain": GraphScreen,
-    "orders": OrdersScreen,
-    "order": OrderScreen,
-    "tasks": TasksScreen,
-    "agents": AgentsScreen,
-    "log": LogScreen,
-    "jobs": JobsScreen,
-    "locks": LocksScreen,
-    "classes": ClassesScreen,
-    "problems": ProblemsScreen,
-    "events": EventsScreen,
-    "history": HistoryScreen,
-    "plan": PlanScreen,
-    "needs": NeedsScreen,
-    "processes": ProcessesScreen,
-    "hosts": HostsScreen,
-    "engines": EnginesScreen,
-}
 
 _OF_AN_ENGINE = ("follower", "hosts", "asking", "signals", "name", "past")
 """Work that ends when another engine is shown."""

@@ -11,7 +11,8 @@ from tui.commands import NOUNS, VERBS, CommandProblem, Doing, Noun, Place, Verb,
 from tui.looking_back import LookingBack
 from tui.mirror import Mirror
 from tui.screens.acting import Acting
-from tui.screens.base import CockpitScreen, Shell
+from tui.screens.base import CockpitScreen
+from tui.screens.shell import Shell
 from tui.screens.starting import start_at_once, start_order
 from tui.theming import Theming
 from tui.views.frame import key_name

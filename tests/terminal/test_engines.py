@@ -93,7 +93,9 @@ async def test_a_read_only_engine_of_the_settings_sends_nothing(tmp_path: Path) 
         await d.command("orders")
         await d.keys("s")
         await d.shows("read-only: the settings say so of spare")
-        assert d.app.client.asked == []
+        client = d.app.client
+        assert isinstance(client, RecordedEngine)
+        assert client.asked == []
 
 
 async def test_on_a_production_engine_even_a_start_asks_first(tmp_path: Path) -> None:

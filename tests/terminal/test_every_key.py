@@ -7,10 +7,11 @@ import pytest
 
 from tests.support.desk import TURN_S
 from tests.support.end_of_day import CHAIN, MAIN
-from tui.app import SCREENS
 from tui.commands import Place
 from tui.keys import ACTIONS, Action
-from tui.screens.base import CockpitScreen, Look
+from tui.screen_table import SCREENS
+from tui.screens.base import CockpitScreen
+from tui.screens.shell import Look
 from tui.tour import OUTSIDE, STEPS
 from tui.widgets.entry import Entry
 from tui.widgets.form import StartForm

@@ -9,8 +9,8 @@ import pytest
 from engine.kernel.instants import Instant
 from tests.support.end_of_day import CHAIN
 from tui.habits import FILE, Habits, load_habits
-from tui.key_files import KeysProblem, parse_keys, replaced
-from tui.keys import ACTIONS
+from tui.key_files import parse_keys, replaced
+from tui.keys import ACTIONS, KeysProblem
 from tui.settings import SettingsProblem, parse_settings
 from tui.terminal_manners import OSC52_MAX, TerminalManners, osc52
 from tui.views.all_views import VIEWS, check_columns

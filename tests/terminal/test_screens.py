@@ -11,9 +11,10 @@ from engine.codec.journal import JOURNAL
 from tests.support.desk import Desk
 from tests.support.end_of_day import CHAIN, MAIN, EndOfDay
 from tests.support.recorded_engine import RecordedEngine
-from tui.app import SCREENS, Cockpit
+from tui.app import Cockpit
 from tui.commands import Place
 from tui.journal_file import JournalFile
+from tui.screen_table import SCREENS
 from tui.settings import load_settings
 from tui.theme_files import theme_names
 

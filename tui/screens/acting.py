@@ -15,7 +15,7 @@ from engine.kernel.state import Order, TaskStatus
 from tui import intents
 from tui.client import EngineAway, NotAdmitted
 from tui.intents import Intent
-from tui.screens.base import Shell
+from tui.screens.shell import Shell
 from tui.views.rows import RowKey
 from tui.views.scene import Scene
 from tui.views.standing import Standing, standing_of_order

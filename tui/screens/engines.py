@@ -3,7 +3,7 @@
 import asyncio
 
 from tui.engine_watch import EVERY_S
-from tui.screens.base import Shell
+from tui.screens.shell import Shell
 from tui.screens.table_screen import TableScreen
 from tui.views import engines
 from tui.views.rows import RowKey

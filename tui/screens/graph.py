@@ -12,9 +12,10 @@ from engine.kernel.ids import ChainKey, NodeState, OrderKey, TaskId, chain_key
 from tui.commands import Place
 from tui.mirror import Changes
 from tui.screens.acting import Acting
-from tui.screens.base import CockpitScreen, Look, Shell
+from tui.screens.base import CockpitScreen
 from tui.screens.lists import last_task_of, show_log_of, tasks_of
 from tui.screens.reading import Reading, read_log
+from tui.screens.shell import Look, Shell
 from tui.screens.starting import start_again, start_at_once, start_with_form
 from tui.screens.table_screen import show_definition, text_of_row, wide_words
 from tui.views import orders

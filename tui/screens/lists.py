@@ -6,7 +6,7 @@ from typing import cast
 from engine.kernel.ids import AgentUri, ChainKey, NodeState, OrderKey, TaskId
 from tui.commands import Place
 from tui.screens.acting import Acting
-from tui.screens.base import Shell
+from tui.screens.shell import Shell
 from tui.screens.starting import edit_order, start_again, start_at_once, start_with_form
 from tui.screens.table_screen import TableScreen
 from tui.views import agents, chains, orders, tasks

@@ -14,9 +14,10 @@ from engine.kernel.instants import Instant, to_datetime
 from tui.client import EngineAway, NotAdmitted
 from tui.commands import Place
 from tui.screens.acting import Acting
-from tui.screens.base import CockpitScreen, Look, Shell
+from tui.screens.base import CockpitScreen
 from tui.screens.lists import order_of_task
 from tui.screens.reading import PIECE_BYTES, Picking, Reading, read_log, read_older
+from tui.screens.shell import Look, Shell
 from tui.views.scene import Scene
 from tui.views.tasks import ended_task, task_detail
 from tui.views.text import Line, Span, clean, line
@@ -24,7 +25,7 @@ from tui.widgets.log import LogView
 
 ROOMY = 120
 """From this width on everything is said in the second line."""
-_RANGE_HINT = "0 tail  1 head  2 1min  3 5min  4 15min  5 30min  6 1h     <p>run before of this job"
+_RANGE_HINT = "0 tail  1 head  2 1min  3 5min  4 15min  5 30min  6 1h     <p>run before"
 
 
 class LogScreen(CockpitScreen):

@@ -4,8 +4,8 @@ from engine.kernel.commands import ObjectRef
 from engine.kernel.ids import AgentUri, ClassPath, JobKey, LockPath, OrderKey
 from tui.commands import Place
 from tui.screens.acting import Acting
-from tui.screens.base import Shell
 from tui.screens.lists import OrdersScreen, order_of_task, show_log_of
+from tui.screens.shell import Shell
 from tui.screens.table_screen import TableScreen
 from tui.views import events, history, jobs, needs, plan, problems, resources
 from tui.views.needs import NeedKind

@@ -7,8 +7,9 @@ from textual.widget import Widget
 from engine.kernel.ids import NodeState, OrderKey
 from tui.mirror import Changes
 from tui.screens.acting import Acting
-from tui.screens.base import CockpitScreen, Shell
+from tui.screens.base import CockpitScreen
 from tui.screens.lists import node_of, show_graph_of, show_log_of, tasks_of
+from tui.screens.shell import Shell
 from tui.screens.starting import edit_order, start_again, start_at_once, start_with_form
 from tui.screens.table_screen import show_definition
 from tui.views.order import find_order, key_of_argument, order_lines

@@ -12,7 +12,7 @@ from engine.kernel.sessions.marks import Mark
 from tui.client import EngineAway, NotAdmitted
 from tui.commands import Place
 from tui.remote import Act, HostLook, Identity, RemoteProcess, RemoteRun
-from tui.screens.base import Shell
+from tui.screens.shell import Shell
 from tui.screens.signalling import Signalling, Target
 from tui.screens.table_screen import TableScreen
 from tui.views import hosts, processes

@@ -8,8 +8,9 @@ from textual.widget import Widget
 
 from tui.commands import Place
 from tui.mirror import Changes
-from tui.screens.base import CockpitScreen, Shell
+from tui.screens.base import CockpitScreen
 from tui.screens.more_lists import enter_need
+from tui.screens.shell import Shell
 from tui.screens.starting import start_again
 from tui.views import agents, needs, plan, tasks
 from tui.views.frame import rule_line

@@ -15,7 +15,7 @@ from engine.kernel.sessions.marks import Mark
 from tui.client import EngineAway, NotAdmitted
 from tui.mirror import LinkStatus
 from tui.remote import Act, HostLook, Identity, RemoteProcess, SignalAnswer, SignalAsked, Subject
-from tui.screens.base import Shell
+from tui.screens.shell import Shell
 from tui.views import processes
 from tui.views.text import Line, Span, clean, line
 from tui.widgets.question import Query

@@ -13,7 +13,7 @@ from tui import intents
 from tui.client import EngineAway, NotAdmitted
 from tui.intents import Intent
 from tui.screens.acting import Acting, trial_lines
-from tui.screens.base import Shell
+from tui.screens.shell import Shell
 from tui.views.scene import Scene
 from tui.views.starting import StartPlan, foresee, parse_start, start_plan
 from tui.views.text import Line, Span, clean, line

@@ -10,7 +10,8 @@ from textual.widget import Widget
 
 from tui.commands import Place
 from tui.mirror import Changes
-from tui.screens.base import CockpitScreen, Look, Shell
+from tui.screens.base import CockpitScreen
+from tui.screens.shell import Look, Shell
 from tui.tools import values_of
 from tui.views.all_views import column_indices
 from tui.views.definition import definition_lines
