@@ -17,6 +17,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from engine import __version__
+from engine.agent.spawn import allow_many_files
 from engine.codec.journal import StoredEvent
 from engine.codec.xml.facts import EngineFacts
 from engine.codec.xml.main_configuration import SchedulerXml
@@ -94,6 +95,7 @@ async def run_engine(settings: EngineSettings) -> int:
     lock.acquire()
     try:
         set_up_engine_log(settings.paths.engine_log, settings.log_level, settings.log_format)
+        allow_many_files()  # each agent costs one or two; tasks get the limit of before
         async with AsyncExitStack() as stack:
             scheduler_xml, context = _read_main(settings)
             settings = replace(settings, live=_live_folder(settings, scheduler_xml))

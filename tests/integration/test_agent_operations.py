@@ -292,3 +292,20 @@ def test_everything_of_an_agent_lies_below_its_prefix(world: World) -> None:
     assert site.await_end("order")["exit_code"] == 0
     assert world.call("agent", "show", site.urls[0]).returncode == 1
     assert world.call("agent", "show", f"{site.urls[0]}/some/where").returncode == 0
+
+
+def test_an_engine_takes_the_open_files_it_may_have_and_leaves_tasks_their_limit(
+    world: World,
+) -> None:
+    # A thousand agents are more connections than the usual soft limit allows.
+    world.command = ["sh", "-c", 'ulimit -S -n 200; exec "$@"', "sh", *world.command]
+    world.write_job("work", "ulimit -S -n")
+    world.write_chain("flow", ["work"])
+    engine = world.start_engine()
+    soft, hard = psutil.Process(engine.process.pid).rlimit(psutil.RLIMIT_NOFILE)
+    assert soft == hard > 200
+    order = OrderDefinition(key=order_key("/flow", "order"))
+    world.submit_all([AddOrder(order=order)], 1)
+    wait_for("the order's end", lambda: world.runs("/flow"))
+    task = world.get("/api/history/tasks", order="order")["tasks"][0]["task"]
+    assert "[stdout] 200" in world.task_log(task)
