@@ -1,5 +1,6 @@
 """What is asked before something is done, what is tried, and what is told afterwards."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -278,3 +279,29 @@ async def test_the_palette_offers_commands_and_opens_the_line_for_their_words(de
         await d.keys(*"end_of_day", "enter")
         (request,) = await d.asked(1)
         assert request == ModifyOrder(order=MAIN, suspended=True)
+
+
+async def test_a_picture_of_the_screen_is_saved_by_the_name(
+    desk: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with desk("chains") as d:
+        await d.shows("archive")
+        await d.keys("ctrl+s", "ctrl+u", *"look", "full_stop", *"svg", "enter")
+        await d.shows("saved a picture")
+    assert "archive" in (tmp_path / "look.svg").read_text()
+
+
+async def test_lists_are_sorted_by_name_and_status_with_one_key(desk: Any) -> None:
+    async with desk("orders") as d:
+        d.story.begin()
+        d.story.plan("a-later")
+        await d.shows("a-later")
+        await d.keys("N")
+        await d.shows("sort ORDER")
+        await d.until(lambda: "a-later" in d.lines()[3], "by name")
+        await d.keys("N")
+        await d.until(lambda: "end_of_day" in d.lines()[3], "the other way round")
+        await d.keys("S")
+        await d.shows("sort STATUS")
+        await d.until(lambda: "end_of_day" in d.lines()[3], "what runs before what is planned")
