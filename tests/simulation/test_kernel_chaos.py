@@ -12,7 +12,28 @@ from tests.support.kernel_chaos import run_seed
 
 SEEDS = int(os.environ.get("POINTSMAN_CHAOS_SEEDS", "150"))
 BATCH = 50
-FAILED_ONCE = (0, 2, 27, 31, 34, 37, 39, 65, 96, 122, 145, 226, 249, 251, 330, 574, 621, 2127)
+FAILED_ONCE = (
+    0,
+    2,
+    27,
+    31,
+    34,
+    37,
+    39,
+    65,
+    96,
+    122,
+    145,
+    226,
+    249,
+    251,
+    330,
+    574,
+    621,
+    1860,
+    2127,
+    5266,
+)
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, BATCH))

@@ -100,10 +100,12 @@ def affected_by(state: State, event: Event) -> Iterator[Subject]:
         case o.OrderFileGone():
             yield FileSubject(event.order)
         case o.OrderNodeChanged() | o.OrderReturned():
+            yield from _node_job(state, event.order.chain, state.orders[event.order].state)
             yield from _node_job(state, event.order.chain, event.state)
             yield from _limited_chain(state, event.order.chain)
             yield FileSubject(_file_key(state, event.order))
         case o.OrderChainChanged():
+            yield from _node_job(state, event.order.chain, state.orders[event.order].state)
             yield from _node_job(state, event.chain, event.state)
             yield from _limited_chain(state, event.order.chain)
         case (

@@ -502,11 +502,12 @@ def test_a_job_whose_only_order_goes_waits_for_nothing_any_more() -> None:
         shell_job("first", process_class=ClassPath("/c")),
         shell_job("second", process_class=ClassPath("/c")),
         chain("one", node("100", "first")),
-        chain("two", node("100", "second")),
+        chain("two", node("100", "second"), node("200", "missing")),
         ProcessClass(path=ClassPath("/c"), max_processes=1),
     )
     world.adds("x", "one")
-    for changes in (ModifyOrder(order=Y, suspended=True), RemoveOrder(order=Y)):
+    elsewhere = ModifyOrder(order=Y, state=NodeState("200"))
+    for changes in (ModifyOrder(order=Y, suspended=True), RemoveOrder(order=Y), elsewhere):
         world.adds("y", "two")
         assert world.state.jobs[job_key("/second")].wait is not None
         world.does(changes)
