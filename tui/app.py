@@ -110,7 +110,7 @@ class Cockpit(App[int], inherit_bindings=False):
         self.engine = engine or KnownEngine(name="", address=client.address)
         self.habits = load_habits(settings.state_folder)
         self.told = BeingTold()
-        chosen = theme_for(settings, self.engine, self.habits.theme)
+        chosen = theme_for(settings, self.engine, self.habits)
         self.theming = Theming(settings, chosen, taken=self.take_theme)
         super().__init__(ansi_color=True if self.theming.file.ansi else None)
         self.settings = settings
@@ -206,7 +206,7 @@ class Cockpit(App[int], inherit_bindings=False):
 
     def _use_theme_of(self, engine: KnownEngine) -> None:
         try:
-            self.theming.use(theme_for(self.settings, engine, self.habits.theme))
+            self.theming.use(theme_for(self.settings, engine, self.habits))
         except ThemeProblem as problem:
             self.say(str(problem), bad=True)
 
@@ -662,7 +662,7 @@ class Cockpit(App[int], inherit_bindings=False):
         if not name:
             raise CommandProblem(f"themes: {' '.join(self.theming.names())}")
         self.theming.use(name)
-        self.habits.theme = name
+        self.habits.theme, self.habits.theme_over = name, self.settings.theme
 
     def _reload_theme(self) -> None:
         """Take the theme's file again when it was edited; a broken one keeps the last good one."""

@@ -366,6 +366,8 @@ class HttpEngine:
             query["since"] = to_datetime(wish.since).isoformat()
         answer = await self._get(f"/api/tasks/{task}/log/lines", **query)
         if answer.status_code == 404:
+            if "problem" not in answer.text:
+                raise EngineAway("it is an older one and cannot look through logs; try -e TEXT")
             return None
         if answer.status_code == 400:
             raise EngineAway(f"it does not take this filter: {answer.text[:200]}")

@@ -29,6 +29,8 @@ class Habits:
     """The last choices of a person."""
 
     theme: str = ""
+    theme_over: str = ""
+    """The theme of the settings when it was chosen: another one there goes before it again."""
     shows_header: bool = True
     shows_crumbs: bool = True
     shows_strip: bool = True
@@ -86,6 +88,7 @@ def _habits(data: dict[str, Any]) -> Habits:
     }
     return Habits(
         theme=str(data.get("theme", "")),
+        theme_over=str(data.get("theme_over", "")),
         shows_header=bool(data.get("shows_header", True)),
         shows_crumbs=bool(data.get("shows_crumbs", True)),
         shows_strip=bool(data.get("shows_strip", True)),

@@ -14,10 +14,57 @@ _HEAD = """# The cockpit: screens, keys, commands
 This page is made from the program by `python -m tui --reference`; a test compares it.
 
 Keys can be changed in `keys.toml` in the configuration folder, by the identifier in the last
-column: `"orders.suspend" = "s,f6"`. Settings are in `cockpit.toml` beside it: `theme`,
+column: `"orders.suspend" = "s,f6"`. [Settings](#settings) are in `cockpit.toml` beside it: `theme`,
 `start_screen`, `read_only`, `production` (ask before every change), `glyphs` (`auto`, `unicode`,
 `ascii`), `mouse`. Themes: see `themes/README.md`. `:tour` names every key, one screen after the
 other. How it looks: [screens.md](screens.md).
+"""
+_SETTINGS = """
+## Settings
+
+`cockpit.toml` in the configuration folder; an unknown name is an error with the nearest right one.
+
+```toml
+theme = "harbour"              # bell, mouse, glyphs, start_screen, read_only, production: as above
+bell = true                    # ring when something new needs a person
+clipboard = "terminal"         # or "file": copies go into clipboard.txt in the state folder
+
+[engines.prod-a]               # :engines lists them, :engine prod-a shows one
+address = "https://prod-a:4444"    # or the path of a socket
+token_file = "~/.config/pointsman/prod-a.token"
+theme = "contrast"
+production = true              # every change asks first
+read_only = false
+
+[columns]                      # by list, in this order; ctrl+w still shows all
+orders = ["STATUS", "ORDER", "NODE", "WAITS FOR, ON"]
+
+[filters]                      # :orders @late, or @late in any filter line
+late = "status=late chain=inv*"
+```
+
+`keys.toml` beside it changes keys and binds those of one's own. Programs get their words as they
+are, never through a shell; `$ORDER`, `$CHAIN`, `$TASK`, `$HOST` and `$LOG` (the whole log of the
+task as a file) stand for what the row is about.
+
+```toml
+"orders.suspend" = "s,f7"
+
+[[command]]
+key = "f5"
+command = ":orders @late"
+label = "late"
+
+[[tool]]
+key = "f6"
+program = ["less", "+G", "$LOG"]
+screens = ["orders", "tasks"]
+harm = 0                       # from 1 on: not in read-only
+```
+
+What is changed while working (theme, sorting, wide columns, what was put aside) is kept in the
+state folder. `pointsman :orders chain=inv* !done` opens at a place, `pointsman --journal FILE` shows
+what `pointsman tail --after 0 --json` has saved.
 """
 _ASKING = """
 ## Questions, forms, refusals
@@ -43,7 +90,7 @@ anything; pressing one says why.
 def reference() -> str:
     """Return the document."""
     parts = [_HEAD, "## Screens\n", *_screens(), "\n## Keys\n", *_keys()]
-    parts += [_ASKING, "## Commands\n", *_verbs(), "\n## Signs\n", *_signs()]
+    parts += [_ASKING, "## Commands\n", *_verbs(), _SETTINGS, "## Signs\n", *_signs()]
     return "\n".join(parts) + "\n"
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from tui.habits import Habits
 from tui.known_engines import KnownEngine
 from tui.settings import Settings
 from tui.theme_files import (
@@ -56,7 +57,7 @@ class Theming:
         self._taken(theme)
 
 
-def theme_for(settings: Settings, engine: KnownEngine, last: str) -> str:
+def theme_for(settings: Settings, engine: KnownEngine, habits: Habits) -> str:
     """Return the theme for an engine.
 
     As given with the command, else its own, else the last one chosen, else that of the settings.
@@ -67,4 +68,5 @@ def theme_for(settings: Settings, engine: KnownEngine, last: str) -> str:
         return settings.theme
     if engine.theme:
         return engine.theme
-    return last if last in theme_names(settings.themes_folder) else settings.theme
+    is_known = habits.theme in theme_names(settings.themes_folder)
+    return habits.theme if is_known and habits.theme_over == settings.theme else settings.theme

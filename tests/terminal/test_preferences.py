@@ -1,5 +1,6 @@
 """What a person has set, chosen or bound: columns, filters, keys and programs of their own."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from tests.support.end_of_day import CHAIN
 from tui.habits import FILE, Habits, load_habits
 from tui.key_files import parse_keys, replaced
 from tui.keys import ACTIONS, KeysProblem
+from tui.reference import reference
 from tui.settings import SettingsProblem, parse_settings
 from tui.terminal_manners import OSC52_MAX, TerminalManners, osc52
 from tui.views.all_views import VIEWS, check_columns
@@ -96,6 +98,25 @@ async def test_what_a_person_changes_is_there_the_next_time(desk: Any, tmp_path:
     async with desk("orders", state_folder=folder) as d:
         await d.shows("ORDER↓")
         assert d.app.theme == "daylight"
+
+
+async def test_another_theme_in_the_settings_goes_before_the_last_one_chosen(
+    desk: Any, tmp_path: Path
+) -> None:
+    async with desk("orders", state_folder=tmp_path) as d:
+        await d.command("theme daylight")
+        await d.until(lambda: d.app.theme == "daylight", "the theme")
+        d.app.leave()
+    async with desk("orders", state_folder=tmp_path, theme="contrast") as d:
+        assert d.app.theme == "contrast"
+
+
+def test_the_documented_settings_are_accepted() -> None:
+    settings, keys = re.findall(r"```toml\n(.*?)```", reference(), re.DOTALL)
+    found = parse_settings(settings, "cockpit.toml")
+    check_columns(found.columns, "cockpit.toml")
+    assert found.engines[0].production
+    assert len(parse_keys(keys, "keys.toml").own) == 2
 
 
 def test_a_broken_file_of_habits_counts_as_none(tmp_path: Path) -> None:
