@@ -9,6 +9,7 @@ and the share of heartbeats that were late (came after the period and the allowe
 
 import argparse
 import asyncio
+import contextlib
 import multiprocessing
 import resource
 import socket
@@ -41,14 +42,17 @@ class PlayedAgents:
 
     def __init__(self) -> None:
         self._ledgers: dict[str, Ledger] = {}
+        self._news: dict[str, asyncio.Event] = {}
 
     async def answer(self, path: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
         """Answer one request of `/agentN/...`."""
         name = path.split("/", 2)[1]
         ledger = self._ledgers.setdefault(name, Ledger(run=f"run-{name}", boot="boot"))
+        news = self._news.setdefault(name, asyncio.Event())
         if path.endswith("/command"):
+            news.set()
             return self._command(ledger, body)
-        return await self._session(ledger, body)
+        return await self._session(ledger, body, news)
 
     def _command(self, ledger: Ledger, body: bytes) -> tuple[int, dict[str, str], bytes]:
         data = parse_json(body)
@@ -60,17 +64,20 @@ class PlayedAgents:
         assert not isinstance(reply, Refusal)
         return 200, {}, agent_wire.command_answer.to_json(reply)
 
-    async def _session(self, ledger: Ledger, body: bytes) -> tuple[int, dict[str, str], bytes]:
+    async def _session(
+        self, ledger: Ledger, body: bytes, has_news: asyncio.Event
+    ) -> tuple[int, dict[str, str], bytes]:
         request = agent_wire.session_request.from_json(body)
         news, _ = ledger.attend(request, boot_time())
         assert isinstance(news, News)
         if news.is_empty() and request.wait:
-            # News come only with commands here, a moment after the session has been opened.
-            for _ in range(max(1, request.wait // 1000)):
-                await asyncio.sleep(min(1.0, request.wait / 1000))
-                news = ledger.news(request)
-                if not news.is_empty():
-                    break
+            # News come only with commands here. Looking for them each second would cost more than
+            # all heartbeats, and make them late.
+            has_news.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(request.wait / 1000):
+                    await has_news.wait()
+            news = ledger.news(request)
         answer = SessionAnswer(
             run=ledger.run,
             ledger="ledger",
