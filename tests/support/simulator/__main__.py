@@ -11,6 +11,7 @@ from tests.support.simulator.world import World
 
 JOBS_MAX = 2
 CHUNK = 20
+PROGRESS = 500
 
 
 def main(arguments: list[str]) -> int:
@@ -41,13 +42,17 @@ def _play_many(seeds: range, jobs: int) -> int:
     totals: dict[str, int] = {}
     failed = 0
     with Pool(jobs, initializer=_prepare) as pool:
-        for seed, problem, counts in pool.imap_unordered(_play, seeds, CHUNK):
+        found = pool.imap(_play, seeds, CHUNK)
+        for done, (seed, problem, counts) in enumerate(found, start=1):
             for name, count in counts.items():
                 totals[name] = totals.get(name, 0) + count
             if problem:
                 failed += 1
                 sys.stdout.write(f"seed {seed}: {problem}\n")
-                sys.stdout.flush()
+            if done % PROGRESS == 0:
+                rate = done / (time.monotonic() - began)
+                sys.stdout.write(f"{done} seeds, {failed} failed, {rate:.1f} seeds/s\n")
+            sys.stdout.flush()
     took = time.monotonic() - began
     sys.stdout.write(
         f"{len(seeds)} seeds, {failed} failed, {len(seeds) / took:.1f} seeds/s, {_listed(totals)}\n"

@@ -171,6 +171,8 @@ class EngineMachine:
         self._link = link
         self._parts = parts
         self.commit_ms = COMMIT_MS
+        self._dies_in: int | None = None
+        self._dies_durable = False
         self._given_up: list[Life] = []
         """Lives on hosts that nobody hears of any more; they may wake up."""
         self.disk = MemoryDisk()
@@ -188,11 +190,29 @@ class EngineMachine:
         self.commit_ms = longest_ms or COMMIT_MS
         self._log_disk.delay_ms = max(LOG_MS, longest_ms // 4)
 
+    def die_at_commit(self, commits: int, *, is_durable: bool) -> None:
+        """Let the engine be killed in a commit after so many, before or after it is durable."""
+        self._dies_in = commits
+        self._dies_durable = is_durable
+
     async def _before_commit(self) -> None:
         await asyncio.sleep(self.rng.randrange(1, self.commit_ms) / 1000)
+        if self._dies_in is not None and not self._dies_durable:
+            await self._die_at_last()
+
+    async def _die_at_last(self) -> None:
+        assert self._dies_in is not None
+        self._dies_in -= 1
+        if self._dies_in < 0:
+            self._dies_in = None
+            self.clock.after(0, self.kill)
+            self.clock.after(BACK_MS, self.start)
+            await asyncio.Event().wait()
 
     async def _after_commit(self) -> None:
         self._tell_book()
+        if self._dies_in is not None and self._dies_durable:
+            await self._die_at_last()
         if self.rng.random() < 0.3:
             await asyncio.sleep(self.rng.randrange(1, self.commit_ms) / 1000)
 

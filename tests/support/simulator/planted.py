@@ -261,26 +261,28 @@ class Plant:
 _LINK = "engine.drivers.agent_link.Link"
 
 PLANTS = {
-    "watchdog-instead-of-lease": Plant(ledger=WatchdogLedger),
-    "lease-not-checked": Plant(ledger=LeaselessLedger),
-    "old-epoch-not-refused": Plant(ledger=CourteousLedger),
-    "results-forgotten-at-agent-restart": Plant(task_host=ForgetfulHost),
-    "acknowledged-before-commit": Plant(patch=(_LINK, ClosingLink)),
-    "acknowledged-on-arrival": Plant(patch=(_LINK, BlindLink)),
-    "dispatch-before-commit": Plant(parts=Parts(loop=HastyDispatchLoop)),
+    "watchdog-instead-of-lease": Plant(found_at=336, ledger=WatchdogLedger),
+    "lease-not-checked": Plant(found_at=148, ledger=LeaselessLedger),
+    "old-epoch-not-refused": Plant(found_at=153, ledger=CourteousLedger),
+    "results-forgotten-at-agent-restart": Plant(found_at=6, task_host=ForgetfulHost),
+    "acknowledged-before-commit": Plant(found_at=24, patch=(_LINK, ClosingLink)),
+    "acknowledged-on-arrival": Plant(found_at=293, patch=(_LINK, BlindLink)),
+    "dispatch-before-commit": Plant(found_at=18, parts=Parts(loop=HastyDispatchLoop)),
     "answer-before-commit": Plant(parts=Parts(loop=PoliteLoop)),
-    "new-key-after-restart": Plant(parts=Parts(loop=AnewLoop)),
-    "journal-not-fenced": Plant(patch=("engine.store.memory.MemoryStore.append", _append_unfenced)),
+    "new-key-after-restart": Plant(found_at=3, parts=Parts(loop=AnewLoop)),
+    "journal-not-fenced": Plant(
+        found_at=13, patch=("engine.store.memory.MemoryStore.append", _append_unfenced)
+    ),
     "output-without-offsets": Plant(
-        patch=("engine.service.outputs.TaskOutputs.write", _write_anywhere)
+        found_at=13, patch=("engine.service.outputs.TaskOutputs.write", _write_anywhere)
     ),
     "exit-command-noted-later": Plant(
-        patch=("engine.service.exit_commands._Port.submit", _submit_apart)
+        found_at=121, patch=("engine.service.exit_commands._Port.submit", _submit_apart)
     ),
     "agents-clock-decides": Plant(
-        patch=("engine.kernel.decide.reports._begin", _begin_by_the_agents_clock)
+        found_at=18, patch=("engine.kernel.decide.reports._begin", _begin_by_the_agents_clock)
     ),
-    "no-doubt-after-restart": Plant(patch=(_LINK, DoubtlessLink)),
-    "lost-too-early": Plant(patch=(_LINK, ImpatientLink)),
-    "never-lost": Plant(patch=(_LINK, PatientLink)),
+    "no-doubt-after-restart": Plant(found_at=14, patch=(_LINK, DoubtlessLink)),
+    "lost-too-early": Plant(found_at=70, patch=(_LINK, ImpatientLink)),
+    "never-lost": Plant(found_at=61, patch=(_LINK, PatientLink)),
 }

@@ -141,6 +141,18 @@ class Trouble:
             kind = self._rng.choice((self._cut, self._kill_engine, self._sleep_engine))
             kind(self._rng.randrange(self._until), self._span())
 
+    def plan_deaths(self, rng: random.Random) -> None:
+        """Let engines die in the middle of commits, where it matters most what comes first."""
+        at = 0
+        while at < self._until:
+            at += rng.randrange(10_000)
+            work = partial(
+                rng.choice(self._engines).die_at_commit,
+                rng.randrange(6),
+                is_durable=rng.random() < 0.7,
+            )
+            self._clock.after(at, work)
+
     def _span(self) -> int:
         timeout = self._timeout
         return self._rng.choice((50, 2_000, timeout // 2, timeout + 3_000, 2 * timeout))

@@ -105,6 +105,8 @@ class World:
         )
         self._plan_work()
         trouble.plan(self.kind, self.period)
+        if self.seed % 8 == 1:
+            trouble.plan_deaths(random.Random(-self.seed))
         try:
             self.clock.run_until(self.until)
             self.proxy.error = self.proxy.unavailable = 0
