@@ -62,3 +62,12 @@ async def test_enter_on_its_node_goes_into_the_inner_chain_and_escape_comes_out(
         await d.shows("chains › archive", "pack")
         await d.keys("escape")
         await d.shows("chains › month", "first")
+
+
+async def test_a_chain_is_found_by_its_name_alone(desk: Any) -> None:
+    async with desk("chains") as d:
+        await d.shows("archive")
+        await d.command("chain Archive")
+        await d.shows("chains › archive › graph", "pack")
+        await d.command("chain nowhere")
+        await d.shows("there is no such chain")

@@ -201,6 +201,7 @@ class GraphScreen(CockpitScreen):
 
     def draw_body(self, scene: Scene, changes: Changes) -> None:
         """Bring graph and orders up to date."""
+        self._resolve(scene)
         self._draw_nodes(scene)
         self._keep_followed(scene)
         self._draw_map(scene)
@@ -226,6 +227,17 @@ class GraphScreen(CockpitScreen):
         title = f"{self._orders_title()}{only}, children under their parents"
         shown = self.query_one("#orders-title", Lines)
         shown.show([rule_line(scene, shown.size.width or self.size.width, title)])
+
+    def _resolve(self, scene: Scene) -> None:
+        """Take the chain that is meant where a person has given its name alone."""
+        name = self.place.argument.casefold()
+        if self.chain in scene.state.chains:
+            return
+        found = [key for key in scene.state.chains if scene.chain_name(key).casefold() == name]
+        if len(found) == 1:
+            place = self.place
+            self.place = Place(noun=place.noun, argument=found[0], filter_text=place.filter_text)
+            self.order_listing.forget()
 
     def _draw_nodes(self, scene: Scene) -> None:
         view = self.graph.view(scene, self.chain)

@@ -113,6 +113,7 @@ class Table(Widget, can_focus=True):
         if tuple(columns) != self.columns:
             self.columns = tuple(columns)
             self._natural = []
+            self._widths = []
             self._measured.clear()
         self.rows = rows if isinstance(rows, Rows) else FixedRows(rows)
         self._in_sight.clear()
