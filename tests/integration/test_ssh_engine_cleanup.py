@@ -134,15 +134,17 @@ def test_a_cut_connection_loses_nothing_and_the_cleanup_chain_ends_what_is_left(
     run = world.run_of("a", 60)
     assert run["state"] == "failed"
     assert "exit code 3" in run["steps"][0]["error_text"]
-    assert "n=1 code=3" in world.task_log(run["steps"][1]["task"]), "the return value came too"
+    told = run["steps"][1]["task"]
+    world.awaited("the return value", lambda: "n=1 code=3" in world.task_log(told))
     assert world.task_log(task).count("started") == 1
     left = world.server.processes().values()
     assert any("sleep 5700" in text for text in left), "nohup"
     assert any("sleep 5800" in text for text in left), "setsid"
     assert cleanup_run(world)["state"] == "SUCCESS"
     world.awaited("the children's end", lambda: not world.server.processes())
-    (record,) = world.get("/api/process-audit")["records"]
-    assert (record["origin"], record["signal"], record["task"]) == ("cleanup order", "KILL", task)
+    records = world.get("/api/process-audit")["records"]  # a busy host may need a second visit
+    struck = {(record["origin"], record["signal"], record["task"]) for record in records}
+    assert struck == {("cleanup order", "KILL", task)}
     assert set(world.server.servers()) != before
 
 
@@ -161,10 +163,9 @@ def test_what_a_lost_step_leaves_on_its_host_is_ended_by_the_cleanup_chain(
     assert cleanup_run(world)["state"] == "SUCCESS"
     world.awaited("the orphan's end", lambda: not world.server.processes())
     records = world.get("/api/process-audit")["records"]
-    assert [record["origin"] for record in records] == ["cleanup order"]
-    assert records[0]["task"] == task
-    assert records[0]["signal"] == "KILL"
-    assert len(records[0]["members"]) >= 3
+    struck = {(record["origin"], record["signal"], record["task"]) for record in records}
+    assert struck == {("cleanup order", "KILL", task)}
+    assert max(len(record["members"]) for record in records) >= 3
     assert world.order("/work", "a") is None
 
 

@@ -105,13 +105,13 @@ def test_the_cleanup_chain_uses_commands_of_the_jobs_own_where_the_settings_allo
     world.server.start()
     assert cleanup_run(world)["state"] == "SUCCESS"
     world.awaited("the orphan's end", lambda: not world.server.processes())
-    (record,) = world.get("/api/process-audit")["records"]
-    assert record["task"] == task
+    records = world.get("/api/process-audit")["records"]  # a busy host may need a second visit
+    assert {record["task"] for record in records} == {task}
     if not allowed:
         assert not log.exists(), "in 1.x these commands had no effect"
         return
     hit = [line.split() for line in log.read_text().splitlines()]
     assert {user for _, user in hit} == {world.server.user}
     assert "1" not in {pid for pid, _ in hit}, "what a command prints is verified"
-    members = {member["pid"] for member in record["members"]}
+    members = {member["pid"] for record in records for member in record["members"]}
     assert {int(pid) for pid, _ in hit} >= members
