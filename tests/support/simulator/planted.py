@@ -262,7 +262,7 @@ _LINK = "engine.drivers.agent_link.Link"
 
 PLANTS = {
     "watchdog-instead-of-lease": Plant(found_at=336, ledger=WatchdogLedger),
-    "lease-not-checked": Plant(found_at=148, ledger=LeaselessLedger),
+    "lease-not-checked": Plant(found_at=336, ledger=LeaselessLedger),
     "old-epoch-not-refused": Plant(found_at=153, ledger=CourteousLedger),
     "results-forgotten-at-agent-restart": Plant(found_at=6, task_host=ForgetfulHost),
     "acknowledged-before-commit": Plant(found_at=24, patch=(_LINK, ClosingLink)),
