@@ -63,8 +63,8 @@ harm = 0                       # from 1 on: not in read-only
 ```
 
 What is changed while working (theme, sorting, wide columns, what was put aside) is kept in the
-state folder. `pointsman :orders chain=inv* !done` opens at a place, `pointsman --journal FILE` shows
-what `pointsman tail --after 0 --json` has saved.
+state folder. `pointsman :orders chain=inv* !done` opens at a place, `pointsman --journal FILE`
+shows what `pointsman tail --after 0 --json` has saved.
 """
 _ASKING = """
 ## Questions, forms, refusals
