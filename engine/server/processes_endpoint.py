@@ -208,8 +208,8 @@ async def processes_of_host(request: Request) -> Response:
     host = _host(port, request)
     port.watch(WATCHED_FOR_S)
     if _is_asked(request, "refresh"):
-        view = await port.refresh(host.name)
-        host = BrowsedHost(name=host.name, target=host.target, sources=host.sources, view=view)
+        await port.refresh(host.name)
+        host = _host(port, request)
     return json_response(_detailed_row(host, port.known_runs(), everyone=_is_asked(request, "all")))
 
 

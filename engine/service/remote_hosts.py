@@ -28,7 +28,13 @@ from engine.kernel.ids import LOCAL, AgentUri, TaskId
 from engine.kernel.instants import Instant
 from engine.kernel.native import SSH
 from engine.kernel.params import Params, value_of
-from engine.kernel.sessions.browser import AuditRecord, HostView, SignalRequest, SignalResult
+from engine.kernel.sessions.browser import (
+    AuditRecord,
+    HostView,
+    SignalRequest,
+    SignalResult,
+    each_once,
+)
 from engine.kernel.sessions.identity import RunToken, token_of
 from engine.kernel.sessions.marks import KnownRun
 from engine.kernel.sessions.parameters import SessionRules, Target, session_of, target_of
@@ -241,7 +247,7 @@ class RemoteHosts:
     def hosts(self) -> Sequence[BrowsedHost]:
         """Return all hosts with the last look at each."""
         self._update()
-        views = self._processes.views()
+        views = each_once(self._processes.views(), self.host_of)
         return [
             BrowsedHost(
                 name=name, target=host.target, sources=tuple(host.sources), view=views[name]

@@ -61,6 +61,11 @@ class Terminal:
         )
         return done.stdout
 
+    @property
+    def attach_command(self) -> str:
+        """What a person types to watch."""
+        return f"tmux -L {self._name} attach -r -t t"
+
     def keys(self, *keys: str) -> None:
         """Press keys, in tmux's names; texts are typed."""
         for key in keys:

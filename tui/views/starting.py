@@ -1,5 +1,6 @@
 """What a start form asks for: parameters with defaults, from the chain's orders and jobs."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
@@ -146,12 +147,22 @@ def parse_start(text: str, now: Instant) -> StartAt:
     return AtInstant(at=from_datetime(moment))
 
 
+_AGO = re.compile(r"-(\d{1,6})([smhd])")
+_UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
 def parse_past(text: str, now: Instant) -> Instant:
-    """Return when `14:00` (the last time it was that late) or `2026-01-31 02:00` was, in UTC.
+    """Return when something was, in UTC.
+
+    `14:00` or `2`: the last time it was that late; `-90s`, `-5m`, `-8h`: so long ago;
+    `2026-01-31 02:00`.
 
     Raises ValueError with the accepted forms.
     """
     word = text.strip()
+    ago = _AGO.fullmatch(word)
+    if ago is not None:
+        return Instant(max(now - int(ago[1]) * _UNIT_MS[ago[2]], 0))
     try:
         if len(word) <= 8:
             clock = time.fromisoformat(word if len(word.partition(":")[0]) == 2 else f"0{word}")
@@ -163,5 +174,5 @@ def parse_past(text: str, now: Instant) -> Instant:
             if moment.tzinfo is None:
                 moment = moment.replace(tzinfo=UTC)
     except ValueError:
-        raise ValueError(f"{text!r} is no time; write 14:00 or 2026-01-31 14:00") from None
+        raise ValueError(f"{text!r} is no time; write 14:00, -5m or 2026-01-31 14:00") from None
     return from_datetime(moment)

@@ -163,7 +163,7 @@ class StartForm(ModalScreen[Entered | None], inherit_bindings=False):
     def on_mount(self) -> None:
         """Begin with the first parameter, or with the id."""
         first = "#param-0" if self._plan.parameters else f"#{self._rows[0].name}"
-        self.query_one(first, Input).focus()
+        self.set_focus(self.query_one(first, Input))
         self._draw()
 
     # --- what stands there -------------------------------------------------------------------

@@ -4,7 +4,8 @@ A screen reads `HostView`s and sends `SignalRequest`s; whether a request may be 
 confirmation first or is refused is decided here (ssh-and-jitl.md 3.2, 3.3).
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from engine.kernel.instants import Instant
@@ -39,6 +40,43 @@ class HostView:
     is_protected: bool = False
     version: int = 0
     """Grows with every look; a confirmation belongs to one version."""
+
+
+def each_once(
+    views: Mapping[str, HostView], owner_of: Callable[[RunToken], str | None]
+) -> dict[str, HostView]:
+    """Return the views with each process at one host only: the one that its run belongs to.
+
+    An agent and an SSH account may be two ways to one machine, which its boot id tells. Without
+    this an orphan would be counted once for each way. A run that nobody knows stands with the
+    first of them.
+    """
+    boots = {
+        name: view.table.boot
+        for name, view in views.items()
+        if view.table is not None and view.table.boot != "-"
+    }
+    if len(set(boots.values())) == len(boots):
+        return dict(views)
+    owners: dict[tuple[RunToken, str], str] = {}
+
+    def is_here(token: RunToken | None, host: str) -> bool:
+        if token is None or host not in boots:
+            return True
+        place = (token, boots[host])
+        if place not in owners:
+            owner = owner_of(token)
+            owners[place] = owner if owner is not None and boots.get(owner) == place[1] else host
+        return owners[place] == host
+
+    found = {}
+    for name, view in views.items():
+        shown = tuple(row for row in view.marks.processes if is_here(row.token, name))
+        verdicts = {
+            token: verdict for token, verdict in view.marks.verdicts.items() if is_here(token, name)
+        }
+        found[name] = replace(view, marks=HostMarks(processes=shown, verdicts=verdicts))
+    return found
 
 
 class Act(Enum):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from engine.kernel.ids import ExecutionKey, TaskId
+from engine.kernel.sessions.browser import HostState, HostView, each_once
 from engine.kernel.sessions.identity import RunToken, token_of
 from engine.kernel.sessions.marks import Badge, KnownRun, Mark, Marked, RunEnd, mark_host
 from engine.kernel.sessions.processes import HostTable, Process, RunDirectory
@@ -134,3 +135,33 @@ def test_badges_tell_what_is_odd() -> None:
 def test_a_circle_of_parents_is_shown_once_each() -> None:
     host = table(process(5, 6), process(6, 5))
     assert sorted(marks(mark_host(host, {}).processes)) == [5, 6]
+
+
+def look(host: str, boot: str) -> HostView:
+    seen = replace(table(process(10, token=TOKEN), process(20, token=OTHER)), boot=boot)
+    marks = mark_host(seen, known(RunEnd.BROKEN), everyone=True)
+    return HostView(host=host, state=HostState.SHOWN, table=seen, marks=marks)
+
+
+def pids(view: HostView) -> list[int]:
+    return [row.process.pid for row in view.marks.processes]
+
+
+def test_a_machine_reached_in_two_ways_shows_a_process_where_its_run_belongs() -> None:
+    views = {"agent": look("agent", BOOT), "ssh": look("ssh", BOOT)}
+    shown = each_once(views, lambda token: "ssh" if token == TOKEN else None)
+    # A run that nobody knows stands with the first of them.
+    assert pids(shown["agent"]) == [20]
+    assert pids(shown["ssh"]) == [10]
+    assert TOKEN not in shown["agent"].marks.verdicts
+
+
+def test_two_machines_show_the_same_numbers_each_for_itself() -> None:
+    views = {"one": look("one", BOOT), "two": look("two", "33333333-4444")}
+    shown = each_once(views, lambda _token: "one")
+    assert pids(shown["one"]) == pids(shown["two"]) == [10, 20]
+
+
+def test_hosts_without_a_boot_id_are_machines_of_their_own() -> None:
+    views = {"one": look("one", "-"), "two": look("two", "-")}
+    assert pids(each_once(views, lambda _token: "one")["two"]) == [10, 20]
