@@ -32,8 +32,7 @@ _SINGLE: Mapping[str, RecordCodec[Any]] = {
     "main": codec_for(MainConfiguration),
 }
 _LISTS: Mapping[str, RecordCodec[Any]] = {
-    name: codec_for(record)
-    for name, (record, _) in State.PRIMARY.items()
+    name: codec_for(record) for name, (record, _) in State.PRIMARY.items()
 }
 _COMPRESSION = 1
 """Three times smaller at a fraction of the time of the default."""

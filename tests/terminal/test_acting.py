@@ -273,9 +273,7 @@ async def test_the_whole_log_is_saved(
 
 
 async def _open_question(d: Any) -> None:
-    await d.until(
-        lambda: isinstance(d.app.screen, Question) and d.app.screen.hears, "a question"
-    )
+    await d.until(lambda: isinstance(d.app.screen, Question) and d.app.screen.hears, "a question")
 
 
 async def test_what_follows_enter_in_one_piece_is_no_part_of_the_command(desk: Any) -> None:

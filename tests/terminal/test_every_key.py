@@ -50,7 +50,7 @@ def open_at(d: Any, noun: str) -> CockpitScreen:
         d.app.pop_screen()
     d.app.command("now")
     d.app._show(Look(place=Place(noun=noun, argument=ARGUMENTS.get(noun, ""))))
-    screen = d.app.current()
+    screen: CockpitScreen = d.app.current()
     screen.is_full = False
     if screen.is_ready and screen.query_one(Entry).is_open:
         screen._close_entry()

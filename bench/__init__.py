@@ -1,0 +1,1 @@
+"""Benches: scripts, and what they share."""
