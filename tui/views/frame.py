@@ -25,6 +25,8 @@ _KEY_NAMES = {
 }
 
 
+ROOMY = 140
+"""From here on the first line has room for words that the numbers can do without."""
 ORDER_COUNTS = "order counts"
 """Name under which the counts are handed over, see `Scene.once`."""
 
@@ -42,7 +44,7 @@ def _count(scene: Scene) -> Counter[Standing]:
 def clock_of(scene: Scene, width: int) -> Line:
     """Return the right end of the first line: alone, because every second writes it."""
     clock = to_datetime(scene.now, scene.zone)
-    text = f"{clock:%Y-%m-%d %H:%M:%S}Z " if width >= 120 else f"{clock:%H:%M:%S} "
+    text = f"{clock:%Y-%m-%d %H:%M:%S}Z " if width >= ROOMY else f"{clock:%H:%M:%S} "
     return line(Span(text, "cursor" if scene.mirror.link.status is LinkStatus.PAST else ""))
 
 
@@ -70,7 +72,7 @@ def header_line(scene: Scene, counts: Counter[Standing], width: int, *, who: str
         left.append(Span("  PAUSED", "held"))
     left.append(Span("  "))
     if scene.mirror.is_filled:
-        left.extend(_counts(scene, counts, wide=width >= 120))
+        left.extend(_counts(scene, counts, wide=width >= ROOMY))
     whole = fit_line(tuple(left), width - width_of(plain(clock_of(scene, width))))
     if link.status is LinkStatus.PAST:
         # The whole line is turned round: nobody should take the past for the present.

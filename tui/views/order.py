@@ -102,12 +102,12 @@ def order_lines(scene: Scene, key: OrderKey) -> list[Line]:
 
 
 def _reasons(scene: Scene, order: Order, waits: str) -> list[Line]:
-    """Return all that holds the order up; the first reason is the one that counts now."""
+    """Return what holds the order up; if that is not all, everything, in full."""
     if order.task is not None or not waits:
         return [_fact("waits for", waits or "nothing: it is being worked on")]
     lines = [_fact("waits for", waits)]
-    lines += [_fact("", Span(said, "dim")) for said in all_reasons(scene, order)]
-    return lines
+    every = all_reasons(scene, order)
+    return lines if len(every) == 1 else [*lines, *(_fact("", Span(said, "dim")) for said in every)]
 
 
 def _fact(name: str, *values: str | Span, room: int = 16) -> Line:
