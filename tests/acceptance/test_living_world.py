@@ -60,8 +60,9 @@ class Living:
         return [each["status"] for each in self.get("/api/agents")["agents"]]
 
     def host(self) -> Mapping[str, Any]:
-        """Return what runs on the host."""
-        (host,) = self.get("/api/processes")["hosts"]
+        """Return what runs on the host that is reached over SSH; agents are asked by theirs."""
+        hosts = self.get("/api/processes")["hosts"]
+        (host,) = (host for host in hosts if "agent" not in host["sources"])
         return dict(self.get(f"/api/processes/{host['host']}", refresh="true"))
 
     def runs(self) -> dict[str, Mapping[str, Any]]:

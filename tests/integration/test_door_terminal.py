@@ -110,7 +110,7 @@ def test_who_may_only_look_has_no_keys_to_change_anything(door: DoorWorld) -> No
         terminal.keys(":")
         terminal.shows("\n :\n")
         terminal.keys("suspend stays", "Enter")
-        terminal.shows("read-only: nothing was sent")
+        terminal.shows("read-only: ", "nothing was sent")
     assert status_of(door, "stays") == "suspended"
 
 
