@@ -157,6 +157,7 @@ class Executions:
         heard of this engine before. `heard_at`: the last answer before this one.
         """
         statuses = {each.key: each.status for each in known}
+        ended_there = {key for key in statuses if statuses[key] is ExecutionStatus.ENDED}
         for key, execution in self._items.items():
             status = statuses.pop(key, None)
             if execution.phase is Phase.OVER:
@@ -178,8 +179,9 @@ class Executions:
                 self._set_phase(key, execution, Phase.RESERVED if is_reserved else Phase.NEW)
                 self._look_at_kill(key, execution)
         for key in self._late:
-            self.closing[key] = at
-        self._late = {key for key in statuses if statuses[key] is ExecutionStatus.ENDED}
+            if self._may_be_forgotten(key):
+                self.closing[key] = at
+        self._late = {key for key in ended_there if key not in self._items or key in self._late}
         for key in statuses:
             self.close(key, at)
         self.heard(at)
@@ -235,11 +237,24 @@ class Executions:
                 )
 
     def late_over(self, keys: Iterable[ExecutionKey], at: Moment) -> None:
-        """Have the agent forget these, as it is written down how they ended."""
+        """Have the agent forget these: nothing more is to be heard of them.
+
+        One whose loss is still on its way into the journal is closed when it is there.
+        """
         for key in keys:
             self._late.discard(key)
-            self.closing[key] = at
-            self._closing_since.setdefault(key, at)
+            if self._may_be_forgotten(key):
+                self.closing[key] = at
+                self._closing_since.setdefault(key, at)
+
+    def _may_be_forgotten(self, key: ExecutionKey) -> bool:
+        """Return whether the journal has an end of it.
+
+        Until then it is demanded: another life of this engine would ask for it, and take an
+        execution that the agent has forgotten for one that was never begun.
+        """
+        execution = self._items.get(key)
+        return execution is None or execution.is_forgotten
 
     def heard(self, at: Moment) -> None:
         """Take note of an answer: what the agent knows of late ends comes soon, or not at all."""
@@ -376,8 +391,7 @@ class Executions:
             if self._lost_at.get(key, heard_at + timeout + grace) > at:
                 shortest = min(shortest, timeout)
                 continue
-            # Not closed before the journal has it: another life of this engine would take an
-            # execution that the agent has forgotten for one that was never begun.
+            # Not closed before the journal has it (`_may_be_forgotten`).
             self._set_phase(key, execution, Phase.OVER)
             self._late.add(key)
             text = (

@@ -585,6 +585,67 @@ def test_what_an_agent_tells_before_the_loss_is_committed_is_not_dropped() -> No
     assert len(wire.told(TaskExitedLate)) == 1
 
 
+def closes(wire: Wire) -> list[ExecutionKey]:
+    return [key for request in wire.commands_sent() for key in request.close]
+
+
+def lost_and_not_committed() -> Wire:
+    """Lose the begun execution while the journal's disk is slow: it is still demanded."""
+    wire = begun(Wire())
+    wire.tick_to(wire.at + 70_000)
+    assert len(wire.told(TaskLost)) == 1
+    return wire.tick()
+
+
+def test_a_restarted_agent_keeps_a_lost_task_until_the_loss_is_committed() -> None:
+    wire = lost_and_not_committed()
+    wire.couple(Known(key=KEY, status=ExecutionStatus.ENDED), run="r2")
+    wire.tick_to(wire.at + 60_000)
+    assert closes(wire) == [], "another life of the engine would start it a second time"
+    again = Numbered(number=1, event=ended(7))
+    wire.answer(run="r2", events=(again,))
+    assert [late.exit_code for late in wire.told(TaskExitedLate)] == [7]
+    wire.demand()
+    for mark in wire.marks:
+        wire.take(wire.link.committed(mark, wire.at))
+    assert closes(wire) == [KEY]
+
+
+@pytest.mark.parametrize("status", [ExecutionStatus.RUNNING, None])
+def test_a_lost_task_without_a_result_is_closed_when_the_loss_is_committed(
+    status: ExecutionStatus | None,
+) -> None:
+    wire = lost_and_not_committed()
+    wire.couple(*([] if status is None else [Known(key=KEY, status=status)]), run="r2")
+    wire.tick_to(wire.at + 60_000)
+    assert closes(wire) == []
+    assert wire.demand().commands().close == (KEY,)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [replace(ended(137), reason=EndReason.LEASE_OVER), TaskNotBegun(key=KEY, text="not wanted")],
+)
+def test_an_agent_that_has_killed_a_lost_task_keeps_it_until_the_loss_is_committed(
+    event: Event,
+) -> None:
+    wire = lost_and_not_committed()
+    wire.answer(event)
+    wire.tick_to(wire.at + 60_000)
+    assert closes(wire) == [], "another life of the engine would start it a second time"
+    assert not wire.told(TaskExitedLate)
+    assert wire.demand().commands().close == (KEY,)
+
+
+def test_a_late_end_that_the_journal_has_not_taken_leaves_its_task_with_the_agent() -> None:
+    wire = lost_and_not_committed()
+    wire.answer(ended(7))
+    for mark in wire.marks:
+        wire.take(wire.link.committed(mark, wire.at))
+    wire.tick_to(wire.at + 60_000)
+    assert closes(wire) == []
+
+
 def test_another_life_of_the_engine_hears_of_late_ends_too() -> None:
     wire = Wire(epoch=2).demand().couple(Known(key=KEY, status=ExecutionStatus.ENDED))
     wire.answer(ended(0))
