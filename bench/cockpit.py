@@ -101,7 +101,7 @@ class World:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self.far_address = f"http://127.0.0.1:{self._output.readline().split()[1]}"
+        assert self._output.readline() == "ready\n"
 
     @property
     def _output(self) -> IO[str]:
@@ -323,21 +323,17 @@ def keys(bench: Bench) -> Iterator[Figure]:
 
 
 def round_trip(bench: Bench) -> Iterator[Figure]:
-    """Measure keys over a line with a delay: a real ssh through a proxy that holds bytes back."""
-    from bench.slow_line import far_cockpit, why_not  # noqa: PLC0415  # needs more than the rest
-
-    reason = why_not()
-    if reason:
-        print(f"(keys over a slow line are left out: {reason})")
-        return
+    """Measure keys over a line with a delay: a relay that holds every byte back."""
+    relay = str(Path(__file__).with_name("slow_line.py"))
     with World(bench.place, orders=1_000, chains=50) as world:
         for round_trip_ms in (50, 200):
-            with far_cockpit(
-                world.far_address, round_trip_ms / 1000, bench.environment
-            ) as terminal:
+            words = [sys.executable, relay, str(round_trip_ms / 1000)]
+            words += [sys.executable, "-m", "tui", world.address, ":orders"]
+            with Terminal(words, size=WIDE, environment=bench.environment) as terminal:
                 terminal.wait(ROW)
                 terminal.quiet(1.5, 10)
                 times = press(terminal, 20)
+                terminal.end("\x03")
             what = f"key to first byte, {round_trip_ms} ms round trip: p95"
             yield Figure(what, 1000 * tail(times), "ms", round_trip_ms + 50)
 

@@ -57,8 +57,7 @@ from engine.server.app import application
 from engine.server.auth import Gate, TokenFiles, Trust
 from engine.server.context import ServerContext
 from engine.server.engine_port import Accepted, AgentPulse, LogPart, Notice, TooOld
-from engine.server.listeners import TcpAddress
-from engine.server.serve import HttpServer, Listener, bind_tcp, bind_unix
+from engine.server.serve import HttpServer, Listener, bind_unix
 from tests.support.fake_engine import FACTS, FakeEngine
 
 NODES = 6
@@ -221,16 +220,14 @@ def agent_uris(count: int) -> list[AgentUri]:
 async def serve(engine: CircleEngine, path: Path, agents: int) -> None:
     """Serve until `quit`."""
     context = ServerContext(port=engine, gate=Gate(TokenFiles(())), facts=FACTS)
-    # Whoever is on this host may look: nothing here starts a process.
-    near, far = bind_unix(path), bind_tcp(TcpAddress(host="127.0.0.1", port=0))
-    listeners = tuple(Listener(socket=bound, trust=Trust.OWNER) for bound in (near, far))
-    server = HttpServer(application(context), listeners)
+    listener = Listener(socket=bind_unix(path), trust=Trust.OWNER)
+    server = HttpServer(application(context), (listener,))
     await server.start()
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
     )
-    print("ready", far.getsockname()[1], flush=True)
+    print("ready", flush=True)
     wishes = {"rate": 0.0, "beat": 0.0}
     player = asyncio.create_task(play(engine, wishes, agent_uris(agents)))
     while line := (await reader.readline()).decode().split():

@@ -485,11 +485,10 @@ class FactDecoder:
     def fact(self, data: str) -> Fact:
         """Return an event of the journal."""
         row = json.loads(data)
-        body = json.dumps(row["body"]).encode()
         return Fact(
             number=EventNumber(row["number"]),
             at=Instant(row["at"]),
-            event=self._journal.decode(row["kind"], body),
+            event=self._journal.decode_builtins(row["kind"], row["body"]),
             cause=row.get("cause") or "",
         )
 

@@ -15,7 +15,7 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from engine.codec.records import RecordCodec, codec_for, parse_json
+from engine.codec.records import RecordCodec, codec_for, dump_json, parse_json
 from engine.codec.rows import NewEvent, StoredEvent
 from engine.errors import CodecError
 from engine.kernel.events import Event
@@ -70,6 +70,15 @@ class EventCodec(Generic[E]):
             event: E = codec.from_json(body)
             return event
         return self._decode_old(name, version, body)
+
+    def decode_builtins(self, kind: str, body: object) -> E:
+        """Return the event of a row whose body was parsed already."""
+        name, _, version = kind.partition("@")
+        codec = self._codecs.get(name)
+        if codec is not None and (version or "1") == str(self._versions.get(name)):
+            event: E = codec.from_builtins(body)
+            return event
+        return self.decode(kind, dump_json(body))
 
     def _decode_old(self, name: str, version_text: str, body: bytes) -> E:
         version = int(version_text) if version_text.isdigit() else 1
