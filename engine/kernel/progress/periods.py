@@ -94,8 +94,9 @@ def plan_job(state: State, key: JobKey, at: Instant) -> Iterator[Event]:
     has_lapsed = job.next_start <= at and needs_period(job) and not is_open
     if job.is_planned and not has_lapsed and not is_lost:
         return
-    asked_from = Instant(at + 1) if is_lost else at
-    start_at, cause = _next_start(state, state.jobs[key], calendar, asked_from)
+    start_at, cause = _next_start(state, state.jobs[key], calendar, at)
+    if start_at <= at and cause is Cause.PERIOD_SINGLE and is_incomplete(state, job):
+        start_at, cause = _next_start(state, state.jobs[key], calendar, Instant(at + 1))
     if not job.is_planned or (start_at, cause) != (job.next_start, job.next_start_cause):
         yield JobStartPlanned(job=key, start_at=start_at, cause=cause)
 
