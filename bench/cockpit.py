@@ -359,26 +359,6 @@ def screens(bench: Bench) -> Iterator[Figure]:
         yield Figure("filter 10,000 orders, a letter", 1000 * middle(filtered(terminal)), "ms", 30)
 
 
-def log(bench: Bench) -> Iterator[Figure]:
-    """Measure the filter of a long log, which the engine does."""
-    with (
-        World(bench.place, orders=10, chains=10) as world,
-        bench.cockpit(world.address, ":log 1") as terminal,
-    ):
-        terminal.wait(rb"line 99999")
-        terminal.quiet(1.5, 10)
-        times = []
-        for number in range(5):
-            wanted = f"{70_001 + number}"
-            terminal.send("/" + wanted[:-1])
-            terminal.quiet(1.5, 10)
-            sent = terminal.send(wanted[-1])
-            times.append(terminal.wait(f"line {wanted}".encode(), sent, 10) - sent)
-            terminal.send("\x1b")
-            terminal.quiet(1.5, 10)
-        yield Figure("filter 100,000 log lines", 1000 * middle(times), "ms", 50)
-
-
 def graph(_bench: Bench) -> Iterator[Figure]:
     """Measure both drawings of a chain."""
     for nodes, budget in ((60, 10), (500, 80)):
@@ -509,7 +489,6 @@ PARTS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "keys": keys,
     "roundtrip": round_trip,
     "screens": screens,
-    "log": log,
     "graph": graph,
 }
 
