@@ -5,6 +5,7 @@ listing keeps rows by key, asks the view anew only for those that changed, and n
 row a person was looking at: that is kept by key, outside.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias, overload
@@ -61,7 +62,7 @@ class Row:
         return "".join(span.text for span in cell)
 
 
-class Rows(Sequence[Row]):
+class Rows(Sequence[Row], ABC):
     """Rows in their order, found by key."""
 
     def __init__(self, keys: Sequence[RowKey]) -> None:
@@ -74,9 +75,9 @@ class Rows(Sequence[Row]):
             self._index = {key: index for index, key in enumerate(self.keys)}
         return self._index.get(key)
 
+    @abstractmethod
     def made(self, key: RowKey) -> Row:
         """Return the row of a key."""
-        raise NotImplementedError
 
     def __len__(self) -> int:
         return len(self.keys)
