@@ -48,6 +48,11 @@ class _Task:
     is_over: bool = False
     """Its end was reported."""
 
+    @property
+    def is_stored(self) -> bool:
+        """Whether all output that is known of is stored."""
+        return all(stored >= size for stored, size in zip(self.stored, self.sizes, strict=True))
+
 
 class LocalDriver:
     """All tasks of one engine on its own host. Use from one event loop."""
@@ -273,7 +278,9 @@ class LocalDriver:
         if task.launched is not None:
             reports.append(task.launched)
             task.launched = None
-        if task.ended is not None:
+        # It may have ended while output was being stored: then there are further news of it already,
+        # and its end is told when all that was said before is stored.
+        if task.ended is not None and task.is_stored:
             task.is_over = True
             reports.append(_ended(task.ended))
         return reports
