@@ -277,14 +277,9 @@ def has_turn(state: State, use: LockUse, job: JobKey, *, same_mode_only: bool = 
     waiters = state.lock_waiters.get(use.lock)
     if waiters is None:
         return True
-    own = state.jobs[job].wait
-    place = None if own is None or use.lock not in own.locks else own.place
-    for other in waiters.keys():  # noqa: SIM118  # not a dict
+    for other in waiters.in_order():
         if other == job:
-            continue
-        theirs = state.jobs[other].wait
-        if theirs is None or (place is not None and theirs.place > place):
-            continue
+            return True
         is_exclusive = _uses_exclusively(state, other, use.lock)
         if not is_exclusive and state.locks[use.lock].definition.max_non_exclusive == 0:
             continue  # it waits for a change of the lock, nobody passes it
@@ -294,6 +289,28 @@ def has_turn(state: State, use: LockUse, job: JobKey, *, same_mode_only: bool = 
         elif use.exclusive or is_exclusive:
             return False
     return True
+
+
+def lock_candidates(state: State, path: LockPath) -> Iterator[JobKey]:
+    """Yield the jobs that may go on now that a lock has changed, first come, first served.
+
+    Asked step by step while those before are visited: behind one that has taken the lock, or that
+    nobody may pass, nobody needs a visit, so that a release costs the same however many wait.
+    """
+    waiters = state.lock_waiters.get(path)
+    if waiters is None:
+        return
+    original = is_yes(value_of(state.main.params, ORIGINAL_LOCK_QUEUES))
+    for job in waiters.in_order():
+        if path not in state.locks:
+            return
+        use = LockUse(lock=path, exclusive=_uses_exclusively(state, job, path))
+        if lock_is_free(state, use):
+            yield job
+        if original or (not use.exclusive and state.locks[path].definition.max_non_exclusive == 0):
+            continue
+        if not lock_is_free(state, use) or (use.exclusive and job in waiters):
+            return
 
 
 def _uses_exclusively(state: State, job: JobKey, lock: LockPath) -> bool:

@@ -80,6 +80,18 @@ class PriorityQueue(Generic[K, P]):
         """Iterate over the keys in no particular order."""
         return iter(self._living)
 
+    def in_order(self) -> Iterator[K]:
+        """Iterate over the keys as they stand now, smallest priority first.
+
+        Keys that are withdrawn meanwhile are left out; who stops early has paid for what he saw.
+        """
+        heap = self._heap.copy()
+        while heap:
+            _, serial, key = heapq.heappop(heap)
+            found = self._living.get(key)
+            if found is not None and found[1] == serial:
+                yield key
+
     def copy(self) -> "PriorityQueue[K, P]":
         """Return a queue of its own with the same entries."""
         copied: PriorityQueue[K, P] = PriorityQueue()

@@ -8,6 +8,7 @@ orders that stand elsewhere.
 from collections.abc import Iterator
 from typing import assert_never
 
+from engine.kernel.capacity import lock_candidates
 from engine.kernel.events import Event
 from engine.kernel.ids import OrderKey
 from engine.kernel.instants import Instant
@@ -16,6 +17,7 @@ from engine.kernel.progress.affected import (
     ClassSubject,
     FileSubject,
     JobSubject,
+    LockQueueSubject,
     LockSubject,
     ScheduleSubject,
     Subject,
@@ -51,6 +53,9 @@ def visit(state: State, subject: Subject, at: Instant) -> Iterator[Event]:
             yield from settle_class(state, subject.process_class)
         case LockSubject():
             yield from settle_lock(state, subject.lock)
+        case LockQueueSubject():
+            for job in lock_candidates(state, subject.lock):
+                yield from visit_job(state, job, at)
         case FileSubject():
             yield from settle_order_file(state, subject.order, at)
         case ScheduleSubject():

@@ -62,6 +62,13 @@ class LockSubject:
 
 
 @dataclass(frozen=True, slots=True)
+class LockQueueSubject:
+    """See who of those that wait for the lock may go on."""
+
+    lock: LockPath
+
+
+@dataclass(frozen=True, slots=True)
 class FileSubject:
     """See whether a permanent order differs from its file."""
 
@@ -81,6 +88,7 @@ Subject: TypeAlias = (
     | ChainSubject
     | ClassSubject
     | LockSubject
+    | LockQueueSubject
     | FileSubject
     | ScheduleSubject
 )
@@ -342,10 +350,7 @@ def _freed_by(state: State, event: t.TaskClosed) -> Iterator[Subject]:
     yield from _class_head(state, task.process_class)
     for use in task.locks:
         yield LockSubject(use.lock)
-        waiters = state.lock_waiters.get(use.lock)
-        if waiters is not None:
-            for job in sorted(waiters.keys(), key=lambda key: _place(state, key)):
-                yield JobSubject(job)
+        yield LockQueueSubject(use.lock)
     yield JobSubject(event.job)
     yield from _jobs_of_several_classes(state, task.process_class)
     yield ClassSubject(task.process_class)
@@ -358,11 +363,6 @@ def _jobs_of_several_classes(state: State, freed: ClassPath) -> Iterator[Subject
             for job in list(waiters.keys()):
                 if not state.jobs[job].definition.process_class:
                     yield JobSubject(job)
-
-
-def _place(state: State, job: JobKey) -> int:
-    wait = state.jobs[job].wait
-    return 0 if wait is None else wait.place
 
 
 def _class_head(state: State, path: ClassPath) -> Iterator[Subject]:
@@ -388,11 +388,7 @@ def _next_waiters(state: State, job: JobKey) -> Iterator[Subject]:
             if following:
                 yield JobSubject(min(following)[1])
     for lock in wait.locks:
-        queue = state.lock_waiters.get(lock)
-        if queue is not None:
-            for key in list(queue.keys()):
-                if key != job:
-                    yield JobSubject(key)
+        yield LockQueueSubject(lock)
 
 
 def _everything_waiting(state: State, path: ClassPath) -> Iterator[Subject]:

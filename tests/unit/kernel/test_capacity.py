@@ -1,7 +1,10 @@
 """How much runs at once, where, and who comes first (orders-and-jobs.md 3, 6, 7; agents.md 4)."""
 
+from collections.abc import Iterator
+
 import pytest
 
+from engine.kernel import progress
 from engine.kernel.capacity import is_incomplete
 from engine.kernel.commands import (
     AfterDelay,
@@ -20,12 +23,14 @@ from engine.kernel.commands import (
 from engine.kernel.definitions import Lock, LockUse, Monitor, MonitorUse, ProcessClass, Select
 from engine.kernel.demands import agent_demands, environment_of
 from engine.kernel.effects import KillMode
+from engine.kernel.events import Event
 from engine.kernel.events.control import AgentMarkCleared, AgentMarkedFailed
 from engine.kernel.events.orders import OrderFinished, OrderStepEnded, Transition
 from engine.kernel.events.tasks import TaskAssigned, TaskAwaitsAgent, TaskEnded
 from engine.kernel.ids import (
     AgentUri,
     ClassPath,
+    JobKey,
     LockPath,
     MonitorPath,
     NodeState,
@@ -34,7 +39,8 @@ from engine.kernel.ids import (
     chain_key,
     job_key,
 )
-from engine.kernel.instants import FOREVER, seconds
+from engine.kernel.instants import FOREVER, Instant, seconds
+from engine.kernel.progress.starts import visit_job
 from engine.kernel.reports import (
     AgentContact,
     AgentStatus,
@@ -43,7 +49,7 @@ from engine.kernel.reports import (
     TaskLost,
     TaskNotLaunched,
 )
-from engine.kernel.state import Task, TaskStatus
+from engine.kernel.state import State, Task, TaskStatus
 from tests.support.world import SCRIPT, World, agents_class, chain, node, shell_job
 
 Y = OrderKey(chain_key("/two"), OrderId("y"))
@@ -417,6 +423,46 @@ def test_a_waiting_exclusive_user_is_not_passed_by_shared_ones_for_ever() -> Non
     assert [task.job for task in world.tasks()] == ["/reader"]
     world.ends()
     assert [task.job for task in world.tasks()] == ["/writer"]
+
+
+def test_a_freed_lock_visits_those_who_may_go_on_and_nobody_behind_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = [f"w{number}" for number in range(30)]
+    world = World(
+        Lock(path=LockPath("/door")),
+        *(shell_job(name, is_order_job=False, locks=use("/door")) for name in names),
+    )
+    for name in names:
+        world.does(StartJob(job=job_key(f"/{name}")))
+    visited: list[str] = []
+
+    def recorded(state: State, key: JobKey, at: Instant) -> Iterator[Event]:
+        visited.append(key)
+        return visit_job(state, key, at)
+
+    monkeypatch.setattr(progress, "visit_job", recorded)
+    for name in names[:-1]:
+        visited.clear()
+        world.ends(world.tasks(TaskStatus.STARTING)[0])
+        assert set(visited) <= {f"/{name}", f"/{names[names.index(name) + 1]}"}
+    assert [task.job for task in world.tasks()] == [f"/{names[-1]}"]
+
+
+def test_shared_users_that_come_free_go_on_together_up_to_the_first_exclusive_one() -> None:
+    readers = [
+        shell_job(f"r{number}", is_order_job=False, locks=use("/door", exclusive=False))
+        for number in range(3)
+    ]
+    writers = [
+        shell_job(name, is_order_job=False, locks=use("/door")) for name in ("before", "behind")
+    ]
+    world = World(Lock(path=LockPath("/door")), *readers, *writers)
+    for name in ("before", "r0", "r1", "behind", "r2"):
+        world.does(StartJob(job=job_key(f"/{name}")))
+    world.ends(world.tasks(TaskStatus.STARTING)[0])
+    started = [task.job for task in world.tasks(TaskStatus.STARTING)]
+    assert started == ["/r0", "/r1"]
 
 
 def test_several_locks_are_had_together_or_not_at_all() -> None:
