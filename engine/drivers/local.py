@@ -278,8 +278,8 @@ class LocalDriver:
         if task.launched is not None:
             reports.append(task.launched)
             task.launched = None
-        # It may have ended while output was being stored: then there are further news of it already,
-        # and its end is told when all that was said before is stored.
+        # It may have ended while output was being stored: then there are further news of it, and
+        # its end is told when all that was said before is stored.
         if task.ended is not None and task.is_stored:
             task.is_over = True
             reports.append(_ended(task.ended))

@@ -4,7 +4,6 @@ import os
 import shlex
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +23,9 @@ pytestmark = [
 ]
 
 BAD_LINE = CHECKOUT / "tests" / "support" / "bad_line.py"
+ORDERS = 5
+"""Two seconds each, one after the other: so long does the terminal not read."""
+PATIENCE_S = 60.0
 GONE_S = 3.0
 """A cockpit without a terminal is gone after so long, tui.md 15.3."""
 
@@ -96,16 +98,13 @@ def test_a_terminal_that_stops_reading_stops_nobody_else(world: World, tmp_path:
     ) as terminal:  # fmt: skip
         terminal.shows("live", "invoice")
         deaf.touch()
-        end = time.monotonic() + 10
-        number = 0
-        while time.monotonic() < end:
-            number += 1
+        for number in range(1, ORDERS + 1):
             world.ask("order", "add", "/invoice", f"o{number}")
-        assert number > 1
+        wait_for("the orders' ends", lambda: len(world.runs("/invoice")) == ORDERS, PATIENCE_S)
         deaf.unlink()
-        terminal.shows("live", f"{number} runs seen")
+        terminal.shows("live", f"{ORDERS} runs seen", patience_s=PATIENCE_S)
         terminal.keys(":history", "Enter")
-        terminal.shows(f"o{number}")
+        terminal.shows(f"o{ORDERS}")
         terminal.keys(":q", "Enter")
         terminal.shows("exit-status 0")
 
