@@ -7,7 +7,12 @@ from engine.kernel import problems
 from engine.kernel.commands import AddOrder
 from engine.kernel.definitions import OrderDefinition
 from engine.kernel.events import Event
-from engine.kernel.events.orders import OrderFileGone, OrderRemoved, OrderReplacementHeld
+from engine.kernel.events.orders import (
+    REPLACED,
+    OrderFileGone,
+    OrderRemoved,
+    OrderReplacementHeld,
+)
 from engine.kernel.ids import OrderId, OrderKey
 from engine.kernel.instants import Instant
 from engine.kernel.limits import ORDER_ID_CHARACTERS_MAX, PARAMS_BYTES_MAX, TITLE_CHARACTERS_MAX
@@ -56,7 +61,7 @@ def add_order(
             if existing.is_permanent and existing.definition.key in state.order_files:
                 yield OrderFileGone(order=existing.definition.key)
             if existing.key in state.orders:
-                yield OrderRemoved(order=existing.key)
+                yield OrderRemoved(order=existing.key, reason=REPLACED)
         yield from place(state, definition, entry, start_at, at, request.parent)
     return definition.key.id
 

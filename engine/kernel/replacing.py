@@ -33,13 +33,13 @@ def define_chain(state: State, chain: Chain) -> Iterator[Event]:
         return
     for order in _orders_of(state, chain.key):
         if not order.is_permanent:
-            yield OrderRemoved(order=order.key)
+            yield OrderRemoved(order=order.key, reason="its job chain keeps no orders")
 
 
 def remove_chain(state: State, key: ChainKey) -> Iterator[Event]:
     """Remove a chain none of whose orders is in a task, with its orders; their files stay."""
     for order in _orders_of(state, key):
-        yield OrderRemoved(order=order.key)
+        yield OrderRemoved(order=order.key, reason="its job chain has gone")
     yield ChainRemoved(chain=key)
 
 

@@ -20,6 +20,7 @@ from engine.kernel.definitions import (
 )
 from engine.kernel.events import Event
 from engine.kernel.events.orders import (
+    REPLACED,
     OrderAdded,
     OrderBlacklisted,
     OrderChainChanged,
@@ -457,14 +458,14 @@ def carry_out_held(state: State, key: OrderKey, at: Instant) -> Iterator[Event]:
     if order is None or order.task is not None:
         return
     if order.removal_held:
-        yield OrderRemoved(order=key)
+        yield OrderRemoved(order=key, reason="by command")
     elif order.replacement is not None:
         definition = order.replacement
         start_at = order.replacement_start_at
         if definition.source is None and order.definition.key in state.order_files:
             # It replaces the file's order in memory, until the file is read again (2.3).
             yield OrderFileGone(order=order.definition.key)
-        yield OrderRemoved(order=key)
+        yield OrderRemoved(order=key, reason=REPLACED)
         entry = start_node(state, definition.key.chain, definition.state, definition.end_state)
         if not isinstance(entry, Problem):
             if start_at is None:

@@ -62,7 +62,7 @@ def _drop_ad_hoc(state: State, keys: list[OrderKey]) -> Iterator[Event]:
     for key in keys:
         order = state.orders[key]
         if not order.is_permanent and order.task is None:
-            yield OrderRemoved(order=order.key)
+            yield OrderRemoved(order=order.key, reason="its job chain keeps no orders")
 
 
 def _start_permanent_afresh(state: State, at: Instant) -> Iterator[Event]:

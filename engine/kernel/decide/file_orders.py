@@ -70,12 +70,18 @@ def _let_go(
         return
     missing = set(gone)
     for key in list(state.blacklisted_in_chain.get(chain.key, ())):
-        if state.orders[key].file_path in missing:
-            yield OrderRemoved(order=key)
+        path = state.orders[key].file_path
+        if path in missing:
+            yield OrderRemoved(order=key, reason=file_gone(path))
     known = state.sources.get(source_key(chain.key, source.directory))
     for path in () if known is None else known.ignored:
         if path in missing:
             yield IgnoredFileGone(chain=chain.key, directory=source.directory, path=path)
+
+
+def file_gone(path: str) -> str:
+    """Return why a file order goes when its file has gone."""
+    return f"SCHEDULER-981 the file {path} is not there any more"
 
 
 def _take(
@@ -123,7 +129,7 @@ def decide_file_checked(state: State, report: FileChecked, at: Instant) -> Decis
     if order is None or not order.blacklisted or order.file_path != report.path:
         return Answer()
     if not report.exists:
-        yield OrderRemoved(order=order.key)
+        yield OrderRemoved(order=order.key, reason=file_gone(report.path))
     elif not order.file_stays:
         yield OrderFileStays(order=order.key, path=report.path, task=order.last_task)
     return Answer()

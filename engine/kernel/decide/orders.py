@@ -201,5 +201,5 @@ def decide_remove_order(state: State, request: RemoveOrder, at: Instant) -> Deci
     if order.task is not None:
         yield OrderRemovalHeld(order=order.key)
     else:
-        yield OrderRemoved(order=order.key)
+        yield OrderRemoved(order=order.key, reason="by command")
     return Answer(subject=order.key.id)

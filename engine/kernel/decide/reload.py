@@ -41,6 +41,7 @@ from engine.kernel.events.definitions import (
     ScheduleRemoved,
 )
 from engine.kernel.events.orders import (
+    REPLACED,
     OrderFileFound,
     OrderFileGone,
     OrderRemoved,
@@ -151,7 +152,7 @@ def _define_order(state: State, definition: OrderDefinition, *, fresh: bool) -> 
         # After a start a changed file drops what was stored (SCHEDULER-725); an order that was
         # placed without a file gives way to one with a file at any time (js1048).
         if order.task is None and (fresh or not order.is_permanent):
-            yield OrderRemoved(order=order.key)
+            yield OrderRemoved(order=order.key, reason=REPLACED)
         elif order.task is not None and not order.is_permanent:
             yield OrderReplacementHeld(order=order.key, definition=definition)
     yield OrderFileFound(definition=definition)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from engine.kernel.calendar import RunTime
 from engine.kernel.definitions import OrderDefinition
@@ -254,11 +254,16 @@ class OrderStartsMissed:
     at: Instant
 
 
+REPLACED: Final = "a new version takes its place"
+"""Why an order is removed when another one of its id comes."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRemoved:
     """The order is gone."""
 
     order: OrderKey
+    reason: str = ""
 
 
 OrderEvent: TypeAlias = (

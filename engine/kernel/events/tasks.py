@@ -257,6 +257,8 @@ class JobAwaitsProcess:
 
     job: JobKey
     process_class: ClassPath
+    order: OrderKey | None = None
+    """The order that the task is to be started for, in whose log this is said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,6 +267,10 @@ class JobAwaitsLocks:
 
     job: JobKey
     locks: tuple[LockPath, ...]
+    order: OrderKey | None = None
+    """The order that the task is to be started for, in whose log this is said."""
+    place: int = 0
+    """The job's place in the longest of the queues that it joins; 0: not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from engine.kernel.events.definitions import (
     LockRemoved,
     ProcessClassRemoved,
 )
-from engine.kernel.events.orders import OrderRemoved, OrderReturned, OrderSuspended
+from engine.kernel.events.orders import REPLACED, OrderRemoved, OrderReturned, OrderSuspended
 from engine.kernel.ids import ChainKey, ClassPath, JobKey, LockPath, OrderKey
 from engine.kernel.instants import Instant
 from engine.kernel.plans import has_begun, start_of_file
@@ -74,7 +74,7 @@ def settle_order_file(state: State, key: OrderKey, at: Instant) -> Iterator[Even
         return  # the same id in a chain that a super chain joins (SCHEDULER-426)
     if definition is None:
         if order is not None and order.is_permanent and not has_begun(order):
-            yield OrderRemoved(order=order.key)
+            yield OrderRemoved(order=order.key, reason="its file has gone")
         return
     chain = state.chains.get(key.chain)
     if chain is None or chain.removal_held:
@@ -87,7 +87,7 @@ def settle_order_file(state: State, key: OrderKey, at: Instant) -> Iterator[Even
             yield from _to_new_first_node(state, order)
             return
         suspended = order.suspended
-        yield OrderRemoved(order=order.key)
+        yield OrderRemoved(order=order.key, reason=REPLACED)
     entry = start_node(state, key.chain, definition.state, definition.end_state)
     if isinstance(entry, Problem) or order_of_same_id(state, key) is not None:
         return

@@ -64,11 +64,11 @@ def visit_job(state: State, key: JobKey, at: Instant) -> Iterator[Event]:
             yield from _refuse_order(state, want.order, want.process_class, at)
             continue
         if not locks_let_in(state, job):
-            yield from _await_locks(job)
+            yield from _await_locks(state, job, want)
             return
         if not class_lets_in(state, want.process_class, key):
             if job.wait is None or job.wait.process_class != want.process_class:
-                yield JobAwaitsProcess(job=key, process_class=want.process_class)
+                yield JobAwaitsProcess(job=key, process_class=want.process_class, order=want.order)
             return
         if job.wait is not None and job.wait.process_class in {None, want.process_class}:
             yield JobWaitEnded(job=key)
@@ -88,10 +88,11 @@ def next_want(state: State, job: JobState, at: Instant) -> Want | None:
     return order_want(state, job, at) if in_period else None
 
 
-def _await_locks(job: JobState) -> Iterator[Event]:
+def _await_locks(state: State, job: JobState, want: Want) -> Iterator[Event]:
     locks = tuple(use.lock for use in job.definition.locks)
     if job.wait is None or job.wait.locks != locks:
-        yield JobAwaitsLocks(job=job.key, locks=locks)
+        place = 1 + max(len(state.lock_waiters.get(lock, ())) for lock in locks)
+        yield JobAwaitsLocks(job=job.key, locks=locks, order=want.order, place=place)
 
 
 def _start(state: State, key: JobKey, want: Want, at: Instant) -> Iterator[Event]:
