@@ -171,6 +171,26 @@ def why(
 
 
 @app.command()
+def log(
+    chain: ChainArgument,
+    order: OrderArgument,
+    history: Annotated[
+        int | None,
+        typer.Option("--run", min=1, help="The run with this history id; absent: the last one."),
+    ] = None,
+    as_json: JsonOption = False,
+    engine: EngineOption = None,
+    data: DataOption = None,
+    token_file: TokenFileOption = None,
+    ca_file: CaOption = None,
+) -> None:
+    """Print what happened in a run of an order: the logs of its tasks and all between them."""
+    with connect(engine, data, token_file, ca_file) as client:
+        found = client.get("/api/orders/log", chain=chain, order=order, history=history)
+    typer.echo(json.dumps(found, indent=2) if as_json else found["text"], nl=as_json)
+
+
+@app.command()
 def suspend(
     chain: ChainArgument,
     order: OrderArgument,

@@ -107,5 +107,8 @@ SCRIPT_BYTES_MAX = 4_000_000
 NARRATION_LINES_MAX = 100_000
 """Messages waiting to be written into task logs; beyond it they are counted and left out."""
 
+ORDER_NOTES_MAX = 1_000
+"""Messages about an order before the first step of a run; later ones are left out."""
+
 HISTORY_BACKLOG_MAX = 100_000
 """Commits whose history records wait to be written; recovery catches up with what is beyond."""

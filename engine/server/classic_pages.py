@@ -10,10 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from engine.kernel.ids import HistoryId, TaskId, chain_key, job_key, order_key
+from engine.kernel.ids import HistoryId, TaskId, job_key
 from engine.server.auth import Role
 from engine.server.context import ServerContext, context_of
 from engine.server.engine_port import HistoryQuery
+from engine.server.order_log import shown_run
 
 LOG_BYTES_MAX: Final = 4 * 1024 * 1024
 """Longer logs are shown with their end."""
@@ -65,18 +66,12 @@ async def _job_log(context: ServerContext, path: str) -> tuple[str, str]:
 async def _order_log(context: ServerContext, request: Request) -> tuple[str, str]:
     chain, order_id = request.query_params.get("job_chain", ""), request.query_params["order"]
     history_text = request.query_params.get("history_id", "")
-    order = context.port.state.find_order(order_key(chain, order_id))
-    history = None if order is None else order.history
-    if history_text.isascii() and history_text.isdecimal():
-        history = HistoryId(int(history_text))
-    if history is None:
-        found = await context.port.order_history(
-            HistoryQuery(chain=chain_key(chain), order=order_id, limit=1)
-        )
-        if not found:
-            raise HTTPException(404, f"There is no run of the order {order_id}")
-        history = found[0].history
-    return f"Order {order_id}", await context.port.order_log(history, LOG_BYTES_MAX)
+    is_run = history_text.isascii() and history_text.isdecimal()
+    history = HistoryId(int(history_text)) if is_run else None
+    about = await shown_run(context, chain, order_id, history)
+    if about is None:
+        raise HTTPException(404, f"There is no run of the order {order_id}")
+    return f"Order {order_id}", await context.port.order_log(about, LOG_BYTES_MAX)
 
 
 def end_of_file(path: Path) -> str:

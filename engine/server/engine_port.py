@@ -186,8 +186,12 @@ class EnginePort(Protocol):
         """Return a piece of a task's log; a negative offset counts from the end."""
         ...
 
-    async def order_log(self, history: HistoryId, size_bytes_max: int) -> str:
-        """Return the logs of all tasks of one run of an order, one after the other."""
+    async def order_log(self, about: HistoryId | OrderKey, size_bytes_max: int) -> str:
+        """Return all that happened in one run of an order, in its sequence.
+
+        That is what was said of it before its first step, and the logs of its tasks, in which the
+        messages between the steps stand, too. Of an order whose run has not begun: by its key.
+        """
         ...
 
     async def task_history(self, query: HistoryQuery) -> Sequence["TaskHistoryEntry"]:

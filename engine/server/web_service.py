@@ -142,9 +142,9 @@ async def _one_order(web: WebRequest, key: OrderKey) -> Response:
         own = key if found is None else found.key
         return await events(web, of_order(f"{own.chain},{own.id}"))
     if web.wanted == "log":
-        history = await _last_run(web, key) if found is None else found.history
-        if history is not None:
-            return _log(await web.context.port.order_log(history, LOG_BYTES_MAX))
+        about = await _last_run(web, key) if found is None else found.shown_history or found.key
+        if about is not None:
+            return _log(await web.context.port.order_log(about, LOG_BYTES_MAX))
     if found is None:
         if chain is None:
             return web.refused(unknown_object("JobChain", key.chain))

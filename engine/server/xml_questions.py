@@ -319,8 +319,9 @@ class Questions:
             order = state.find_order(OrderKey(query.chain, query.order))
             if order is not None and query.history_id in {None, order.shown_history}:
                 text = None
-                if "log" in what and order.shown_history is not None:
-                    text = await self._port.order_log(order.shown_history, LOG_BYTES_MAX)
+                if "log" in what:
+                    about = order.shown_history or order.key
+                    text = await self._port.order_log(about, LOG_BYTES_MAX)
                 return order_element(self._view(what, log_text=text), order)
         return await self._past_order(query, what)
 

@@ -41,7 +41,7 @@ from engine.service.logs import rotate_engine_log
 from engine.service.loop import EngineLoop
 from engine.service.narration import Narrator
 from engine.store.base import Store
-from engine.store.task_logs import TaskLogs
+from engine.store.task_logs import TaskLogs, log_line
 
 log = logging.getLogger(__name__)
 
@@ -228,11 +228,13 @@ class Engine:
             complete=ended and piece.next_offset >= piece.size,
         )
 
-    async def order_log(self, history: HistoryId, size_bytes_max: int) -> str:
-        """Return the logs of all tasks of one run of an order, one after the other."""
-        texts: list[str] = []
-        left = size_bytes_max
-        for task in await self._histories.tasks_of_run(history):
+    async def order_log(self, about: HistoryId | OrderKey, size_bytes_max: int) -> str:
+        """Return what happened in one run of an order, or before its next one: notes, task logs."""
+        notes = await self._histories.notes(about)
+        texts = [log_line(note.at, note.level, note.text) for note in notes]
+        left = size_bytes_max - sum(map(len, texts))
+        tasks = [] if isinstance(about, OrderKey) else await self._histories.tasks_of_run(about)
+        for task in tasks:
             piece = await self._logs.read(task, 0, max(left, 1))
             if piece is not None and left > 0:
                 texts.append(piece.data.decode("utf-8", "replace"))

@@ -28,7 +28,7 @@ from engine.kernel.ids import (
     TaskId,
 )
 from engine.kernel.instants import Duration, Instant, utc_text
-from engine.kernel.limits import HISTORY_BACKLOG_MAX, HISTORY_BATCH_MAX
+from engine.kernel.limits import HISTORY_BACKLOG_MAX, HISTORY_BATCH_MAX, ORDER_NOTES_MAX
 from engine.kernel.params import NO_PARAMS, Params
 from engine.kernel.signals import signal_name
 from engine.kernel.state import State
@@ -38,10 +38,14 @@ from engine.server.engine_port import (
     OrderStepEntry,
     TaskHistoryEntry,
 )
+from engine.service.order_messages import order_of, said_of_order, task_of_run
 from engine.store.history import History, Projected
 from engine.store.history_records import (
     HistoryFilter,
     HistoryRecord,
+    OrderNote,
+    OrderNoted,
+    OrderNotesDropped,
     OrderRunEnded,
     OrderRunEntry,
     OrderRunStarted,
@@ -76,8 +80,12 @@ class _OpenTask:
 class _OpenOrder:
     title: str
     parent: str
+    state: NodeState
     history: HistoryId | None = None
     step: int = 0
+    has_task: bool = False
+    """A task has worked on it in this run: its log tells what happens to the order."""
+    notes: int = 0
     state_text: str = ""
     failed: bool = False
     """The last step ended in an error."""
@@ -113,15 +121,18 @@ class HistoryProjector:
             order.key: _OpenOrder(
                 title=order.title,
                 parent="" if order.parent is None else str(order.parent),
+                state=order.state,
                 history=order.history,
                 step=order.step,
+                has_task=task_of_run(order) is not None,
                 state_text=order.state_text,
             )
             for order in state.orders.values()
         }
 
-    def records(self, event: Event, at: Instant) -> Iterator[HistoryRecord]:
-        """Yield what an event means for the histories."""
+    def records(self, event: Event, at: Instant, cause: str = "") -> Iterator[HistoryRecord]:
+        """Yield what an event means for the histories; `cause` is who asked for it."""
+        yield from self._noted(event, at, cause)
         match event:
             case d.JobDefined():
                 self._jobs[event.job.key] = event.job.path
@@ -168,6 +179,8 @@ class HistoryProjector:
         if known is None:
             known = _OpenTask(job=event.job, cause=event.cause.value, params=params)
         self._tasks[event.task] = replace(known, order=event.order)
+        if event.order is not None:
+            self._change(event.order, has_task=True, notes=0)
 
     def _recorded(self, task_id: TaskId, at: Instant, pid: int | None) -> TaskRecorded:
         task = replace(self._tasks[task_id], is_recorded=True)
@@ -216,6 +229,7 @@ class HistoryProjector:
                 key = OrderKey(chain, event.definition.key.id)
                 self._orders[key] = _OpenOrder(
                     title=event.definition.title,
+                    state=event.state,
                     parent="" if event.parent is None else str(event.parent),
                 )
             case o.OrderModified():
@@ -224,8 +238,14 @@ class HistoryProjector:
             case o.OrderChainChanged():
                 yield from self._closed(event.order, event.former_state, at)
                 self._orders[OrderKey(event.chain, event.order.id)] = replace(
-                    self._orders.pop(event.order), history=None, step=0
+                    self._orders.pop(event.order),
+                    history=None,
+                    step=0,
+                    state=event.state,
+                    has_task=False,
                 )
+            case o.OrderNodeChanged():
+                self._change(event.order, state=event.state)
             case o.OrderStarted():
                 self._change(event.order, history=event.history, step=0, failed=False)
                 order = self._orders[event.order]
@@ -245,9 +265,9 @@ class HistoryProjector:
                 yield from self._finished(event)
             case o.OrderReturned():
                 yield from self._closed(event.order, event.state, at)
+                self._change(event.order, state=event.state, has_task=False)
             case o.OrderRemoved():
-                yield from self._closed(event.order, NodeState(""), at)
-                self._orders.pop(event.order, None)
+                yield from self._removed(event.order, at)
             case _:
                 pass
 
@@ -294,6 +314,39 @@ class HistoryProjector:
             end_is_error=order.failed,
         )
         self._change(event.order, history=None, step=0, state_text="", failed=False)
+
+    def _removed(self, key: OrderKey, at: Instant) -> Iterator[HistoryRecord]:
+        order = self._orders.get(key)
+        if order is None:
+            return
+        yield from self._closed(key, order.state, at)
+        if order.history is None and not order.has_task:
+            yield OrderNotesDropped(chain=self._chain(key.chain), order_id=key.id)
+        del self._orders[key]
+
+    def _noted(self, event: Event, at: Instant, cause: str) -> Iterator[HistoryRecord]:
+        """Yield what is said of an order on which no task has worked yet."""
+        key = order_of(event)
+        order = None if key is None else self._orders.get(key)
+        is_new = isinstance(event, o.OrderAdded)
+        if key is None or isinstance(event, o.OrderRemoved):
+            return
+        if not is_new and (order is None or order.has_task or order.notes >= ORDER_NOTES_MAX):
+            return
+        said = said_of_order(event, cause)
+        if said is None:
+            return
+        if order is not None:
+            self._change(key, notes=order.notes + 1)
+        level, text = said
+        yield OrderNoted(
+            chain=self._chain(key.chain),
+            order_id=key.id,
+            history_id=None if order is None else order.history,
+            at=at,
+            level=level,
+            text=text,
+        )
 
     def _closed(self, key: OrderKey, state: NodeState, at: Instant) -> Iterator[HistoryRecord]:
         """A reset or removal ends a run that has not reached an end."""
@@ -353,7 +406,7 @@ class Histories:
         assert self._projector is not None, "begin comes first"
         batch: list[Projected] = []
         for event, row in zip(events, rows, strict=True):
-            records = list(self._projector.records(event, row.at))
+            records = list(self._projector.records(event, row.at, row.cause))
             if records and row.number > self._applied:
                 batch.append((row.number, records))
         if batch:
@@ -391,6 +444,10 @@ class Histories:
         """Return the tasks that worked on one run of an order, oldest first."""
         entries = await self._history.order_runs(HistoryFilter(history_id=history, limit=1))
         return [step.task for entry in entries for step in entry.steps]
+
+    async def notes(self, about: HistoryId | OrderKey) -> Sequence[OrderNote]:
+        """Return what is said of a run, or of an order before its run, outside of task logs."""
+        return await self._history.notes(about)
 
     async def tasks(self, query: HistoryQuery) -> Sequence[TaskHistoryEntry]:
         """Return tasks, newest first."""

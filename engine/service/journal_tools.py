@@ -104,7 +104,7 @@ async def rebuild_histories(data: Path) -> EventNumber:
             await history.forget_from(EventNumber(number + 1))
             while rows := await store.read(number, READ_EVENTS_MAX):
                 batch: list[Projected] = [
-                    (row.number, list(projector.records(JOURNAL.event_of(row), row.at)))
+                    (row.number, list(projector.records(JOURNAL.event_of(row), row.at, row.cause)))
                     for row in rows
                 ]
                 await history.apply_all(batch)

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeAlias
 
 from engine.codec.journal import StoredEvent
@@ -16,15 +17,19 @@ from engine.kernel.events import Event
 from engine.kernel.events import files as f
 from engine.kernel.events import orders as o
 from engine.kernel.events import tasks as t
-from engine.kernel.ids import NodeState, OrderKey, TaskId
-from engine.kernel.instants import IMMEDIATELY, NEVER, Instant, utc_text
+from engine.kernel.ids import JobKey, TaskId
+from engine.kernel.instants import Instant
 from engine.kernel.limits import NARRATION_LINES_MAX
 from engine.kernel.signals import signal_name
 from engine.kernel.state import State
 from engine.service.histories import late_result
+from engine.service.order_messages import order_of, said_of_order, task_of_run
 from engine.store.task_logs import TaskLogs
 
 log = logging.getLogger(__name__)
+
+_KEPT_TOLD_MAX = 100
+"""Orders that are told of a job that goes on; it takes them one after the other anyway."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +68,12 @@ class Narrator:
         self._state = state
         self._logs = logs
         self._queue: asyncio.Queue[Entry] = asyncio.Queue()
-        self._task_of_order: dict[OrderKey, TaskId] = {}
+        self._task_of_order = {
+            order.key: task
+            for order in state.orders.values()
+            if (task := task_of_run(order)) is not None
+        }
+        """The last task of each run that is not over: what happens after it is told there, too."""
         self._unfinished = {task.id for task in state.tasks.values() if task.holds_slot}
         """Tasks of which something may still have to be said."""
         self._locks = {task.id: task.locks for task in state.tasks.values() if task.locks}
@@ -137,19 +147,42 @@ class Narrator:
                 if released:
                     yield _line(event.task, row, "info", released)
                 yield Finish(task=event.task)
-                self._forget(event.task)
+            case t.JobUnstopped():
+                job = self._state.jobs.get(event.job)
+                path = event.job if job is None else job.definition.path
+                for kept in islice(self._kept_at(event.job), _KEPT_TOLD_MAX):
+                    yield _line(kept, row, "info", f"SCHEDULER-931 The job {path} goes on")
             case _:
                 task = self._task_of(event)
-                said = None if task is None else _said(event)
+                said = None if task is None else _said(event, row.cause)
                 if task is not None and said is not None:
                     yield _line(task, row, *said)
+                self._note_end(event)
 
     def _task_of(self, event: Event) -> TaskId | None:
         task = getattr(event, "task", None)
         if task is not None:
             return TaskId(task)
-        order = getattr(event, "order", None)
+        order = order_of(event)
         return None if order is None else self._task_of_order.get(order)
+
+    def _note_end(self, event: Event) -> None:
+        """With a run's end, what follows belongs to the next one."""
+        match event:
+            case o.OrderAdded() | o.OrderReturned() | o.OrderChainChanged() | o.OrderRemoved():
+                order = order_of(event)
+                if order is not None:
+                    self._task_of_order.pop(order, None)
+            case _:
+                pass
+
+    def _kept_at(self, job: JobKey) -> Iterator[TaskId]:
+        """Yield the last tasks of orders that stayed when the job stopped (2.9)."""
+        nodes = self._state.nodes_of_job.get(job, {})
+        for order, task in self._task_of_order.items():
+            standing = self._state.orders.get(order)
+            if standing is not None and (order.chain, standing.state) in nodes:
+                yield task
 
     def _released(self, task: TaskId) -> Iterator[str]:
         for use in self._locks.pop(task, ()):
@@ -158,10 +191,6 @@ class Narrator:
                 yield f"SCHEDULER-857 The lock {use.lock} is released, {others} tasks still hold it"
             else:
                 yield f"SCHEDULER-856 The lock {use.lock} is released and free"
-
-    def _forget(self, task: TaskId) -> None:
-        for order in [key for key, known in self._task_of_order.items() if known == task]:
-            del self._task_of_order[order]
 
 
 def _line(task: TaskId, row: StoredEvent, level: str, text: str) -> Line:
@@ -177,7 +206,7 @@ def _created(event: t.TaskCreated, job: str) -> Iterator[str]:
         yield f"SCHEDULER-855 The lock {use.lock} is held {how}"
 
 
-def _said(event: Event) -> tuple[str, str] | None:
+def _said(event: Event, cause: str) -> tuple[str, str] | None:
     """Return level and text of the message for an event, None when it needs none."""
     match event:
         case t.TaskAssigned():
@@ -220,63 +249,4 @@ def _said(event: Event) -> tuple[str, str] | None:
                 )
             return "info", f"The task has ended, exit code {event.exit_code}"
         case _:
-            return _said_of_order(event)
-
-
-def _passed(skipped: tuple[NodeState, ...]) -> Iterator[str]:
-    for state in skipped:
-        yield f"SCHEDULER-859 The node {state} is skipped"
-
-
-def _next(start_at: Instant) -> str:
-    if start_at >= NEVER:
-        return ", without a start time"
-    return " and starts at once" if start_at <= IMMEDIATELY else f", until {utc_text(start_at)}"
-
-
-def _said_of_order(event: Event) -> tuple[str, str] | None:
-    match event:
-        case o.OrderStepEnded():
-            if event.transition is o.Transition.KEEP:
-                text = f"SCHEDULER-845 The order stays at {event.state}: its job stops"
-                return "warn", text
-            result = event.transition.value
-            text = f"SCHEDULER-843 The step at {event.state} has ended: {result}"
-            if event.transition is o.Transition.ERROR and event.error_code:
-                text += "\nSCHEDULER-846 The order takes the way of an error, as its task has one"
-            return "info", text
-        case o.OrderSetBack():
-            when = utc_text(event.start_at) if 0 < event.start_at < NEVER else "at once"
-            return "warn", f"SCHEDULER-946 Set back for the {event.count}. time, again {when}"
-        case o.OrderNodeChanged():
-            text = "\n".join((*_passed(event.skipped), f"The order goes to the node {event.state}"))
-            if IMMEDIATELY < event.start_at < NEVER:
-                text += f"\nSCHEDULER-938 The order waits until {utc_text(event.start_at)}"
-            return "info", text
-        case o.OrderChainChanged():
-            left = f"SCHEDULER-863 The order comes from the job chain {event.order.chain}"
-            return "info", f"SCHEDULER-862 The order enters the job chain {event.chain}\n{left}"
-        case o.OrderSuspended():
-            reason = f": {event.reason}" if event.reason else ""
-            return "info", f"SCHEDULER-991 The order is suspended{reason}"
-        case o.OrderResumed():
-            return "info", "SCHEDULER-992 The order is not suspended any more"
-        case o.OrderReplacementHeld():
-            return "info", "SCHEDULER-942 A new order of this id waits for the end of this step"
-        case f.OrderFileStays():
-            text = f"SCHEDULER-340 The order has ended, but its file {event.path} is still there"
-            return "error", text
-        case o.OrderReturned():
-            return (
-                "info",
-                f"SCHEDULER-944 The order is at {event.state} again{_next(event.start_at)}",
-            )
-        case o.OrderRemoved():
-            return "info", "SCHEDULER-945 The order has gone from its job chain"
-        case o.OrderFinished():
-            end = f"The order has reached its end at {event.state or 'no node'}"
-            if event.at_end_state:
-                end = f"SCHEDULER-704 {end}: that is its end state"
-            return "info", "\n".join((*_passed(event.skipped), end))
-        case _:
-            return None
+            return said_of_order(event, cause)

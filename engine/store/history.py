@@ -23,6 +23,7 @@ from engine.kernel.limits import (
     HISTORY_BATCH_MAX,
     HISTORY_ROWS_MAX,
     HISTORY_TEXT_CHARACTERS_MAX,
+    ORDER_NOTES_MAX,
     STORE_TIMEOUT_S,
 )
 from engine.store.base import NO_EVENT, Store, StoredEvent
@@ -30,6 +31,9 @@ from engine.store.connections import ReadingThread, connect_to_write, prepare_sc
 from engine.store.history_records import (
     HistoryFilter,
     HistoryRecord,
+    OrderNote,
+    OrderNoted,
+    OrderNotesDropped,
     OrderRunEnded,
     OrderRunEntry,
     OrderRunStarted,
@@ -172,6 +176,18 @@ class History:
 
         return await self._reader.run(work)
 
+    async def notes(self, about: HistoryId | OrderKey) -> list[OrderNote]:
+        """Return the notes of a run, or those of an order whose next run has not begun."""
+        of_order = isinstance(about, OrderKey)
+        statement = _SQL["select_notes_of_order" if of_order else "select_notes_of_run"]
+        subject = about if isinstance(about, OrderKey) else (about,)
+
+        def work(connection: sqlite3.Connection) -> list[OrderNote]:
+            rows = connection.execute(statement, (*subject, ORDER_NOTES_MAX))
+            return [OrderNote(at=at, level=level, text=text) for at, level, text in rows]
+
+        return await self._reader.run(work)
+
     async def usual_durations(
         self, subjects: Sequence[OrderKey | JobKey]
     ) -> dict[OrderKey | JobKey, Duration]:
@@ -241,6 +257,7 @@ def _changes(number: EventNumber, r: HistoryRecord) -> Iterator[tuple[str, tuple
             chain, order_id = _text(r.chain), _text(r.order_id)
             about = (chain, chain.casefold(), order_id, _text(r.title), _text(r.parent))
             yield "order_run_started", (r.history_id, number, *about, r.started_at)
+            yield "notes_of_run_begun", (r.history_id, chain.casefold(), order_id)
         case OrderStepStarted():
             state = _text(r.state)
             yield "order_step_started", (r.history_id, r.step, number, r.task, state, r.at)
@@ -258,6 +275,12 @@ def _changes(number: EventNumber, r: HistoryRecord) -> Iterator[tuple[str, tuple
             yield "task_ended", (r.at, r.exit_code, *error, r.steps, r.task)
         case TaskNoted():
             yield "task_noted", (_cut(r.text), r.task)
+        case OrderNoted():
+            chain, order_id = _text(r.chain).casefold(), _text(r.order_id)
+            said = (r.at, r.level, _text(r.text))
+            yield "order_noted", (number, chain, order_id, r.history_id, *said)
+        case OrderNotesDropped():
+            yield "order_notes_dropped", (_text(r.chain).casefold(), _text(r.order_id))
         case _:
             assert_never(r)
 
@@ -291,7 +314,8 @@ def _cut(text: str) -> str:
 
 
 def _forget_from(connection: sqlite3.Connection, first: EventNumber) -> None:
-    for name in ("forget_tasks_from", "forget_order_runs_from", "forget_order_steps_from"):
+    for table in ("tasks", "order_runs", "order_steps", "order_notes"):
+        name = f"forget_{table}_from"
         connection.execute(_SQL[name], (first,))
     connection.execute(_SQL["set_applied"], (max(first - 1, NO_EVENT),))
 
@@ -301,6 +325,8 @@ def _forget_before(connection: sqlite3.Connection, instant: Instant) -> int:
     runs = connection.execute(_SQL["order_runs_before"], (instant, HISTORY_BATCH_MAX)).fetchall()
     connection.executemany(_SQL["forget_task"], tasks)
     connection.executemany(_SQL["forget_order_steps"], runs)
+    connection.executemany(_SQL["forget_notes_of_run"], runs)
+    connection.execute(_SQL["forget_notes_before"], (instant,))
     connection.executemany(_SQL["forget_order_run"], runs)
     return len(tasks) + len(runs)
 

@@ -102,6 +102,27 @@ class TaskEndedRecord:
     steps: int = 1
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderNoted:
+    """Something happened to an order before the first step of a run, when no task tells of it."""
+
+    chain: str
+    order_id: OrderId
+    history_id: HistoryId | None
+    """None: the run has not begun; the note is taken over by the next one."""
+    at: Instant
+    level: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderNotesDropped:
+    """The order has gone before a run began: nobody asks for its notes any more."""
+
+    chain: str
+    order_id: OrderId
+
+
 HistoryRecord: TypeAlias = (
     OrderRunStarted
     | OrderStepStarted
@@ -110,6 +131,8 @@ HistoryRecord: TypeAlias = (
     | TaskRecorded
     | TaskEndedRecord
     | TaskNoted
+    | OrderNoted
+    | OrderNotesDropped
 )
 
 # --- out -----------------------------------------------------------------------------------------
@@ -171,6 +194,15 @@ class OrderStepEntry:
     error: bool
     error_code: str
     error_text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderNote:
+    """A message about an order from before the first step of a run."""
+
+    at: Instant
+    level: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

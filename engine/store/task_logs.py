@@ -72,6 +72,12 @@ class Retained:
     kept_bytes: int
 
 
+def log_line(at: Instant, level: str, text: str) -> str:
+    """Return a message of the engine as logs have it, each of its lines with time and level."""
+    head = f"{utc_text(at)} [{level}] "
+    return "".join(f"{head}{line}\n" for line in text.split("\n"))
+
+
 class TaskLogs:
     """All task logs below one folder."""
 
@@ -128,9 +134,7 @@ class TaskLogs:
         `number` is that of the event it tells of: a message with a number that is not higher than
         the last one is a repeat and left out. 0: always written.
         """
-        head = f"{utc_text(at)} [{level}] "
-        lines = "".join(f"{head}{line}\n" for line in text.split("\n"))
-        data = lines.encode("utf-8", "backslashreplace")
+        data = log_line(at, level, text).encode("utf-8", "backslashreplace")
         await self._write(task, lambda log: log.append_lines(data, number), size=len(data))
 
     async def skip_output(self, task: TaskId, channel: Channel, offset: int) -> None:

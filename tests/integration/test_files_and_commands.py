@@ -132,3 +132,35 @@ def test_on_exit_commands_copy_parameters_and_survive_each_others_failure(world:
     wait_for("the order's end", lambda: world.orders_in("/walk") == 0)
     assert world.runs("/walk")[0]["state"] == "failed"
     assert "SCHEDULER-327" in (world.data / "engine.log").read_text()
+
+
+def test_an_orders_log_tells_what_happened_between_its_steps_also_after_a_crash(
+    world: World,
+) -> None:
+    world.write_job("work", "echo at $SCHEDULER_ORDER_STATE")
+    world.write(
+        "walk.job_chain.xml",
+        '<job_chain><job_chain_node state="1" job="work"/>'
+        '<job_chain_node state="2" job="work" suspend="yes"/>'
+        '<job_chain_node.end state="end"/></job_chain>',
+    )
+    engine = world.start_engine()
+    world.ask("order", "add", "/walk", "x", "--suspended")
+    world.ask("order", "resume", "/walk", "x")
+
+    def log(*words: str) -> bool:
+        said = world.ask("order", "log", "/walk", "x").stdout
+        at = [said.find(word) for word in words]
+        return -1 not in at and at == sorted(at)
+
+    before = ("SCHEDULER-992", "at 1", "SCHEDULER-991")
+    wait_for("the first step and what came before it", lambda: log(*before))
+    engine.kill()
+    world.start_engine()
+    assert log(*before)
+    world.ask("order", "resume", "/walk", "x")
+    wait_for("a second step after its resumption", lambda: log(*before, "at 2", "SCHEDULER-945"))
+    [run] = wait_for("the run's end in the history", lambda: world.runs("/walk"))
+    shown = world.get("/api/orders/log", chain="/walk", order="x")
+    assert shown["history"] == run["history"]
+    assert shown["text"].count("SCHEDULER-992") == 2

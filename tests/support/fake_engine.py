@@ -221,8 +221,8 @@ class FakeEngine:
             complete=task not in self._state.tasks and begin + len(piece) >= len(text),
         )
 
-    async def order_log(self, history: HistoryId, size_bytes_max: int) -> str:
-        return f"log of run {history}"[:size_bytes_max]
+    async def order_log(self, about: HistoryId | OrderKey, size_bytes_max: int) -> str:
+        return f"log of run {about}"[:size_bytes_max]
 
     async def task_history(self, query: HistoryQuery) -> Sequence[TaskHistoryEntry]:
         found = [

@@ -63,6 +63,19 @@ CREATE INDEX IF NOT EXISTS tasks_of_job ON tasks (job_key, task);
 CREATE INDEX IF NOT EXISTS tasks_since ON tasks (started_at);
 CREATE INDEX IF NOT EXISTS tasks_of_run ON tasks (history_id) WHERE history_id IS NOT NULL;
 
+CREATE TABLE IF NOT EXISTS order_notes (
+    number INTEGER PRIMARY KEY,
+    chain_key TEXT NOT NULL,
+    order_id TEXT NOT NULL,
+    history_id INTEGER,
+    at INTEGER NOT NULL,
+    level TEXT NOT NULL,
+    text TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS order_notes_of_run ON order_notes (history_id) WHERE history_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS order_notes_to_come ON order_notes (chain_key, order_id)
+WHERE history_id IS NULL;
+
 -- name: applied
 SELECT coalesce(max(number), 0) FROM progress
 
@@ -73,6 +86,16 @@ INSERT INTO progress (id, number) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET n
 INSERT OR REPLACE INTO order_runs
     (history_id, number, chain, chain_key, order_id, title, parent, started_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: notes_of_run_begun
+UPDATE order_notes SET history_id = ? WHERE chain_key = ? AND order_id = ? AND history_id IS NULL
+
+-- name: order_noted
+INSERT OR REPLACE INTO order_notes (number, chain_key, order_id, history_id, at, level, text)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+
+-- name: order_notes_dropped
+DELETE FROM order_notes WHERE chain_key = ? AND order_id = ? AND history_id IS NULL
 
 -- name: order_run_ended
 UPDATE order_runs SET state = ?, state_text = ?, ended_at = ?, end_is_error = ? WHERE history_id = ?
@@ -115,6 +138,13 @@ FROM order_runs
 SELECT history_id, step, task, state, started_at, ended_at, is_error, error_code, error_text
 FROM order_steps
 
+-- name: select_notes_of_run
+SELECT at, level, text FROM order_notes WHERE history_id = ? ORDER BY number LIMIT ?
+
+-- name: select_notes_of_order
+SELECT at, level, text FROM order_notes
+WHERE chain_key = ? AND order_id = ? AND history_id IS NULL ORDER BY number LIMIT ?
+
 -- name: last_durations_of_order
 SELECT ended_at - started_at FROM order_runs INDEXED BY order_runs_of_order
 WHERE order_id = ? AND chain_key = ? AND ended_at IS NOT NULL ORDER BY history_id DESC LIMIT ?
@@ -132,6 +162,9 @@ DELETE FROM order_runs WHERE number >= ?
 -- name: forget_order_steps_from
 DELETE FROM order_steps WHERE number >= ?
 
+-- name: forget_order_notes_from
+DELETE FROM order_notes WHERE number >= ?
+
 -- name: tasks_before
 SELECT task FROM tasks WHERE ended_at < ? LIMIT ?
 
@@ -146,3 +179,9 @@ DELETE FROM order_runs WHERE history_id = ?
 
 -- name: forget_order_steps
 DELETE FROM order_steps WHERE history_id = ?
+
+-- name: forget_notes_of_run
+DELETE FROM order_notes WHERE history_id = ?
+
+-- name: forget_notes_before
+DELETE FROM order_notes WHERE history_id IS NULL AND at < ?

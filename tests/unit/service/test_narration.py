@@ -4,10 +4,17 @@ import asyncio
 from typing import cast
 
 from engine.codec.journal import JOURNAL, StoredEvent
-from engine.kernel.commands import ModifyNode, NodeAction
+from engine.kernel.commands import (
+    JobAction,
+    ModifyJob,
+    ModifyNode,
+    NodeAction,
+    PauseEngine,
+    RemoveOrder,
+)
 from engine.kernel.definitions import Chain, EndNode, Lock, LockUse, NestedNode, OnError
 from engine.kernel.events import Event
-from engine.kernel.ids import EventNumber, LockPath, NodeState, TaskId, chain_key
+from engine.kernel.ids import EventNumber, LockPath, NodeState, TaskId, chain_key, job_key
 from engine.kernel.instants import Instant
 from engine.service.narration import Narrator
 from engine.store.task_logs import TaskLogs
@@ -65,6 +72,35 @@ def test_a_log_tells_the_life_of_an_order_in_a_task() -> None:
     assert lines[-1] == "finish 1"
     for said in ("SCHEDULER-930", "SCHEDULER-842", "SCHEDULER-843", "SCHEDULER-945"):
         assert any(said in line for line in lines), said
+
+
+def test_a_log_goes_on_telling_of_the_order_after_its_task_until_the_run_is_over() -> None:
+    world = World(
+        shell_job("a"), shell_job("b", tasks=0), chain("walk", node("1", "a"), node("2", "b"))
+    )
+    key = world.adds("1")
+    world.ends()
+    world.modifies(key, suspended=True)
+    world.modifies(key, suspended=False)
+    world.does(RemoveOrder(order=key))
+    lines = told(world, world.journal)
+    after = lines[lines.index("finish 1") + 1 :]
+    assert [line.split()[1] for line in after] == [
+        "SCHEDULER-991",
+        "SCHEDULER-992",
+        "SCHEDULER-945",
+    ]
+
+
+def test_a_log_tells_an_order_that_stayed_that_its_job_goes_on() -> None:
+    world = World(shell_job("a", stop_on_error=True), chain("walk", node("1", "a")))
+    world.adds("1")
+    world.ends(code=1)
+    begun = len(world.journal)
+    world.does(ModifyJob(job=job_key("/a"), action=JobAction.UNSTOP))
+    world.does(PauseEngine(paused=True))
+    assert "SCHEDULER-845" in "\n".join(told(world, world.journal[:begun]))
+    assert "info SCHEDULER-931 The job /a goes on" in told(world, world.journal)
 
 
 def test_an_ignored_signal_is_a_warning_with_its_name() -> None:

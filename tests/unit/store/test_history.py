@@ -24,6 +24,8 @@ from engine.store.history import History, Projected
 from engine.store.history_records import (
     HistoryFilter,
     HistoryRecord,
+    OrderNoted,
+    OrderNotesDropped,
     OrderRunEnded,
     OrderRunStarted,
     OrderStepEnded,
@@ -113,6 +115,39 @@ async def test_a_run_is_told_with_its_steps(history: History) -> None:
     assert (step.step, step.task, step.state) == (1, 10, "load")
     assert (step.started_at, step.ended_at) == (1000, 1500)
     assert (step.error, step.error_code, step.error_text) == (True, "SCHEDULER-280", "exit 1")
+
+
+def noted(text: str, history_id: HistoryId | None = None) -> OrderNoted:
+    return OrderNoted(
+        chain="/Daily",
+        order_id=OrderId("1"),
+        history_id=history_id,
+        at=Instant(5),
+        level="info",
+        text=text,
+    )
+
+
+async def test_notes_of_an_order_go_with_the_run_that_begins(history: History) -> None:
+    key = OrderKey(chain_key("/Daily"), OrderId("1"))
+    await history.apply(EventNumber(1), [noted("suspended")])
+    await history.apply(EventNumber(2), [noted("resumed")])
+    assert [note.text for note in await history.notes(key)] == ["suspended", "resumed"]
+    await history.apply(EventNumber(3), run(7))
+    assert not await history.notes(key)
+    await history.apply(EventNumber(4), [noted("refused", HistoryId(7))])
+    notes = await history.notes(HistoryId(7))
+    assert [note.text for note in notes] == ["suspended", "resumed", "refused"]
+    await history.forget_before(Instant(10_000))
+    assert not await history.notes(HistoryId(7))
+
+
+async def test_notes_go_with_an_order_that_goes_before_its_run(history: History) -> None:
+    key = OrderKey(chain_key("/Daily"), OrderId("1"))
+    await history.apply(EventNumber(1), [noted("suspended")])
+    dropped = OrderNotesDropped(chain="/Daily", order_id=OrderId("1"))
+    await history.apply(EventNumber(2), [dropped])
+    assert not await history.notes(key)
 
 
 async def test_a_task_is_told(history: History) -> None:
