@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.programs import World, free_port, parsed, wait_for
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture

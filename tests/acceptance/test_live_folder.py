@@ -9,7 +9,7 @@ from tests.support.programs import World, parsed, wait_for
 
 CHAIN = "/greetings"
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture

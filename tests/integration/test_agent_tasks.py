@@ -92,7 +92,7 @@ async def test_a_task_for_an_unknown_user_is_refused(agent: AgentProgram, engine
 async def test_a_child_that_keeps_the_output_open_does_not_delay_the_end(
     agent: AgentProgram, engine: Engine
 ) -> None:
-    end = await engine.exited(engine.run(agent.uri, "sleep 30 &\necho $!"), patience_s=10)
+    end = await engine.exited(engine.run(agent.uri, "sleep 600 &\necho $!"))
     assert end.exit_code == 0
     os.kill(int(end.first_line), signal.SIGKILL)
 
@@ -180,7 +180,7 @@ async def test_an_agent_that_is_not_there_is_told_at_once(tmp_path: Path) -> Non
     agent = AgentProgram(tmp_path / "agent")
     async with engine_of(agent) as engine:
         key = engine.run(agent.uri, "true")
-        await until(lambda: engine.end_of(key), "an end", patience_s=5)
+        await until(lambda: engine.end_of(key), "an end")
         end = engine.end_of(key)
         assert isinstance(end, TaskNotLaunched)
         assert end.failure.value == "unreachable"

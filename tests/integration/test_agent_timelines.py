@@ -77,7 +77,7 @@ class Timelines:
         assert number is not None
         return psutil.Process(number)
 
-    def end_of(self, chain: str, order: str, patience_s: float = 30.0) -> Mapping[str, Any]:
+    def end_of(self, chain: str, order: str, patience_s: float = 60.0) -> Mapping[str, Any]:
         """Wait for the order's end and return its last task from the history."""
         wait_for(f"the end of {order}", lambda: self._is_over(chain, order), patience_s)
         return self.task(order)

@@ -30,7 +30,7 @@ from engine.kernel.reports import (
     TaskNotLaunched,
 )
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 TOKEN = "a-token-of-the-tests"
 _PROGRAM = """
 import asyncio, sys

@@ -33,7 +33,7 @@ CHECKOUT = Path(__file__).parents[2]
 MARK = "ACCEPTANCE_WORLD"
 """A variable that all processes of a world inherit, so that leftovers are found."""
 POLL_S = 0.05
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 T = TypeVar("T")
 

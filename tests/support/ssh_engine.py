@@ -125,7 +125,7 @@ class SshEngine(World):
         assert self.engine.end() == 0
         self.start_engine()
 
-    def run_of(self, order: str, patience_s: float = 30.0) -> Mapping[str, Any]:
+    def run_of(self, order: str, patience_s: float = 60.0) -> Mapping[str, Any]:
         """Wait for the end of an order's run and return it."""
         return self.awaited(
             f"the end of {order}",
@@ -133,7 +133,7 @@ class SshEngine(World):
             patience_s,
         )
 
-    def awaited(self, what: str, look: Callable[[], T | None], patience_s: float = 30.0) -> T:
+    def awaited(self, what: str, look: Callable[[], T | None], patience_s: float = 60.0) -> T:
         """Wait until something is there; the engine's own words help if it never comes."""
 
         def found() -> T | None:

@@ -33,7 +33,7 @@ QUICK = Pace(
     result_grace_s=0.3,
     reap_s=0.1,
 )
-LIMIT_S = 20.0
+LIMIT_S = 60.0
 _T = TypeVar("_T")
 
 

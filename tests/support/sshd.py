@@ -40,7 +40,7 @@ def missing(*programs: str) -> str | None:
     return None
 
 
-def eventually(what: Callable[[], object], limit_s: float = 10.0) -> None:
+def eventually(what: Callable[[], object], limit_s: float = 60.0) -> None:
     """Wait until something is true, not longer than the limit."""
     end = time.monotonic() + limit_s
     while not what():

@@ -88,7 +88,7 @@ def test_a_signal_leaves_the_terminal_as_it_was(
         terminal.shows("live")
         assert terminal.modes() != "0 0"
         os.kill(terminal.pid_of("-m tui"), number)
-        terminal.shows(f"exit-status {128 + number}", patience_s=10)
+        terminal.shows(f"exit-status {128 + number}", patience_s=60)
         assert terminal.modes() == "0 0"
 
 
