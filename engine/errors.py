@@ -132,6 +132,10 @@ class LoginRefused(SshError):
     """The host did not accept the user with the credentials given."""
 
 
+class CredentialsUnusable(LoginRefused):
+    """What a login needs cannot be had from its credential store; no host was asked."""
+
+
 class ConnectionLost(SshError):
     """The connection broke while something was going on; its outcome is unknown."""
 

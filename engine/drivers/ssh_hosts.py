@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from engine.drivers.credential_store import CredentialStores
 from engine.drivers.ssh_channels import Channel, Connection, Purpose
 from engine.drivers.ssh_host_keys import DEFAULT_PORT, HostKeys
 from engine.drivers.ssh_login import (
@@ -27,7 +28,7 @@ from engine.drivers.ssh_login import (
     parse_jump,
 )
 from engine.drivers.ssh_wrapper import shell_command
-from engine.errors import HostKeyUnknown, LoginRefused, SshError
+from engine.errors import CredentialsUnusable, HostKeyUnknown, LoginRefused, SshError
 from engine.kernel.sessions.parameters import Target
 
 if TYPE_CHECKING:
@@ -295,6 +296,8 @@ class HostLink:
         """Raise what is known against the host, unless it is time to look again."""
         if isinstance(self._failure, HostKeyUnknown) and self._hosts.keys.have_changed():
             return  # somebody has accepted a key
+        if isinstance(self._failure, LoginRefused) and self._hosts.stores.have_changed(self.target):
+            return  # somebody has put another password there
         if self._failure is not None and time.monotonic() < self._retry_at:
             raise type(self._failure)(str(self._failure), host=self.target.host)
 
@@ -321,6 +324,7 @@ class HostLink:
                 await self._log_in_patiently()
         except SshError as error:
             final = isinstance(error, LoginRefused | HostKeyUnknown)
+            final = final and not isinstance(error, CredentialsUnusable)  # no host was bothered
             wait = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** min(self._failures, 10))
             self._failures += 1
             self._failure = error
@@ -349,8 +353,9 @@ class HostLink:
         async with contextlib.AsyncExitStack() as way:
             if self._via is not None:
                 tunnel = await way.enter_async_context(self._via.through())
+            target = await self._hosts.stores.resolved(self.target)
             connection = await log_in(
-                self.target, self._settings, self._hosts.keys, self._hosts.ring, tunnel=tunnel
+                target, self._settings, self._hosts.keys, self._hosts.ring, tunnel=tunnel
             )
             limit = self._settings.steps_per_connection + self._settings.reserved_sessions
             held = Connection(connection, limit)
@@ -392,6 +397,7 @@ class SshHosts:
         self.settings = settings
         self.keys = HostKeys(settings.own_known_hosts, settings.known_hosts)
         self.ring = KeyRing()
+        self.stores = CredentialStores()
         self._links: dict[tuple[Target, HostLink | None], HostLink] = {}
         self._turns: dict[tuple[str, int | None], asyncio.Semaphore] = {}
 

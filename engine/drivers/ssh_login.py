@@ -16,7 +16,13 @@ from engine.drivers.ssh_host_keys import (
 )
 from engine.drivers.ssh_proxies import connect_through
 from engine.errors import ConnectionLost, LoginRefused, SshError
-from engine.kernel.sessions.parameters import AgentLogin, KeyLogin, PasswordLogin, Target
+from engine.kernel.sessions.parameters import (
+    AgentLogin,
+    KeyLogin,
+    PasswordLogin,
+    StoredLogin,
+    Target,
+)
 from engine.kernel.sessions.secret import Secret
 
 if TYPE_CHECKING:
@@ -125,11 +131,15 @@ def parse_jump(text: str, target: Target) -> Target:
     host, _, port = place.partition(":")
     if not host or (port and not port.isdigit()):
         raise SshError(f"{text!r} is not a jump host; write user@host:port", host=target.host)
+    login = target.login
+    if isinstance(login, StoredLogin):
+        number = int(port) if port else None
+        login = StoredLogin(connection=login.connection.toward(host, number, user or None))
     return Target(
         host=host,
         port=int(port) if port else None,
         user=user or target.user,
-        login=target.login,
+        login=login,
         strict_host_key=target.strict_host_key,
     )
 
@@ -157,6 +167,8 @@ async def _options(
             options["preferred_auth"] = (
                 "keyboard-interactive" if dialogue else "password,keyboard-interactive"
             )
+        case StoredLogin():
+            raise AssertionError("references are looked up before")
     if tunnel is not None:
         options["tunnel"] = tunnel
     elif target.proxy is not None:
@@ -183,6 +195,8 @@ class KeyRing:
 
             passphrase = login.passphrase
             secret = passphrase.reveal() if passphrase is not None else None
+            if login.text is not None:
+                return asyncssh.load_keypairs([login.text.reveal().encode()], secret)
             file = os.path.expanduser(login.file)  # noqa: PTH111 -- in a thread already
             place = (file, os.stat(file).st_mtime_ns, passphrase)  # noqa: PTH116
             if place not in self._keys:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from engine.kernel.sessions.credentials import is_reference
 from engine.kernel.sessions.parameters import definition_of, is_secret_name
 
 RETURNED_LENGTH_MAX = 1024 * 1024
@@ -34,8 +35,8 @@ def exports_of(
 ) -> Exports:
     """Return the variables for a job's parameters: each as written and in upper case.
 
-    Secrets stay here unless `allowed` names them. A name with characters that no shell takes is
-    skipped, as in 1.x; a parameter of another node too.
+    Secrets, and what stands in a credential store, stay here unless `allowed` names them. A name
+    with characters that no shell takes is skipped, as in 1.x; a parameter of another node too.
     """
     values: dict[str, str] = {}
     problems: list[str] = []
@@ -43,7 +44,8 @@ def exports_of(
         plain = name
         if state is not None and name.startswith(f"{state}/"):
             plain = name[len(state) + 1 :]
-        if plain.upper() == _EVENTS or (is_secret_name(plain) and plain not in allowed):
+        is_secret = is_secret_name(plain) or is_reference(value)
+        if plain.upper() == _EVENTS or (is_secret and plain not in allowed):
             continue
         variable = _variable(plain, prefix)
         if variable is None:

@@ -73,10 +73,10 @@ _CONNECTION = (
     _connection("protocol", Kind.TEXT, "ssh", "Accepted, without effect.", "ftp_protocol"),
     _connection("url", Kind.TEXT, None, "`ssh://user@host:port` instead of the three."),
     _connection("ssh_provider", Kind.TEXT, None, "Accepted, without effect."),
-    _connection("credential_store_filename", Kind.FILE, None, "KeePass file; not supported."),
+    _connection("credential_store_filename", Kind.FILE, None, "KeePass database (KDBX 3.1 or 4)."),
     _connection("credential_store_key_filename", Kind.FILE, None, "Its key file."),
     _connection("credential_store_password", Kind.SECRET, None, "Its password."),
-    _connection("credential_store_entry_path", Kind.TEXT, None, "Entry for short references."),
+    _connection("credential_store_entry_path", Kind.TEXT, None, "Entry that `cs://@FIELD` means."),
     _connection("credential_store_keepass_module", Kind.TEXT, None, "Accepted, without effect."),
 )
 

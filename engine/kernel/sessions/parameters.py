@@ -2,23 +2,36 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from engine.kernel.instants import Duration, seconds
+from engine.kernel.sessions.credentials import (
+    FROM_STORE,
+    REFERENCE_FORMS,
+    Reference,
+    StoreAccess,
+    StoredConnection,
+    is_reference,
+    parse_reference,
+)
 from engine.kernel.sessions.decisions import START_GRACE, UNREACHABLE_LIMIT, SessionMode
 from engine.kernel.sessions.parameter_table import PARAMETERS, Parameter
 from engine.kernel.sessions.secret import Secret
 from engine.kernel.sessions.verdicts import Scope
 
 TRUE_TEXTS = frozenset({"1", "y", "yes", "j", "on", "true", "wahr"})
-NO_CREDENTIAL_STORE = (
-    "KeePass files cannot be read here: that needs the library pykeepass, which this program does "
-    "not bring; give a key file (auth_file), use_keyagent, or the secret itself"
-)
 SCRIPT_LENGTH_MAX = 4 * 1024 * 1024
 """A longer script is better copied to the host."""
 
+_STAND_INS = {"port": "22", "proxy_port": "1080", "url": "ssh://x@x"}
+"""What is checked in place of a reference; `x` for all others."""
+_FOR_LOGINS = FROM_STORE | {
+    "auth_method",
+    "use_keyagent",
+    "strict_hostKey_checking",
+    "proxy_protocol",
+}
 _SECRET_NAME = re.compile(r"password|passphrase|secret|token", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
 _USER = re.compile(r"[A-Za-z0-9._@\\-]+\Z")
@@ -38,6 +51,8 @@ class KeyLogin:
 
     file: str
     passphrase: Secret | None = None
+    text: Secret | None = None
+    """The key itself, where `file` is a reference into a credential store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +68,14 @@ class PasswordLogin:
     in_dialogue_only: bool = False
 
 
-Login = KeyLogin | AgentLogin | PasswordLogin
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredLogin:
+    """In the way the parameters say, with what a credential store holds at that moment."""
+
+    connection: StoredConnection
+
+
+Login = KeyLogin | AgentLogin | PasswordLogin | StoredLogin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +91,11 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A host and account with everything needed to log in; equal targets share a connection."""
+    """A host and account with everything needed to log in; equal targets share a connection.
+
+    Where parameters stand in a credential store, `login` says so and host and user may be the
+    references instead of what they stand for.
+    """
 
     host: str
     user: str
@@ -82,7 +108,8 @@ class Target:
     jumps: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.user}@{self.host}" + ("" if self.port in {None, 22} else f":{self.port}")
+        account = "" if is_reference(self.host) else f"{self.user}@"
+        return f"{account}{self.host}" + ("" if self.port in {None, 22} else f":{self.port}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,9 +257,18 @@ def ssh_job(parameters: Mapping[str, str], script: str = "") -> SshJob | list[Pa
     )
 
 
-def target_of(parameters: Mapping[str, str]) -> Target | list[ParameterProblem]:
-    """Read the connection alone, for cleanup jobs and the browser."""
-    reader = _Reader(parameters)
+def target_of(
+    parameters: Mapping[str, str],
+    *,
+    stored: Mapping[str, str] | None = None,
+    key: Secret | None = None,
+) -> Target | list[ParameterProblem]:
+    """Read the connection alone, for cleanup jobs, the browser and logins.
+
+    `stored` is what references stand for, by the documented names, `key` the private key where
+    `auth_file` is one.
+    """
+    reader = _Reader(parameters, stored, key)
     target = reader.target()
     return reader.problems if reader.problems or target is None else target
 
@@ -247,17 +283,32 @@ def session_of(parameters: Mapping[str, str]) -> SessionRules | list[ParameterPr
 class _Reader:
     """Looks parameters up and collects what is wrong with them."""
 
-    def __init__(self, parameters: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        parameters: Mapping[str, str],
+        stored: Mapping[str, str] | None = None,
+        key: Secret | None = None,
+    ) -> None:
         self.problems: list[ParameterProblem] = []
+        self._key = key
         self._values: dict[str, str] = {}
+        self._references: dict[str, str] = {}
         for name, value in parameters.items():
             definition = definition_of(name)
-            if definition is not None:
+            if definition is None:
+                continue
+            if not definition.connects or not is_reference(value):
                 self._values[definition.name] = value
-                if definition.connects and value.startswith("cs://"):
-                    self.wrong(definition.name, f"{value}: {NO_CREDENTIAL_STORE}")
-        if self.text("credential_store_filename") is not None:
-            self.wrong("credential_store_filename", NO_CREDENTIAL_STORE)
+                self._references.pop(definition.name, None)
+            elif definition.name in FROM_STORE:
+                self._values[definition.name] = _STAND_INS.get(definition.name, "x")
+                if "@" in value:
+                    self._references[definition.name] = value
+                else:
+                    self.wrong(definition.name, f"{value} is no reference: {REFERENCE_FORMS}")
+            elif definition.name != "credential_store_entry_path":
+                self.wrong(definition.name, f"{value}: this cannot come from a credential store")
+        self._values.update(stored or {})
 
     def text(self, name: str) -> str | None:
         value = self._values.get(name, _KNOWN[fold(name)].default)
@@ -290,6 +341,57 @@ class _Reader:
         self.problems.append(ParameterProblem(name=name, text=text))
 
     def target(self) -> Target | None:
+        """Return the connection; what stands in a credential store is looked up at each login."""
+        target = self._target()
+        if not self._references:
+            return target
+        connection = self._stored()
+        if target is None or connection is None:
+            return None
+        references = dict(connection.references)
+
+        def shown(name: str, written: str) -> str:
+            by_url = name not in self._values and "url" in references
+            reference = references.get("url" if by_url else name)
+            return written if reference is None else str(reference)
+
+        return replace(
+            target,
+            host=shown("host", target.host),
+            user=shown("user", target.user),
+            port=None if "port" in references else target.port,
+            proxy=None,
+            login=StoredLogin(connection=connection),
+        )
+
+    def _stored(self) -> StoredConnection | None:
+        file = self.text("credential_store_filename")
+        if file is None:
+            text = f"is missing; {next(iter(self._references.values()))} needs it"
+            self.wrong("credential_store_filename", text)
+            return None
+        entry = self.text("credential_store_entry_path")
+        references: dict[str, Reference] = {}
+        for name, value in sorted(self._references.items()):
+            try:
+                references[name] = parse_reference(value, entry)
+            except ValueError as error:
+                self.wrong(name, str(error))
+        return StoredConnection(
+            access=StoreAccess(
+                file=file,
+                key_file=self.text("credential_store_key_filename"),
+                password=self.secret("credential_store_password"),
+            ),
+            references=tuple(references.items()),
+            others=tuple(
+                (name, value)
+                for name, value in sorted(self._values.items())
+                if name in _FOR_LOGINS and name not in self._references
+            ),
+        )
+
+    def _target(self) -> Target | None:
         url = urlsplit(self.text("url") or "")
         host = self.text("host") or url.hostname
         user = self.text("user") or url.username
@@ -330,7 +432,8 @@ class _Reader:
             )
         file = self.text("auth_file")
         if file is not None:
-            return KeyLogin(file=file, passphrase=self.secret("passphrase") or password)
+            passphrase = self.secret("passphrase") or password
+            return KeyLogin(file=file, passphrase=passphrase, text=self._key)
         if self.flag("use_keyagent"):
             return AgentLogin()
         self.wrong("auth_file", "is missing; auth_method publickey needs it, or use_keyagent")
@@ -434,6 +537,8 @@ class _Reader:
             if placeholder not in {"pid", "user"}:
                 self.wrong(name, f"${{{placeholder}}} is not replaced here; only pid and user are")
         user = self.text("user") or ""
+        if "${user}" in text and "user" in self._references:
+            self.wrong(name, "${user} is not replaced here: the account is in a credential store")
         if "${user}" in text and _USER.match(user) is None:
             self.wrong(name, "the account's name has characters that are unsafe in a command")
         return text

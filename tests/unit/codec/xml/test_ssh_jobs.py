@@ -37,8 +37,8 @@ def test_the_cleanup_jobs_of_the_example_are_read_with_one_word_about_their_setb
         ("ssh_job_timeout_kill_after", "soon", "is not a number"),
         ("ssh_session_mode", "old", "none of native, legacy"),
         ("ssh_job_kill_scope", "all", "none of"),
-        ("credential_store_filename", "/etc/store.kdbx", "pykeepass"),
-        ("user", "cs://hosts/db@user", "pykeepass"),
+        ("proxy_jump", "cs://hosts/db@user", "cannot come from a credential store"),
+        ("user", "cs://hosts/db", "write cs://GROUP/ENTRY@FIELD"),
         ("ssh_job_kill_pid_command", r"kill -9 \${command}", "${command} is not replaced"),
     ],
 )
@@ -57,8 +57,9 @@ def test_a_value_that_can_mean_nothing_is_an_error_at_once(
         {"runWithWatchdog": "true"},
         {"ssh_job_timeout_kill_after": r"\${seconds}"},
         {"ssh_job_timeout_kill_after": "%seconds%"},
+        {"user": "cs://@user", "password": "cs://hosts/db@password"},
     ],
-    ids=["chain of the order", "placeholder", "old placeholder"],
+    ids=["chain of the order", "placeholder", "old placeholder", "credential store"],
 )
 def test_what_the_order_may_still_bring_is_no_error(params: dict[str, str]) -> None:
     assert told(ssh_job_xml(params)) == []

@@ -127,3 +127,13 @@ def test_results_become_parameters_unless_switched_off() -> None:
     assert (parameters["exit_code"], parameters["exit_code_ignored"]) == ("3", "true")
     assert len(parameters["std_out_output"]) == 65536
     assert "std_out_output" not in step_result(end, ResultRules(output_parameters=False)).parameters
+
+
+def test_what_stands_in_a_credential_store_is_not_exported() -> None:
+    parameters = {"db_user": "cs://hosts/db1@user", "plain": "x"}
+    assert exports_of(parameters).values == {
+        "SCHEDULER_PARAM_plain": "x",
+        "SCHEDULER_PARAM_PLAIN": "x",
+    }
+    allowed = exports_of(parameters, allowed=frozenset({"db_user"})).values
+    assert allowed["SCHEDULER_PARAM_DB_USER"] == "cs://hosts/db1@user"

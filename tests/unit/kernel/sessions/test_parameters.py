@@ -2,6 +2,7 @@
 
 import pytest
 
+from engine.kernel.sessions.credentials import Reference, StoreAccess
 from engine.kernel.sessions.parameter_table import PARAMETERS, Kind
 from engine.kernel.sessions.parameters import (
     AgentLogin,
@@ -12,9 +13,12 @@ from engine.kernel.sessions.parameters import (
     Script,
     ScriptFile,
     SshJob,
+    StoredLogin,
+    Target,
     definition_of,
     ssh_job,
     substitute,
+    target_of,
 )
 from engine.kernel.sessions.secret import Secret
 
@@ -199,23 +203,97 @@ def test_the_published_example_is_read_as_it_stands() -> None:
     assert not found.session.custom, "all of them equal the defaults: signals are native"
 
 
+STORE = {
+    "credential_store_filename": "/etc/hosts.kdbx",
+    "credential_store_password": "opens it",
+    "credential_store_entry_path": "/hosts/db1",
+}
+
+
+def test_references_into_a_credential_store_stay_references() -> None:
+    found = target_of(
+        STORE
+        | {
+            "ssh_host": "cs://@url",
+            "user": "cs://@user",
+            "auth_method": "password",
+            "password": "cs://hosts/web@2@password",
+            "proxy_host": "gate",
+            "proxy_port": "cs://@proxy",
+        }
+    )
+    assert isinstance(found, Target)
+    assert str(found) == found.host == "cs://hosts/db1@url"
+    assert found.user == "cs://hosts/db1@user"
+    assert found.proxy is None
+    assert isinstance(found.login, StoredLogin)
+    connection = found.login.connection
+    assert connection.access == StoreAccess(file="/etc/hosts.kdbx", password=Secret("opens it"))
+    assert dict(connection.references)["password"] == Reference(
+        entry="hosts/web@2", field="password"
+    )
+    assert ("proxy_host", "gate") in connection.others
+    assert "opens it" not in repr(found)
+
+
+def test_an_account_may_stand_in_a_store_while_the_host_is_written_out() -> None:
+    plain = {"host": "db9", "port": "2200", "user": "me", "auth_file": "cs://keys/me@attachment"}
+    found = target_of(STORE | plain)
+    assert isinstance(found, Target)
+    assert (str(found), found.host, found.port) == ("me@db9:2200", "db9", 2200)
+    same = target_of(STORE | plain)
+    assert same == found, "so that steps share their connection"
+    assert target_of(STORE | plain | {"credential_store_password": "another"}) != found
+
+
+def test_a_url_of_a_store_stands_for_host_and_account() -> None:
+    found = target_of(STORE | {"url": "cs://@url", "use_keyagent": "true"})
+    assert isinstance(found, Target)
+    assert found.host == found.user == "cs://hosts/db1@url"
+
+
+def test_a_jump_host_is_logged_in_to_with_what_the_store_holds_for_the_target() -> None:
+    found = target_of(STORE | {"host": "cs://@url", "user": "cs://@user", "auth_file": "cs://@key"})
+    assert isinstance(found, Target)
+    assert isinstance(found.login, StoredLogin)
+    toward = found.login.connection.toward("gate", 2222, None)
+    assert [name for name, _ in toward.references] == ["auth_file", "user"]
+    assert dict(toward.others) == {"host": "gate", "port": "2222"}
+    other = found.login.connection.toward("gate", None, "jumper")
+    assert [name for name, _ in other.references] == ["auth_file"]
+    assert dict(other.others) == {"host": "gate", "user": "jumper"}
+
+
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("parameters", "name", "said"),
     [
-        ("host", "cs://hosts/db@url"),
-        ("ssh_user", "cs://@user"),
-        ("password", "cs://hosts/db@password"),
-        ("passphrase", "cs://@password"),
-        ("credential_store_filename", "/etc/store.kdbx"),
+        ({"credential_store_filename": ""}, "credential_store_filename", "is missing; cs://"),
+        ({"user": "cs://hosts/db1"}, "user", "write cs://GROUP/ENTRY@FIELD"),
+        ({"user": "cs://hosts/db1@"}, "user", "write cs://GROUP/ENTRY@FIELD"),
+        ({"credential_store_entry_path": ""}, "password", "credential_store_entry_path"),
+        ({"proxy_jump": "cs://@jump"}, "proxy_jump", "cannot come from a credential store"),
+        (
+            {"credential_store_password": "cs://@password"},
+            "credential_store_password",
+            "cannot come from a credential store",
+        ),
+        ({"proxy_host": "gate"}, "proxy_port", "is missing"),
+        (
+            {"user": "cs://@user", "ssh_job_kill_pid_command": "mykill ${user} ${pid}"},
+            "ssh_job_kill_pid_command",
+            "the account is in a credential store",
+        ),
     ],
 )
-def test_a_reference_into_a_credential_store_says_what_to_do_instead(name: str, value: str) -> None:
-    job = ssh_job({"host": "h", "user": "u", "auth_file": "k", "command": "x", name: value})
-    assert isinstance(job, list)
-    (problem,) = [each for each in job if "KeePass" in each.text]
-    assert problem.name == name.removeprefix("ssh_")
-    assert "pykeepass" in problem.text
-    assert "auth_file" in problem.text
+def test_references_that_lead_nowhere_are_named(
+    parameters: dict[str, str], name: str, said: str
+) -> None:
+    login = {"host": "h", "user": "u", "auth_method": "password", "password": "cs://@password"}
+    found = ssh_job(STORE | login | {"command": "true"} | parameters)
+    assert isinstance(found, list)
+    (problem,) = found
+    assert problem.name == name
+    assert said in problem.text
 
 
 DOCUMENTED: tuple[tuple[Kind, str | None, str], ...] = (
