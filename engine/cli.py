@@ -190,6 +190,10 @@ def engine(
             help="Serve the raw XML protocol of JobScheduler 1.x; needs --trust-loopback.",
         ),
     ] = None,
+    scheduler_ports: Annotated[
+        bool | None,
+        typer.Option(help="Listen at the ports that scheduler.xml names, too. Default: yes."),
+    ] = None,
     trust_loopback: Annotated[
         bool | None, typer.Option("--trust-loopback", help="Requests of this host need no token.")
     ] = None,
@@ -242,6 +246,7 @@ def engine(
         "data": data,
         "listen": listen,
         "raw_xml_listen": raw_xml_listen,
+        "scheduler_ports": scheduler_ports,
         "trust_loopback": trust_loopback,
         "token_file": token_file,
         "agent_token_file": agent_token_file,

@@ -61,6 +61,8 @@ class EngineSettings:
     """TCP address of the raw XML protocol of JobScheduler 1.x; None: off."""
     udp_listen: TcpAddress | None = None
     """UDP address for XML commands that are not answered, as with JobScheduler 1.x; None: off."""
+    scheduler_ports: bool = True
+    """Listen at the ports of `scheduler.xml` as well, where the settings above say nothing."""
     trust_loopback: bool = False
     """Requests from this host need no token, as with the original's `allowed_host`."""
     allow_insecure: bool = False
@@ -345,6 +347,7 @@ SETTINGS: Final[Mapping[str, _Setting]] = {
     "listen": _Setting(_address, "listen"),
     "raw_xml_listen": _Setting(_address, "raw_xml_listen"),
     "udp_listen": _Setting(_address, "udp_listen"),
+    "scheduler_ports": _Setting(_flag, "scheduler_ports"),
     "trust_loopback": _Setting(_flag, "trust_loopback"),
     "allow_insecure": _Setting(_flag, "allow_insecure"),
     "tls_certificate": _Setting(_existing_file, "tls_certificate"),

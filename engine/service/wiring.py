@@ -57,6 +57,7 @@ from engine.service.agent_views import AgentReader
 from engine.service.definition_messages import DefinitionMessages
 from engine.service.dispatch import Dispatcher, Drivers, Surroundings
 from engine.service.engine import Engine
+from engine.service.entrances import Entrances, entrances
 from engine.service.exit_commands import ExitCommands, executed_by
 from engine.service.file_events import file_event_starts
 from engine.service.histories import Histories
@@ -99,7 +100,8 @@ async def run_engine(settings: EngineSettings) -> int:
         async with AsyncExitStack() as stack:
             scheduler_xml, context = _read_main(settings)
             settings = replace(settings, live=_live_folder(settings, scheduler_xml))
-            parts = await _build(settings, stack, scheduler_xml, context)
+            places = entrances(settings, scheduler_xml)
+            parts = await _build(settings, places, stack, scheduler_xml, context)
             return await _serve(settings, parts)
     finally:
         lock.release()
@@ -124,6 +126,7 @@ class _Parts:
     housekeeping: Housekeeping
     live: LiveFolder
     scheduler_xml: SchedulerXml
+    places: Entrances
     epoch: Epoch
     engine_id: str
     zone: str
@@ -134,7 +137,11 @@ class _Parts:
 
 
 async def _build(
-    settings: EngineSettings, stack: AsyncExitStack, scheduler_xml: SchedulerXml, context: Context
+    settings: EngineSettings,
+    places: Entrances,
+    stack: AsyncExitStack,
+    scheduler_xml: SchedulerXml,
+    context: Context,
 ) -> _Parts:
     paths = settings.paths
     store = SqliteStore(paths.journal)
@@ -149,7 +156,7 @@ async def _build(
     epoch = await store.begin_epoch()
     engine_id = await _engine_id(store, settings)
     recovered = await recover(store, histories.begin, histories.seen)
-    zone = settings.time_zone or scheduler_xml.main.time_zone or _system_zone()
+    zone = scheduler_xml.main.time_zone or settings.time_zone or _system_zone()
     live = LiveFolder(
         settings.live,
         os.environ,
@@ -193,7 +200,7 @@ async def _build(
         report=engine.report,
         output=outputs.write,
         output_offsets=outputs.offsets,
-        http_port=None if settings.listen is None else settings.listen.port,
+        http_port=places.any_http_port,
     )
 
     async def native_ended(report: NativeEnded) -> None:
@@ -201,7 +208,7 @@ async def _build(
 
     agent_files = AgentFiles(credentials)
     stack.push_async_callback(agent_files.close)
-    reader = HostReader(special=_special_variables(settings), opened=sealer.opened)
+    reader = HostReader(special=_special_variables(settings, places), opened=sealer.opened)
     remote = _remote(settings, recovered.state, reader, logs, AgentQuestions(credentials))
     stack.push_async_callback(remote.close)
     native = NativeJobDriver(
@@ -232,7 +239,7 @@ async def _build(
             read_script=live.read_script,
             read_settings=NodeSettingsReader(settings.live.absolute(), os.environ).read,
             live=settings.live.absolute(),
-            environment=_standard_environment(settings),
+            environment=_standard_environment(settings, places),
             special=reader.special,
             opened=sealer.opened,
         ),
@@ -287,6 +294,7 @@ async def _build(
         histories=histories,
         live=live,
         scheduler_xml=scheduler_xml,
+        places=places,
         epoch=epoch,
         engine_id=engine_id,
         zone=zone,
@@ -414,24 +422,30 @@ def _system_zone() -> str:
     return name if found else "UTC"
 
 
-def _standard_environment(settings: EngineSettings) -> dict[str, str]:
+def _standard_environment(settings: EngineSettings, places: Entrances) -> dict[str, str]:
     """Return what every task is told of this engine (orders-and-jobs.md 8.2)."""
     return {
         "SCHEDULER_MASTER_HOST": socket.gethostname().partition(".")[0],
-        "SCHEDULER_TCP_PORT": "" if settings.listen is None else str(settings.listen.port),
-        "SCHEDULER_UDP_PORT": "" if settings.udp_listen is None else str(settings.udp_listen.port),
+        **_port_variables(places),
         "SCHEDULER_CONFIGURATION_DIRECTORY": str(settings.live.absolute()),
         "SCHEDULER_JOB_CONFIGURATION_DIRECTORY": "",
     }
 
 
-def _special_variables(settings: EngineSettings) -> dict[str, str]:
+def _port_variables(places: Entrances) -> dict[str, str]:
+    """Return the ports under the original's names; the TCP port spoke HTTP as well."""
+    tcp, udp = places.tcp_port or places.any_http_port, places.udp_port
+    return {
+        "SCHEDULER_TCP_PORT": "" if tcp is None else str(tcp),
+        "SCHEDULER_UDP_PORT": "" if udp is None else str(udp),
+    }
+
+
+def _special_variables(settings: EngineSettings, places: Entrances) -> dict[str, str]:
     """Return what placeholders of SSH jobs may name of this engine (ssh-and-jitl.md 1.2)."""
-    port = "" if settings.listen is None else str(settings.listen.port)
     return {
         "SCHEDULER_HOST": socket.gethostname().partition(".")[0],
-        "SCHEDULER_TCP_PORT": port,
-        "SCHEDULER_UDP_PORT": "" if settings.udp_listen is None else str(settings.udp_listen.port),
+        **_port_variables(places),
         "SCHEDULER_DIRECTORY": str(settings.data.absolute()),
         "SCHEDULER_CONFIGURATION_DIRECTORY": str(settings.live.absolute()),
     }
@@ -491,7 +505,7 @@ async def _serve(settings: EngineSettings, parts: _Parts) -> int:
         asyncio.create_task(parts.housekeeping.run(), name="housekeeping"),
     ]
     server = Interfaces(
-        settings, engine, parts.scheduler_xml, parts.remote_hosts, parts.agent_views
+        settings, parts.places, engine, parts.scheduler_xml, parts.remote_hosts, parts.agent_views
     )
     try:
         await _while_alive(crew, _begin(parts, starts_paused=settings.starts_paused))

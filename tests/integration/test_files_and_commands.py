@@ -1,5 +1,6 @@
 """A real engine and real files: file orders, watched directories, on-exit commands."""
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -164,3 +165,23 @@ def test_an_orders_log_tells_what_happened_between_its_steps_also_after_a_crash(
     shown = world.get("/api/orders/log", chain="/walk", order="x")
     assert shown["history"] == run["history"]
     assert shown["text"].count("SCHEDULER-992") == 2
+
+
+def test_the_tcp_port_of_scheduler_xml_serves_the_hosts_it_lets_in(world: World) -> None:
+    port = free_port()
+    world.write_job("work", "true")
+    (world.live.parent / "scheduler.xml").write_text(
+        f'<spooler>\n<config tcp_port="{port}">\n<security>'
+        '<allowed_host host="127.0.0.1" level="info"/></security>\n</config></spooler>'
+    )
+    world.start_engine()
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        connection.settimeout(60)
+        said = b""
+        for command in (b"<show_state/>", b'<start_job job="work"/>'):
+            connection.sendall(command)
+            while not said.endswith(b"\0"):
+                said += connection.recv(65_536)
+            said = said.removesuffix(b"\0")
+    assert f'tcp_port="{port}"'.encode() in said
+    assert b"SCHEDULER-121" in said

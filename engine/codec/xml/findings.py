@@ -96,6 +96,10 @@ class Findings:
         """Note something that is bent but understood."""
         self._note(Severity.WARNING, element, text, advice, attribute, code)
 
+    def place(self, element: Element, attribute: str) -> str:
+        """Return file and line of an attribute, for messages that come later."""
+        return f"{self.file}:{self._locate(element, attribute)[0]}"
+
     def add(self, findings: Iterable[Finding]) -> None:
         """Take over findings that were made elsewhere, in an included file for instance."""
         for finding in findings:

@@ -5,6 +5,7 @@ what the later file says wins.
 """
 
 import posixpath
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -30,6 +31,9 @@ BASE_DEPTH_MAX = 20
 NODE_ORDER_PLUGIN = "com.sos.scheduler.engine.plugins.nodeorder.NodeOrderPlugin"
 """The one plug-in whose work this engine does itself."""
 
+PORT_MAX = 65_535
+_PORT = re.compile(r"(?:[^\s:]+:|\[[0-9a-fA-F:.]+\]:)?[0-9]{1,5}")
+
 _CONTAINERS = {
     "process_classes": ObjectKind.PROCESS_CLASS,
     "locks": ObjectKind.LOCK,
@@ -48,15 +52,29 @@ _WITHOUT_EFFECT = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class PortSetting:
+    """One attribute that says where to listen."""
+
+    text: str
+    """As written: a port number, for HTTP also `INTERFACE:PORT`, or an address."""
+    place: str
+    """File and line."""
+
+    def named(self, name: str) -> str:
+        """Return place, name and value, for messages."""
+        return f'{self.place}: {name}="{self.text}"'
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """Where the original listened, as written: a number, or `INTERFACE:PORT`."""
+    """Where the original listened (xml-commands.md 1.1); a port 0 is none."""
 
-    tcp_port: str | None = None
-    udp_port: str | None = None
-    http_port: str | None = None
-    https_port: str | None = None
-    ip_address: str | None = None
+    tcp_port: PortSetting | None = None
+    udp_port: PortSetting | None = None
+    http_port: PortSetting | None = None
+    https_port: PortSetting | None = None
+    ip_address: PortSetting | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,14 +248,6 @@ class _Merging:
 
     def _read_settings(self, reading: Reading, config: Element) -> None:
         found = self._found
-        port = reading.optional(config, "port")
-        ports = Ports(
-            tcp_port=reading.optional(config, "tcp_port") or port or found.ports.tcp_port,
-            udp_port=reading.optional(config, "udp_port") or port or found.ports.udp_port,
-            http_port=reading.optional(config, "http_port") or found.ports.http_port,
-            https_port=reading.optional(config, "https_port") or found.ports.https_port,
-            ip_address=reading.optional(config, "ip_address") or found.ports.ip_address,
-        )
         jobs = EventJobs(
             added=reading.path(config, "configuration_add_event") or found.event_jobs.added,
             modified=reading.path(config, "configuration_modify_event")
@@ -247,7 +257,7 @@ class _Merging:
         security = config.find("security")
         self._found = replace(
             found,
-            ports=ports,
+            ports=_ports(reading, config, found.ports),
             event_jobs=jobs,
             allowed_hosts=found.allowed_hosts
             if security is None
@@ -314,6 +324,38 @@ class _Merging:
             )
             return
         self._definitions[key] = read_element(reading, element, kind, path)
+
+
+def _ports(reading: Reading, config: Element, known: Ports) -> Ports:
+    """Return the ports of a file; what it does not say is as its base files have it."""
+
+    def given(*names: str, with_interface: bool = False) -> PortSetting | None:
+        for name in names:
+            text = reading.text(config, name).strip()
+            if not text:
+                continue
+            if not _PORT.fullmatch(text) or int(text.rpartition(":")[2]) > PORT_MAX:
+                reading.refuse(config, name, f"a port number, 1 to {PORT_MAX}, or 0 for none")
+            elif ":" in text and not with_interface:
+                reading.refuse(config, name, "a port number; the address stands in ip_address")
+            else:
+                return PortSetting(text, reading.findings.place(config, name))
+        return None
+
+    def open_port(setting: PortSetting | None, former: PortSetting | None) -> PortSetting | None:
+        chosen = setting or former
+        return None if chosen is None or not int(chosen.text.rpartition(":")[2]) else chosen
+
+    address = reading.optional(config, "ip_address")
+    return Ports(
+        tcp_port=open_port(given("tcp_port", "port"), known.tcp_port),
+        udp_port=open_port(given("udp_port", "port"), known.udp_port),
+        http_port=open_port(given("http_port", with_interface=True), known.http_port),
+        https_port=open_port(given("https_port", with_interface=True), known.https_port),
+        ip_address=known.ip_address
+        if address is None
+        else PortSetting(address, reading.findings.place(config, "ip_address")),
+    )
 
 
 def _below(context: Context, include_path: str) -> Context:

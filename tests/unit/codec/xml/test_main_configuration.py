@@ -9,6 +9,7 @@ from engine.codec.xml.main_configuration import (
     AllowedHost,
     EventJobs,
     Ports,
+    PortSetting,
     SchedulerXml,
     read_main_configuration,
 )
@@ -67,12 +68,13 @@ def test_settings_are_read() -> None:
         environment={"LOGS": "/l", "LIVE": "/live"},
     )
     assert not found.findings
+    place = found.ports.tcp_port.place if found.ports.tcp_port else ""
+    assert place.startswith("scheduler.xml:")
     assert found.ports == Ports(
-        tcp_port="4444",
-        udp_port="0",
-        http_port="127.0.0.1:40444",
-        https_port="48444",
-        ip_address="10.0.0.1",
+        tcp_port=PortSetting("4444", place),
+        http_port=PortSetting("127.0.0.1:40444", place),
+        https_port=PortSetting("48444", place),
+        ip_address=PortSetting("10.0.0.1", place),
     )
     assert (found.log_dir, found.live_folder, found.central_folder) == ("/l", "/live", "r")
     assert found.event_jobs == EventJobs(added="/on/add", modified="/m", deleted="/d")
