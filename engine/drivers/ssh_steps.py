@@ -135,8 +135,8 @@ class Step:
         self._terminated_at: Instant | None = None
         self._killed_at: Instant | None = None
         self._end: _End | None = None
-        self._record = ""
-        """Of a run that has no folder on its host; `unknown` after a restart."""
+        self._record = run.record
+        """Of a run that has no folder on its host; `unknown` when nobody has kept it."""
         self._given_up: str | None = None
         self._all_gone = False
         self._was_cut = run.before is not Before.NEVER
@@ -233,6 +233,8 @@ class Step:
         files = await self._files() if mode in {"start", "prepare"} else None
         async with self._conversation(mode, files) as talk:
             self._reached(talk.begun)
+            if self._record and talk.begun.how == "absent" and mode != "claim":
+                return await self._run_nowhere(None)  # a folder has come since, not the run's own
             if mode == "claim" or talk.begun.how == "absent":
                 return await self._absent(mode)
             if talk.begun.how == "nowhere":
@@ -281,7 +283,7 @@ class Step:
         """The host has no directory of this run."""
         if mode == "claim":
             self.directory = ""  # it stays: a start that is still on its way must find it
-            text = "ended before it was started"
+            text = self._run.refusal or "ended before it was started"
             return TaskNotLaunched(key=self._run.key, failure=LaunchFailure.REFUSED, text=text)
         return await self._judge(NoRecord(result=None, has_directory=False))
 
@@ -436,7 +438,9 @@ class Step:
         self._launched_at = self._world.now()
         self._launch_reported = True
         await self._world.report(
-            TaskLaunched(key=self._run.key, pid=pid, started_at=self._launched_at)
+            TaskLaunched(
+                key=self._run.key, pid=pid, started_at=self._launched_at, record=record
+            )
         )
         self._before = Before.SURELY
         self._changed.set()

@@ -37,6 +37,9 @@ SHELL = "/bin/sh"
 CHUNK_MAX = 256 * 1024
 """Most bytes of a stream asked for at once, so that a loud job cannot fill our memory."""
 
+RECORD_LENGTH_MAX = 1000
+"""Characters of the line by which a run is known again."""
+
 NO_GROUP = "9999999999"
 """In a record: the run has no group of its own, only its token counts."""
 
@@ -222,6 +225,8 @@ def parse_bare(line: str, token: RunToken) -> str | None:
     if not line.startswith(begin):
         return None
     record = line.removeprefix(begin).strip()
+    if len(record) > RECORD_LENGTH_MAX:
+        raise SshError("no folder can be written on the host, and its answer makes no sense")
     known = fields_of(record)
     is_proven = known.get("pgid") in {known.get("pid"), NO_GROUP}
     if not is_proven or not known.get("pid", "").isdigit():

@@ -147,6 +147,7 @@ def _ssh_run(state: State, task: Task, job: Job, script: NativeScript) -> SshRun
     assert task.key is not None
     order = None if task.order is None else state.orders[task.order]
     started = task.status is TaskStatus.RUNNING
+    begun = state.ssh_runs.get(task.id)
     return SshRun(
         run=RunSsh(
             key=task.key,
@@ -157,6 +158,7 @@ def _ssh_run(state: State, task: Task, job: Job, script: NativeScript) -> SshRun
             variable_prefix=parameter_prefix(state),
             state=None if order is None else order.state,
             before=Before.SURELY if started else Before.NEVER,
+            record="" if begun is None or begun.key != task.key else begun.record,
             kill=task.kill,
             may_start=task.kill is None or started,
         ),

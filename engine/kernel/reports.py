@@ -19,6 +19,8 @@ class TaskLaunched:
     key: ExecutionKey
     pid: int
     started_at: Instant
+    record: str = ""
+    """How a run over SSH is known again on a host that has no folder for such a record."""
 
 
 class LaunchFailure(Enum):

@@ -27,5 +27,7 @@ class SshRunState:
     order: OrderKey | None = None
     state: NodeState | None = None
     """The order's node."""
+    record: str = ""
+    """How it is known again on a host without a folder for it; empty where there is one."""
     end: RunEnd = RunEnd.OPEN
     ended_at: Instant | None = None

@@ -1,7 +1,9 @@
 """Hosts where no folder can be written: runs are attached, and still never started twice."""
 
 import os
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -171,3 +173,59 @@ async def test_a_server_that_gives_no_group_of_its_own_is_not_hit_itself(tmp_pat
             world.kill("n/8.2", KillMode.KILL)
             assert (await world.exited("n/8.2")).signal == 9
             await world.wait_for(lambda: not sleepers(server))
+
+
+async def test_after_a_restart_a_run_that_has_ended_is_known_to_have(
+    server: SshServer, tmp_path: Path
+) -> None:
+    async with ssh_world(tmp_path, server) as world:
+        world.start("n/9.1", login(server) | {"command": "sleep 600"})
+        launched = await world.launched("n/9.1")
+        assert launched.record
+        await world.wait_for(lambda: sleepers(server))
+        await world.stop()
+        server.end_all_processes()
+        await world.restart()
+        assert "vanished" in (await world.lost("n/9.1")).text
+
+
+async def test_a_folder_that_appears_later_changes_nothing_about_a_run_without_one(
+    server: SshServer, tmp_path: Path
+) -> None:
+    folder = server.home() / ".jobscheduler"
+    async with ssh_world(tmp_path, server) as world:
+        world.start("n/10.1", login(server) | {"command": "sleep 600; sleep 601"})
+        await world.launched("n/10.1")
+        await world.wait_for(lambda: sleepers(server))
+        await world.stop()
+        folder.mkdir()
+        os.chown(folder, server.uid, server.uid)
+        try:
+            await world.restart()
+            await world.wait_for((folder / "run").exists)
+            assert sleepers(server) == ["sleep 600"]
+            assert not [each for each in world.reports if isinstance(each, TaskLost)]
+            server.end_all_processes()
+            assert "vanished" in (await world.lost("n/10.1")).text
+        finally:
+            shutil.rmtree(folder)
+
+
+async def test_without_what_was_kept_nothing_is_concluded_from_a_folder_that_is_away(
+    server: SshServer, tmp_path: Path
+) -> None:
+    """It may be a network folder that is not there just now, with the run's result in it."""
+    async with ssh_world(tmp_path, server) as world:
+        world.start("n/11.1", login(server) | {"command": "sleep 600"})
+        await world.launched("n/11.1")
+        await world.stop()
+        server.end_all_processes()
+        world.reports[:] = [
+            replace(each, record="") if isinstance(each, TaskLaunched) else each
+            for each in world.reports
+        ]
+        await world.restart()
+        await world.wait_for(
+            lambda: "the folder of the run is not there" in str(world.output.notes)
+        )
+        assert not [each for each in world.reports if isinstance(each, TaskLost)]

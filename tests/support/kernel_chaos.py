@@ -327,7 +327,9 @@ class KernelChaos:
         rnd = self.random
         draw = rnd.random()
         if status is TaskStatus.STARTING and draw < 0.6:
-            return TaskLaunched(key=key, pid=rnd.randint(2, 99999), started_at=self.now)
+            pid = rnd.randint(2, 99999)
+            record = "v=1" if pid % 5 == 0 else ""
+            return TaskLaunched(key=key, pid=pid, started_at=self.now, record=record)
         if status is TaskStatus.STARTING and draw < 0.75:
             failure = rnd.choice(list(LaunchFailure))
             return TaskNotLaunched(key=key, failure=failure, text="no answer")

@@ -109,9 +109,13 @@ class SshWorld:
         await self.stop()
         self.hosts = SshHosts(self.settings)
         self.driver = self._driver()
-        launched = {each.key for each in self.reports if isinstance(each, TaskLaunched)}
+        records = {each.key: each.record for each in self.reports if isinstance(each, TaskLaunched)}
         self.runs = {
-            key: replace(run, before=Before.SURELY if key in launched else Before.PERHAPS)
+            key: replace(
+                run,
+                before=Before.SURELY if key in records else Before.PERHAPS,
+                record=records.get(key, ""),
+            )
             for key, run in self.runs.items()
         }
         self._task = asyncio.create_task(self.driver.run())

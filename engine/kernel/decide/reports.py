@@ -12,6 +12,7 @@ from engine.kernel.effects import KillMode
 from engine.kernel.events import Event
 from engine.kernel.events.control import AgentMarkCleared, AgentMarkedFailed, AgentStatusChanged
 from engine.kernel.events.orders import OrderParamsChanged, OrderStepStarted
+from engine.kernel.events.sessions import SshRunRecorded
 from engine.kernel.events.tasks import (
     TaskAwaitsAgent,
     TaskConfigured,
@@ -60,6 +61,8 @@ def decide_launched(state: State, report: TaskLaunched, at: Instant) -> Decision
     task = task_of(state, report.key)
     if task is not None and task.status is TaskStatus.STARTING:
         yield from _begin(state, task, report.pid, report.started_at, at)
+        if report.record and task.id in state.ssh_runs:
+            yield SshRunRecorded(task=task.id, record=report.record)
     return Answer()
 
 

@@ -25,6 +25,14 @@ class SshRunBegun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SshRunRecorded:
+    """The host has no folder for the run: how it is known again there is kept here."""
+
+    task: TaskId
+    record: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SshRunEnded:
     """The run's task has ended; processes may be left of it."""
 
@@ -40,4 +48,4 @@ class SshRunsForgotten:
     tasks: tuple[TaskId, ...]
 
 
-SessionEvent: TypeAlias = SshRunBegun | SshRunEnded | SshRunsForgotten
+SessionEvent: TypeAlias = SshRunBegun | SshRunRecorded | SshRunEnded | SshRunsForgotten

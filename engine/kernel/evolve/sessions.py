@@ -21,6 +21,11 @@ def _begun(state: State, event: e.SshRunBegun) -> None:
     )
 
 
+def _recorded(state: State, event: e.SshRunRecorded) -> None:
+    run = state.ssh_runs[event.task]
+    state.ssh_runs[event.task] = replace(run, record=event.record)
+
+
 def _ended(state: State, event: e.SshRunEnded) -> None:
     run = state.ssh_runs[event.task]
     state.ssh_runs[event.task] = replace(run, end=event.end, ended_at=event.at)
@@ -33,6 +38,7 @@ def _forgotten(state: State, event: e.SshRunsForgotten) -> None:
 
 HANDLERS: Mapping[type, Callable[[State, Any], None]] = {  # type: ignore[explicit-any]  # by event
     e.SshRunBegun: _begun,
+    e.SshRunRecorded: _recorded,
     e.SshRunEnded: _ended,
     e.SshRunsForgotten: _forgotten,
 }

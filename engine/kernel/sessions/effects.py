@@ -42,6 +42,8 @@ class RunSsh:
     """`scheduler.variable_name_prefix`; empty for `*NONE`."""
     state: str | None = None
     """The order's node, for parameters meant for one node only."""
+    record: str = ""
+    """How the run is known again on a host that has no folder for it; empty where it has one."""
     before: Before = Before.NEVER
     """The driver remembers more by itself; this matters after a restart of the engine."""
     kill: KillMode | None = None

@@ -13,7 +13,7 @@ from engine.kernel.events.tasks import TaskAssigned, TaskEnded
 from engine.kernel.ids import OrderId, OrderKey, chain_key
 from engine.kernel.instants import Instant, seconds
 from engine.kernel.native import SSH, SSH_KILL, SSH_READ_PID
-from engine.kernel.reports import EndReason, NativeEnded, TaskExited
+from engine.kernel.reports import EndReason, NativeEnded, TaskExited, TaskLaunched
 from engine.kernel.sessions.effects import Before
 from engine.kernel.sessions.identity import token_of
 from engine.kernel.sessions.marks import RunEnd
@@ -100,6 +100,20 @@ def test_a_run_is_looked_for_where_it_began_whatever_becomes_of_its_order() -> N
     demand = demand_of(world.state, world.task())
     assert isinstance(demand, SshRun)
     assert demand.run.parameters["host"] == "h"
+
+
+def test_how_a_run_without_a_folder_is_known_again_outlives_the_engine() -> None:
+    world = world_with(ssh_job())
+    world.adds("1")
+    task = world.task()
+    assert task.key is not None
+    record = "v=1 pid=7 pgid=7"
+    world.does(TaskLaunched(key=task.key, pid=7, started_at=world.now, record=record))
+    (run,) = world.state.ssh_runs.values()
+    assert run.record == record
+    demand = demand_of(world.state, world.task())
+    assert isinstance(demand, SshRun)
+    assert (demand.run.before, demand.run.record) == (Before.SURELY, record)
 
 
 @pytest.mark.parametrize(("code", "end"), [(0, RunEnd.NORMAL), (3, RunEnd.BROKEN)])
