@@ -182,10 +182,13 @@ def schedules_of(state: State) -> Mapping[SchedulePath, Schedule]:
 
 
 def active_schedule_of(state: State, run_time: RunTime, user: CalendarUser, at: Instant) -> str:
-    """Return the schedule in force, the named one or its substitute; empty for an inline one."""
+    """Return the schedule in force, the named one or its substitute; empty without any.
+
+    So it is with an inline run time, and as long as the named schedule is missing.
+    """
     calendar = Calendars(state).of(run_time, user)
     if isinstance(calendar, MissingSchedule):
-        return calendar.path
+        return ""
     return active_schedule(calendar, at) or ""
 
 

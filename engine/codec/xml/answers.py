@@ -310,10 +310,10 @@ def _includes(source: Source | None) -> list[Element]:
 
 
 def active_schedule(view: View, run_time: RunTime | None, user: CalendarUser) -> str | None:
-    """Return the named schedule in force for a job or order, None when it uses none."""
+    """Return the named schedule in force for a job or order, None when there is none."""
     if run_time is None or run_time.schedule is None:
         return None
-    return active_schedule_of(view.state, run_time, user, view.now)
+    return active_schedule_of(view.state, run_time, user, view.now) or None
 
 
 def broken_error(findings: tuple[str, ...]) -> Element:

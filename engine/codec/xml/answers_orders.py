@@ -56,7 +56,9 @@ def order_element(view: View, order: Order) -> Element:
     result = element("order", **_attributes(view, order))
     result.append(_file_part(view, order))
     if order.replacement is not None:
-        result.append(element("replacement", element("order", order=order.key.id, id=order.key.id)))
+        result.append(element("replacement", waiting_order_element(view, order)))
+    elif (file := _waiting_file(view.state, order)) is not None:
+        result.append(element("replacement", _order_of_new_file(view, order, file)))
     if view.wants("source"):
         source = source_element(order.definition.source)
         if source is not None:
@@ -77,6 +79,27 @@ def order_element(view: View, order: Order) -> Element:
         result.append(element("order.job_chain_stack", entry))
     result.append(log(view, last_error=order.last_error))
     return result
+
+
+def _waiting_file(state: State, order: Order) -> OrderDefinition | None:
+    """Return the new content of an order's file that waits for the end of the run (7.1)."""
+    if not order.is_permanent:
+        return None
+    file = state.order_files.get(order.definition.key)
+    return None if file is None or file == order.definition else file
+
+
+def _goes(state: State, order: Order) -> bool:
+    """Whether the order goes at the end of its step, or of its run: its file is no longer there."""
+    file_is_gone = order.is_permanent and order.definition.key not in state.order_files
+    return order.removal_held or file_is_gone
+
+
+def _order_of_new_file(view: View, order: Order, file: OrderDefinition) -> Element:
+    chain = chain_path(view.state, order.definition.key.chain)
+    path = f"{chain},{order.key.id}"
+    part = file_based(view, file.source, None, state="initialized")
+    return _order_of_file(path, chain, order.key.id, part, title=given(file.title))
 
 
 def waiting_order_element(view: View, present: Order) -> Element:
@@ -126,8 +149,8 @@ def _attributes(view: View, order: Order) -> dict[str, object]:
         "state": order.state,
         "initial_state": order.initial_state,
         "job_chain": chain,
-        "replaced": yes(order.replacement is not None),
-        "removed": yes(order.removal_held),
+        "replaced": yes(order.replacement is not None or _waiting_file(state, order) is not None),
+        "removed": yes(_goes(state, order)),
         "job": None if job is None else job_path(state, job),
         "task": order.task,
         "in_process_since": None if task is None else moment(task.started_at or task.created_at),
@@ -166,7 +189,7 @@ def _file_part(view: View, order: Order) -> Element:
         ref(ObjectKind.ORDER, f"{chain},{order.key.id}"),
         state="incomplete" if any(need.is_missing for need in needs) else "active",
         requisites=needs,
-        removed=order.removal_held,
+        removed=_goes(view.state, order),
     )
 
 

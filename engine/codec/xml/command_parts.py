@@ -14,7 +14,12 @@ from engine.codec.xml.document import to_xml
 from engine.codec.xml.findings import Element, tag_of
 from engine.codec.xml.includes import read_param_set, read_params
 from engine.codec.xml.jobs import read_environment, read_job
-from engine.codec.xml.orders import read_order, read_order_params, read_xml_payload
+from engine.codec.xml.orders import (
+    check_web_service,
+    read_order,
+    read_order_params,
+    read_xml_payload,
+)
 from engine.codec.xml.queries import (
     CALENDAR_LIMIT,
     HISTORY_LENGTH,
@@ -256,6 +261,7 @@ def log_categories_show(_reading: Reading, _element: Element) -> LogCategoriesSh
 
 def start_job(reading: Reading, element: Element) -> StartJob:
     """Read `<start_job>`; `after` wins over `at`."""
+    check_web_service(reading, element, is_file=False)
     at: StartAt | InPeriod = _read_at(reading, element, start_at_or_period) or AfterDelay()
     after = _count(reading, element, "after")
     if after is not None:

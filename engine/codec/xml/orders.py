@@ -27,6 +27,7 @@ def read_order(
             code="SCHEDULER-344",
             advice="Take a shorter id",
         )
+    check_web_service(reading, element, is_file=source is not None)
     state = reading.optional(element, "state")
     end_state = reading.optional(element, "end_state")
     start = None if source is None else _first_start(reading, element)
@@ -44,6 +45,21 @@ def read_order(
         xml_payload=read_xml_payload(reading, element) or "",
         web_service=reading.text(element, "web_service"),
         source=source,
+    )
+
+
+def check_web_service(reading: Reading, element: Element, *, is_file: bool) -> None:
+    """Tell that what is finished is not forwarded to a web service: there is none here."""
+    name = reading.text(element, "web_service")
+    if not name:
+        return
+    note = reading.findings.warning if is_file else reading.findings.error
+    note(
+        element,
+        f"There is no Web_service {name!r}: this engine has none of its own",
+        attribute="web_service",
+        code="SCHEDULER-161",
+        advice="Leave web_service out",
     )
 
 

@@ -23,11 +23,14 @@ from engine.kernel.calendar import (
 )
 from engine.kernel.commands import (
     AfterDelay,
+    ApplyDefinitions,
     JobAction,
     ModifyChain,
     ModifyJob,
     ModifyNode,
     NodeAction,
+    ObjectKind,
+    ObjectRef,
     StartJob,
 )
 from engine.kernel.definitions import (
@@ -35,6 +38,7 @@ from engine.kernel.definitions import (
     LockUse,
     MonitorUse,
     NestedNode,
+    OrderDefinition,
     SinkNode,
     Visible,
 )
@@ -44,6 +48,8 @@ from engine.kernel.ids import (
     LockPath,
     MonitorPath,
     NodeState,
+    OrderId,
+    OrderKey,
     SchedulePath,
     chain_key,
     job_key,
@@ -404,6 +410,42 @@ def test_a_new_version_that_waits_is_shown_beside_the_old_one() -> None:
     world.defines(shell_job("first", title="new"))
     shown = job_shown(world, "/first")
     assert texts(shown, "replacement/job/file_based/@state") == ["initialized"]
+
+
+def test_a_new_order_that_waits_is_shown_whole_at_the_present_one() -> None:
+    world = walking()
+    world.adds("o1")
+    world.launches()
+    key = world.adds("o1", title="new")
+    shown = order_element(view(world), world.order(key))
+    assert texts(shown, "@replaced") == ["yes"]
+    assert texts(shown, "replacement/order/@title") == ["new"]
+    assert texts(shown, "replacement/order/file_based/@state") == ["initialized"]
+
+
+def test_a_changed_or_deleted_file_of_a_running_order_is_shown_until_the_run_ends() -> None:
+    world = walking()
+    key = OrderKey(chain_key("/walk"), OrderId("p"))
+    world.defines(OrderDefinition(key=key, title="old", source=file_source("walk,p.order.xml")))
+    world.defines(OrderDefinition(key=key, title="new", source=file_source("walk,p.order.xml", 9)))
+    shown = order_element(view(world), world.order(key))
+    assert (texts(shown, "@title"), texts(shown, "@replaced")) == (["old"], ["yes"])
+    assert texts(shown, "replacement/order/@title") == ["new"]
+    assert texts(shown, "replacement/order/file_based/@state") == ["initialized"]
+    gone = ObjectRef(kind=ObjectKind.ORDER, path="/walk,p")
+    world.does(ApplyDefinitions(removed=(gone,)))
+    shown = order_element(view(world), world.order(key))
+    assert (texts(shown, "@removed"), texts(shown, "file_based/@removed")) == (["yes"], ["yes"])
+    assert not texts(shown, "replacement/order/@title")
+
+
+def test_a_schedule_that_is_missing_is_not_in_force() -> None:
+    world = walking()
+    missing = RunTime(schedule=SchedulePath("/nowhere"))
+    key = world.adds("1", run_time=missing)
+    world.defines(shell_job("planned", run_time=missing))
+    assert order_element(view(world), world.order(key)).get("active_schedule") is None
+    assert job_shown(world, "/planned").get("active_schedule") is None
 
 
 def test_what_is_wrong_with_a_directory_is_shown() -> None:

@@ -355,6 +355,20 @@ async def test_an_order_that_waits_for_its_forerunner_says_so() -> None:
     assert (present.get("task"), present.get("replaced")) == ("1", "yes")
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        '<add_order job_chain="walk" id="1" web_service="nope"/>',
+        '<start_job job="first" web_service="nope"/>',
+    ],
+)
+async def test_a_web_service_that_does_not_exist_is_refused_by_its_name(command: str) -> None:
+    error = (await HttpEngine(*WALK).xml(command)).find("ERROR")
+    assert error is not None
+    assert error.get("code") == "SCHEDULER-161"
+    assert "There is no Web_service 'nope'" in str(error.get("text"))
+
+
 async def test_the_state_shows_why_a_job_has_stopped() -> None:
     http = HttpEngine(shell_job("alone", is_order_job=False, stop_on_error=True))
     http.engine.step(StartJob(job=job_key("alone")))

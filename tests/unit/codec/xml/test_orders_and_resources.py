@@ -86,6 +86,11 @@ def test_the_id_of_an_order_begins_behind_the_first_comma() -> None:
     assert name.order_key == OrderKey(chain_key("/chain"), OrderId("a,b c"))
 
 
+def test_a_web_service_that_does_not_exist_is_told_with_the_order() -> None:
+    [finding] = told("c,1.order.xml", '<order web_service="nope"/>')
+    assert finding.startswith("c,1.order.xml:1:8: warning: SCHEDULER-161 There is no Web_service")
+
+
 def test_all_attributes_and_children_of_an_order_are_read() -> None:
     read = order(
         '<params><param name="a" value="$X"/></params><run_time/>'
