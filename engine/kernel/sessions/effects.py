@@ -50,3 +50,5 @@ class RunSsh:
     """Set as soon as the task shall end; the driver signals once per mode."""
     may_start: bool = True
     """False: a task that is to be killed before it was started must not start any more."""
+    refusal: str = ""
+    """Why it may not, when it is not being killed."""
