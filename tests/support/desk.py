@@ -1,5 +1,6 @@
 """A cockpit in front of a recorded engine, its screen as text."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,8 @@ from tests.support.end_of_day import EndOfDay
 from tests.support.recorded_engine import RecordedEngine
 from tui.app import Cockpit
 
-DEADLINE_TURNS = 400
+PATIENCE_S = 60.0
+"""A busy machine may need a while; what never comes, never comes."""
 TURN_S = 0.025
 
 
@@ -34,7 +36,8 @@ class Desk:
 
     async def until(self, wanted: Callable[[], bool], what: str) -> None:
         """Wait for a condition, with a deadline."""
-        for _ in range(DEADLINE_TURNS):
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
             if wanted():
                 return
             await self.pilot.pause(TURN_S)

@@ -28,7 +28,7 @@ from tui.mirror import LinkStatus, Mirror
 
 pytestmark = pytest.mark.anyio
 
-LIMIT_S = 20.0
+LIMIT_S = 60.0
 STEP_S = 0.01
 ORDER = order_key("/c", "o1")
 

@@ -160,7 +160,7 @@ async def test_the_screen_says_when_the_engine_is_away_and_recovers_by_itself(de
 async def test_a_refused_file_is_counted_and_shown_with_its_place(desk: Any) -> None:
     async with desk("problems") as d:
         d.story.break_file()
-        await d.shows("files broken 1", "nightly/tidy.job.xml", "unknown attribute")
+        await d.shows("files refused 1", "nightly/tidy.job.xml", "unknown attribute")
         await d.keys("enter")
         await d.shows("nearest: 'tasks'")
 

@@ -243,7 +243,7 @@ class GraphScreen(CockpitScreen):
         view = self.graph.view(scene, self.chain)
         table = self.nodes
         if view is None:
-            table.empty_text = "there is no such chain"
+            table.empty_text = "there is no such chain; :chains lists all"
             table.show((), [])
             table.styles.height = 3
             return

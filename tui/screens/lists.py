@@ -12,6 +12,7 @@ from tui.screens.table_screen import TableScreen
 from tui.views import agents, chains, orders, tasks
 from tui.views.rows import RowKey
 from tui.views.scene import Scene
+from tui.views.waits import agent_name
 
 
 class ChainsScreen(TableScreen):
@@ -193,6 +194,13 @@ class TasksScreen(TableScreen):
         super().__init__(shell, tasks.VIEW)
         self.acting = Acting(shell, self.take_gone)
 
+    def crumbs(self, scene: Scene) -> list[str]:
+        """Return the job or the agent whose tasks these are."""
+        argument = self.place.argument
+        if not argument.startswith("@"):
+            return super().crumbs(scene)
+        return [self.noun, f"on {agent_name(argument[1:])}"]
+
     def enter(self, key: RowKey) -> None:
         """Show the log."""
         self.shell.go(Place(noun="log", argument=str(key)))
@@ -232,6 +240,10 @@ class AgentsScreen(TableScreen):
 
     def __init__(self, shell: Shell) -> None:
         super().__init__(shell, agents.VIEW)
+
+    def crumbs(self, scene: Scene) -> list[str]:
+        """Return the noun with how many agents answer."""
+        return [*super().crumbs(scene), agents.answer_count(scene)]
 
     def enter(self, key: RowKey) -> None:
         """Show the tasks on the agent."""

@@ -112,7 +112,10 @@ class ProblemsScreen(TableScreen):
         lines += [
             (),
             line(
-                Span(" The version before stays in force. Mend the file: it is read again.", "dim")
+                Span(
+                    " An earlier version, if any, stays in force. Mend the file: it is read again.",
+                    "dim",
+                )
             ),
         ]
         self.shell.show_page("findings", lines)

@@ -91,7 +91,7 @@ class ProcessesScreen(WatchingScreen):
 
     def rule(self, scene: Scene, width: int) -> Line:
         """Return the line above the strip, with what the strip is about."""
-        return rule_line(scene, width, "what <x> would do")
+        return rule_line(scene, width, "what <x> would do", below=self.table.below)
 
     def strip(self, scene: Scene) -> list[Line]:
         """Return what `x` would do, and the last attempt of anybody."""

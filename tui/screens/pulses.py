@@ -53,7 +53,7 @@ class PulsesScreen(CockpitScreen):
             for name, title, view in (
                 ("needs", "needs a person", needs.VIEW),
                 ("running", "running", _RUNNING),
-                ("agents", "agents", agents.VIEW),
+                ("agents", "agents", agents.SMALL),
                 ("plan", "next starts", plan.VIEW),
             )
         )
@@ -75,6 +75,8 @@ class PulsesScreen(CockpitScreen):
         yield Lines(self.shell.palette, id=f"{name}-title", classes="title")
         table = Table(self.shell.palette, self.shell.scene().glyphs, id=name)
         table.empty_text = view.empty_text
+        # What needs a person is sorted by how bad it is: whoever looks at the worst goes on so.
+        table.stays_at_top = name == "needs"
         yield table
 
     @property
@@ -122,9 +124,16 @@ class PulsesScreen(CockpitScreen):
                 return view.row(scene, key)
 
             rows = listing.rows(view.keys(scene, ""), make)
-            shown = self.query_one(f"#{name}-title", Lines)
-            shown.show([rule_line(scene, shown.size.width or width, f"{title}: {len(rows)}")])
             table.show(view.columns, rows)
+            self._draw_title(scene, name, title)
+
+    def _draw_title(self, scene: Scene, name: str, title: str) -> None:
+        """Draw the line above a panel: its name, how many rows, how many of them are not seen."""
+        table = self.query_one(f"#{name}", Table)
+        shown = self.query_one(f"#{name}-title", Lines)
+        width = shown.size.width or self.size.width
+        text = f"{title}: {len(table.rows)}"
+        shown.show([rule_line(scene, width, text, below=table.below)])
 
     def _shows_right(self) -> bool:
         return bool(self.query_one(".column.-right").display)
@@ -139,7 +148,11 @@ class PulsesScreen(CockpitScreen):
     def on_table_moved(self, event: Table.Moved) -> None:
         """Show the detail of the row under the cursor."""
         event.stop()
-        self.draw_frame(self.shell.scene())
+        scene = self.shell.scene()
+        for name, title, *_ in self._panels:
+            if name == event.table.id:
+                self._draw_title(scene, name, title)
+        self.draw_frame(scene)
 
     def on_descendant_focus(self) -> None:
         """Show the detail of the panel that has the keys."""

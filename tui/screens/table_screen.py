@@ -18,6 +18,7 @@ from tui.views.definition import definition_lines
 from tui.views.describe import description
 from tui.views.export import exported
 from tui.views.filtering import FilterProblem, compile_filter
+from tui.views.frame import rule_line
 from tui.views.lineup import Lineup, Query, Source
 from tui.views.rows import Predicate, Row, RowKey, Sorting
 from tui.views.scene import Scene
@@ -147,12 +148,26 @@ class TableScreen(CockpitScreen):
             source, self._query(), self.view.touched(changes), hold=self._is_busy()
         )
         table.sorting = self.sorting
-        known = scene.mirror.is_filled
-        table.empty_text = self.view.empty_text if known else "nothing is known yet"
+        table.empty_text = self._why_empty(scene)
         table.fresh = partial(self.lineup.fresh, source) if self.view.ticks else None
         table.show(self.view.columns, rows)
         if not self.lineup.is_complete:
             self.call_later(self._go_on)
+
+    def _why_empty(self, scene: Scene) -> str:
+        """Return why there is no row, and what to do about it."""
+        if not scene.mirror.is_filled:
+            return "nothing is known yet: the engine has not answered"
+        total = self.lineup.total
+        if total and self._filter_text:
+            return f"none of the {total:,} matches the filter; esc clears it"
+        if total and self.troubles_only:
+            return f"none of the {total:,} has trouble; ! shows all"
+        return self.view.empty_text
+
+    def rule(self, scene: Scene, width: int) -> Line:
+        """Return the line above the strip, with how many rows are out of sight."""
+        return rule_line(scene, width, below=self.table.below)
 
     def _query(self) -> Query:
         return Query(

@@ -1,13 +1,14 @@
 """Agents as lease gauges: how long ago each was heard, against its period and its timeout."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from engine.kernel.definitions import AgentReference
 from engine.kernel.ids import LOCAL, AgentUri, name_of
 from engine.kernel.instants import Instant
 from engine.kernel.reports import AgentStatus
 from engine.kernel.state import TaskStatus
-from tui.views.durations import age_text, moment_text
+from tui.views.durations import age_text, clock_text, counted
 from tui.views.gauge import lease_bar, standing_of_agent
 from tui.views.glyphs import Glyphs
 from tui.views.rows import Column, Row, RowKey
@@ -17,6 +18,7 @@ from tui.views.text import Line, Span, clean, line
 from tui.views.waits import agent_name, holder_text
 
 _BAR = 20
+_SMALL_BAR = 12
 
 COLUMNS = (
     Column(name="STATUS", width_min=10, width_max=10, priority=0),
@@ -104,18 +106,13 @@ def agent_row(scene: Scene, key: RowKey) -> Row | None:
         if any(reference.uri == uri for reference in process_class.definition.agents)
     )
     count = len(_tasks_on(scene, uri))
-    gauge = (
-        lease_bar(pulse, scene.now, _BAR, scene.glyphs, role)
-        if pulse is not None and status is not AgentStatus.LOST
-        else (Span(scene.glyphs.empty * _BAR, "dim"),)
-    )
     trip = None if pulse is None else pulse.round_trip
     return Row(
         key=uri,
         cells=(
             (Span(_sign(status, scene.glyphs), role), Span(f" {word}", role)),
             Span(agent_name(uri)),
-            gauge,
+            _gauge(scene, uri, status, _BAR),
             Span("lost" if left is None else f"{left // 1000} s", role),
             Span("-" if age is None else _whole_age(age), role if role != "ok" else ""),
             Span("-" if trip is None else f"{trip} ms", "dim"),
@@ -136,9 +133,23 @@ def agent_row(scene: Scene, key: RowKey) -> Row | None:
     )
 
 
+def _gauge(scene: Scene, uri: AgentUri, status: AgentStatus, width: int) -> tuple[Span, ...]:
+    pulse = scene.pulse(uri)
+    if pulse is None or status is AgentStatus.LOST:
+        return (Span(scene.glyphs.empty * width, "dim"),)
+    return lease_bar(pulse, scene.now, width, scene.glyphs, _WORDS[status][1])
+
+
 def _whole_age(age: int) -> str:
     """Return an age that changes once a second at most."""
     return f"{max(age, 0) // 1000} s" if age < 100_000 else age_text(age)
+
+
+def answer_count(scene: Scene) -> str:
+    """Return how many of the agents answer, in words."""
+    uris = agent_uris(scene)
+    fine = sum(1 for uri in uris if status_of(scene, uri) is AgentStatus.COUPLED)
+    return f"{fine} of {len(uris)} answer"
 
 
 def _tasks_on(scene: Scene, uri: AgentUri) -> list[str]:
@@ -157,13 +168,13 @@ def agent_detail(scene: Scene, key: RowKey) -> list[Line]:
     pulse, known = scene.pulse(uri), scene.state.agents.get(uri)
     run_id = (pulse.run_id if pulse is not None else "") or (known.run_id if known else "")
     text = (pulse.text if pulse is not None else "") or (known.text if known else "")
-    since = key_value("since", moment_text(known.since, scene.zone) if known else "")
+    since = key_value("since", clock_text(known.since, scene.now, scene.zone) if known else "")
     tasks = _tasks_on(scene, uri)
     return [
         line(
             Span(f"{clean(uri)}  ", "bold"),
             Span(word, role),
-            f"  {since}  {key_value('life', clean(run_id)[:12])}",
+            f"  {since}  {key_value('incarnation', clean(run_id)[:8])}",
         ),
         line(Span(clean(text), role if status is not AgentStatus.COUPLED else "dim"))
         if text
@@ -177,7 +188,7 @@ def _what_comes(scene: Scene, status: AgentStatus, uri: AgentUri, tasks: list[st
     if status is AgentStatus.DELAYED and pulse is not None and pulse.heard_at is not None:
         deadline = Instant(pulse.heard_at + pulse.heartbeat_timeout)
         left = max(deadline - scene.now, 0) // 1000
-        what = f"ends its {len(tasks)} tasks" if tasks else "counts as lost"
+        what = f"ends its {counted(len(tasks), 'task')}" if tasks else "counts as lost"
         return line(Span(f"Nothing for another {left} s means: the agent {what}.", "late"))
     if status is AgentStatus.LOST:
         return line(Span("It gets no tasks; the others of its class take them.", "fail"))
@@ -191,6 +202,48 @@ def _what_comes(scene: Scene, status: AgentStatus, uri: AgentUri, tasks: list[st
         )
     )
 
+
+SMALL_COLUMNS = (
+    Column(name="", width_min=1, width_max=1, priority=0),
+    Column(name="AGENT", width_min=12, width_max=24, priority=0),
+    Column(name="LEASE LEFT", width_min=_SMALL_BAR, width_max=_SMALL_BAR, priority=1),
+    Column(name="LEFT", width_min=9, width_max=9, right=True, priority=0),
+    Column(name="TASKS", width_min=5, right=True, priority=2),
+)
+
+
+def small_row(scene: Scene, key: RowKey) -> Row | None:
+    """Return the row of an agent beside other panels: sign, gauge, and a word when it is bad."""
+    row = agent_row(scene, key)
+    if row is None:
+        return None
+    uri = AgentUri(str(key))
+    status = status_of(scene, uri)
+    word, role = _WORDS[status]
+    left = row.text_of(3)
+    said = left if status is AgentStatus.COUPLED else word
+    if status is AgentStatus.DELAYED:
+        said = f"{word} {left}"
+    cells = (
+        Span(_sign(status, scene.glyphs), role),
+        row.cells[1],
+        _gauge(scene, uri, status, _SMALL_BAR),
+        Span(said, role),
+        row.cells[6],
+    )
+    return replace(row, cells=cells)
+
+
+SMALL = TableView(
+    noun="agents",
+    columns=SMALL_COLUMNS,
+    keys=agent_keys,
+    row=small_row,
+    detail=agent_detail,
+    touched=everything,
+    ticks=True,
+    empty_text="no agents: no process class names any",
+)
 
 VIEW = TableView(
     noun="agents",

@@ -7,7 +7,7 @@ from engine.kernel.definitions import EndNode
 from engine.kernel.ids import ChainKey
 from engine.kernel.instants import NEVER, Instant
 from engine.kernel.state import ChainState
-from tui.views.durations import clock_text
+from tui.views.durations import clock_text, counted
 from tui.views.gauge import curve
 from tui.views.nested import keys_of_chain
 from tui.views.orders import next_start_of
@@ -33,7 +33,8 @@ COLUMNS = (
     Column(name="TITLE", width_min=10, width_max=60, priority=6, flexible=True),
 )
 
-_WAITING = (Standing.WAITS, Standing.SETBACK, Standing.PLANNED)
+_WAITING = (Standing.WAITS, Standing.SETBACK)
+"""Those that only wait for their time are told by the column NEXT."""
 
 
 def counts_of(scene: Scene, chain: ChainKey) -> Counter[Standing]:
@@ -141,14 +142,13 @@ def chain_detail(scene: Scene, key: RowKey) -> list[Line]:
     ]
     runs = [run for run in scene.mirror.runs if run.order.chain == chain.key]
     failed = sum(1 for run in runs if run.failed)
-    seen = f"{len(runs)} runs seen, {failed} failed" if runs else "no runs seen yet"
-    limit = f"  at most {definition.max_orders} orders" if definition.max_orders else ""
+    seen = f"{counted(len(runs), 'run')} known, {failed} failed" if runs else "no run known yet"
+    limit = f"  at most {counted(definition.max_orders, 'order')}" if definition.max_orders else ""
+    nodes = counted(len(definition.nodes) - len(ends), "node")
+    at_end = f", ends at {' or '.join(map(clean, ends))}" if ends else ""
     return [
         line(Span(f"{clean(definition.path)}  ", "bold"), Span(clean(definition.title), "dim")),
-        line(
-            f"{len(definition.nodes) - len(ends)} nodes, ends {' '.join(map(clean, ends))}{limit}"
-            f"  {seen}"
-        ),
+        line(f"{nodes}{at_end}{limit}  {seen}"),
         tuple(words) or line(Span("no orders", "dim")),
     ]
 

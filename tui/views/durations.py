@@ -1,6 +1,6 @@
 """Points in time and durations as people read them: at most two units."""
 
-from datetime import UTC, tzinfo
+from datetime import UTC, datetime, tzinfo
 
 from engine.kernel.instants import IMMEDIATELY, NEVER, Instant, to_datetime
 
@@ -44,5 +44,18 @@ def clock_text(instant: Instant, now: Instant, zone: tzinfo = UTC) -> str:
 
 
 def moment_text(instant: Instant, zone: tzinfo = UTC) -> str:
-    """Return date and time to the second."""
-    return f"{to_datetime(instant, zone):%Y-%m-%d %H:%M:%S}"
+    """Return date and time to the second, with the zone."""
+    moment = to_datetime(instant, zone)
+    return f"{moment:%Y-%m-%d %H:%M:%S}{zone_mark(moment)}"
+
+
+def zone_mark(moment: datetime) -> str:
+    """Return the zone of a time in a few letters: `Z` for UTC, else ` CET` or ` +05`."""
+    if not moment.utcoffset():
+        return "Z"
+    return f" {moment.tzname() or f'{moment:%z}'}"
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """Return a number with its noun: `1 order`, `2 orders`, `2 processes` (given as `many`)."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"

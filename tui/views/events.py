@@ -5,9 +5,11 @@ from collections.abc import Iterable
 from dataclasses import fields
 from enum import Enum
 
+from engine.kernel.events.tasks import Cause
 from engine.kernel.ids import OrderKey
-from engine.kernel.instants import IMMEDIATELY, NEVER
+from engine.kernel.instants import NEVER
 from tui.mirror import Fact
+from tui.views.causes import asker
 from tui.views.durations import clock_text, moment_text
 from tui.views.rows import Column, Row, RowKey
 from tui.views.scene import Scene
@@ -55,6 +57,8 @@ def subject_of(fact: Fact) -> str:
             continue
         if isinstance(value, OrderKey):
             return value.id
+        if name == "task":
+            return f"task {value}"
         path = getattr(value, "path", None)
         return str(path if path is not None else value)
     definition = getattr(event, "definition", None)
@@ -65,30 +69,36 @@ def subject_of(fact: Fact) -> str:
 
 def _said(scene: Scene, fact: Fact) -> str:
     parts = []
+    own_task = subject_of(fact).startswith("task ")
     for field in fields(fact.event):
         value = getattr(fact.event, field.name)
         if field.name in {"order", "at", "job", "definition", "chain", "agent", "source"}:
             if field.name == "chain" and isinstance(value, str):
                 parts.append(f"chain {value}")
             continue
-        if not _is_worth_saying(value):
+        name = field.name.replace("_", " ")
+        if not _is_worth_saying(value) or (field.name == "task" and own_task):
             continue
         if field.name.endswith("_at") or field.name == "until":
-            value = (
-                "never"
-                if value >= NEVER
-                else ("now" if value <= IMMEDIATELY else clock_text(value, scene.now, scene.zone))
-            )
-        elif isinstance(value, Enum):
-            value = value.value
-        elif not isinstance(value, str | int | bool):
+            if value >= NEVER:
+                parts.append("no start planned" if field.name == "start_at" else f"{name} never")
+                continue
+            value = clock_text(value, scene.now, scene.zone)
+        elif value is True:
+            parts.append(name)
             continue
-        parts.append(f"{field.name.replace('_', ' ')} {value}")
+        elif isinstance(value, Enum):
+            value = value.value.replace("_", " ")
+        elif not isinstance(value, str | int):
+            continue
+        parts.append(f"{name} {value}")
     return clean("  ".join(parts))
 
 
 def _is_worth_saying(value: object) -> bool:
-    if isinstance(value, bool | int):
+    if value is False or value is Cause.NONE:
+        return False
+    if isinstance(value, int):
         return True
     return bool(value) and not isinstance(value, dict)
 
@@ -112,7 +122,7 @@ def _row(scene: Scene, key: RowKey) -> Row | None:
             Span(words_of(fact), "late" if bad else ""),
             Span(clean(subject_of(fact))),
             Span(_said(scene, fact), "dim"),
-            Span(clean(fact.cause)),
+            Span(clean(asker(fact.cause)), "" if fact.cause not in {"", "driver"} else "dim"),
         ),
         sort={"NUMBER": float(fact.number), "TIME": float(fact.at)},
         facts={"kind": name},
@@ -125,7 +135,7 @@ def _detail(scene: Scene, key: RowKey) -> list[Line]:
     fact = fact_of(scene, key)
     if fact is None:
         return []
-    by = f"  asked by {clean(fact.cause)}" if fact.cause else ""
+    by = f"  by {clean(asker(fact.cause))}"
     return [
         line(Span(f"{words_of(fact)}  ", "bold"), clean(subject_of(fact))),
         line(f"event {fact.number}  {moment_text(fact.at, scene.zone)}{by}"),

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from engine.kernel.instants import to_datetime
 from engine.kernel.reports import AgentStatus
@@ -9,12 +10,12 @@ from engine.kernel.sessions.marks import Mark
 from tui.keys import Action
 from tui.mirror import LinkStatus
 from tui.views.agents import agent_uris, status_of
-from tui.views.durations import age_text, clock_text
+from tui.views.durations import age_text, clock_text, zone_mark
 from tui.views.events import subject_of, words_of
 from tui.views.glyphs import Glyphs
 from tui.views.scene import Scene
 from tui.views.standing import Standing, standing_of_order
-from tui.views.text import Line, Span, clean, fit_line, line, plain, spread, width_of
+from tui.views.text import ELLIPSIS, Line, Span, clean, fit_line, line, plain, spread, width_of
 
 _KEY_NAMES = {
     "escape": "esc",
@@ -44,18 +45,44 @@ def _count(scene: Scene) -> Counter[Standing]:
 def clock_of(scene: Scene, width: int) -> Line:
     """Return the right end of the first line: alone, because every second writes it."""
     clock = to_datetime(scene.now, scene.zone)
-    text = f"{clock:%Y-%m-%d %H:%M:%S}Z " if width >= ROOMY else f"{clock:%H:%M:%S} "
+    day = f"{clock:%Y-%m-%d} " if width >= ROOMY else ""
+    text = f" {day}{clock:%H:%M:%S}{zone_mark(clock)} "
     return line(Span(text, "cursor" if scene.mirror.link.status is LinkStatus.PAST else ""))
 
 
 def header_line(scene: Scene, counts: Counter[Standing], width: int, *, who: str) -> Line:
-    """Return engine, person, link with its age, trouble in words; the clock stands beside it."""
-    glyphs = scene.glyphs
-    link = scene.mirror.link
+    """Return engine, person, link with its age, trouble in words; the clock stands beside it.
+
+    Where there is no room for all of it the person's name goes first, then the gaps, then whole
+    counts, the least alarming first; a sign at the end tells that something is left out.
+    """
+    room = width - width_of(plain(clock_of(scene, width)))
+    pieces = list(_counts(scene, counts, wide=width >= ROOMY)) if scene.mirror.is_filled else []
+    rights = who.rpartition(" ")[2]
+    head = _head(scene, f"  {who}  ", "  ")
+    for person in (f" {rights} ", f" {rights} " if rights != "rw" else " "):
+        if _size(head, pieces) <= room:
+            break
+        head = _head(scene, person, " ")
+    left_out = False
+    while pieces and _size(head, pieces) + left_out * 2 > room:
+        pieces.remove(max(pieces, key=lambda piece: piece.rank))
+        left_out = True
+    more = [Span(f"{ELLIPSIS} ", "dim")] if left_out else []
+    whole = fit_line((*head, *(piece.span for piece in pieces), *more), room)
+    if scene.mirror.link.status is LinkStatus.PAST:
+        # The whole line is turned round: nobody should take the past for the present.
+        return tuple(Span(span.text, "cursor") for span in whole)
+    return whole
+
+
+def _head(scene: Scene, person: str, gap: str) -> list[Span]:
+    """Return engine, person and link."""
+    glyphs, link = scene.glyphs, scene.mirror.link
     name = Span(f" {scene.engine_name}", "bold")
     if scene.is_production:
         name = Span(f" {scene.engine_name} PRODUCTION ", "alarm")
-    left: list[Span] = [name, Span(f"  {who}  ", "dim")]
+    left: list[Span] = [name, Span(person, "dim")]
     away = age_text(max(scene.now - link.since, 0))
     match link.status:
         case LinkStatus.LIVE:
@@ -69,15 +96,8 @@ def header_line(scene: Scene, counts: Counter[Standing], width: int, *, who: str
         case LinkStatus.REFUSED:
             left.append(Span(f" {glyphs.fail} NOT ADMITTED ", "alarm"))
     if scene.state.control.paused:
-        left.append(Span("  PAUSED", "held"))
-    left.append(Span("  "))
-    if scene.mirror.is_filled:
-        left.extend(_counts(scene, counts, wide=width >= ROOMY))
-    whole = fit_line(tuple(left), width - width_of(plain(clock_of(scene, width))))
-    if link.status is LinkStatus.PAST:
-        # The whole line is turned round: nobody should take the past for the present.
-        return tuple(Span(span.text, "cursor") for span in whole)
-    return whole
+        left.append(Span(f"{gap}PAUSED", "held"))
+    return [*left, Span(gap)]
 
 
 def _whole(age: str) -> str:
@@ -88,28 +108,42 @@ def _whole(age: str) -> str:
     )
 
 
-def _counts(scene: Scene, counts: Counter[Standing], *, wide: bool) -> Iterable[Span]:
-    waiting = counts[Standing.WAITS] + counts[Standing.SETBACK] + counts[Standing.PLANNED]
+class _Piece(NamedTuple):
+    """One count of the first line."""
+
+    rank: int
+    """How soon it may be left out: the largest first."""
+    span: Span
+
+
+def _size(head: Iterable[Span], pieces: Iterable[_Piece]) -> int:
+    spans = (*head, *(piece.span for piece in pieces))
+    return sum(width_of(span.text) for span in spans)
+
+
+def _counts(scene: Scene, counts: Counter[Standing], *, wide: bool) -> Iterable[_Piece]:
+    waiting = counts[Standing.WAITS] + counts[Standing.SETBACK]
     running = counts[Standing.RUNS] + counts[Standing.LATE]
     failed = counts[Standing.FAIL] + counts[Standing.BLACK]
     if wide:
-        yield Span(f"chains {len(scene.state.chains)}   orders {counts.total()}: ")
-    yield Span(f"run {running} ", "run" if running else "dim")
-    yield Span(f"wait {waiting} ", "" if waiting else "dim")
+        text = f"chains {len(scene.state.chains)}   orders {counts.total()}: "
+        yield _Piece(9, Span(text))
+    yield _Piece(6, Span(f"run {running} ", "run" if running else "dim"))
+    yield _Piece(7, Span(f"wait {waiting} ", "" if waiting else "dim"))
     if counts[Standing.SUSPENDED]:
-        yield Span(f"susp {counts[Standing.SUSPENDED]} ", "held")
+        yield _Piece(4, Span(f"susp {counts[Standing.SUSPENDED]} ", "held"))
     if failed:
-        yield Span(f"FAIL {failed} ", "fail")
+        yield _Piece(0, Span(f"FAIL {failed} ", "fail"))
     agents = agent_uris(scene)
     if agents:
         fine = sum(1 for uri in agents if status_of(scene, uri) is AgentStatus.COUPLED)
-        role = "late" if fine < len(agents) else "dim"
-        yield Span(f"agents {fine}/{len(agents)} ", role)
+        rank, role = (2, "late") if fine < len(agents) else (5, "dim")
+        yield _Piece(rank, Span(f"agents {fine}/{len(agents)} ", role))
     orphans = scene.mirror.remote.count(Mark.ORPHAN)
     if orphans:
-        yield Span(f"orphan {orphans} ", "fail")
+        yield _Piece(1, Span(f"orphan {orphans} ", "fail"))
     if scene.state.broken:
-        yield Span(f"files broken {len(scene.state.broken)} ", "fail")
+        yield _Piece(8, Span(f"files refused {len(scene.state.broken)} ", "fail"))
 
 
 def crumbs_line(
@@ -151,13 +185,13 @@ def away_line(scene: Scene, width: int) -> Line | None:
     return spread(line(Span(f" {said}", "late")), (), width)
 
 
-def rule_line(scene: Scene, width: int, title: str = "") -> Line:
-    """Return a line across the screen, with a title in it."""
+def rule_line(scene: Scene, width: int, title: str = "", *, below: int = 0) -> Line:
+    """Return a line across the screen, with a title in it, and how many rows are out of sight."""
     rule = scene.glyphs.rule
-    if not title:
-        return line(Span(rule * width, "dim"))
-    rest = rule * max(width - width_of(title) - 4, 0)
-    return line(Span(f"{rule} ", "dim"), Span(title, "head"), Span(f" {rest}{rule}", "dim"))
+    more = f" {below:,} more below {rule}" if below else ""
+    head = (Span(f"{rule} ", "dim"), Span(f"{title} ", "head")) if title else ()
+    rest = rule * max(width - _size(head, ()) - width_of(more), 0)
+    return line(*head, Span(rest, "dim"), Span(more, "bold"))
 
 
 def notice_line(text: str, glyphs: Glyphs, width: int, *, bad: bool) -> Line:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from engine.kernel.ids import chain_key
 from tui.mirror import FinishedRun
 from tui.views.durations import clock_text, duration_text, moment_text
+from tui.views.faults import brief
 from tui.views.rows import Column, Row, RowKey
 from tui.views.scene import Scene
 from tui.views.table_view import TableView
@@ -59,10 +60,15 @@ def run_row(scene: Scene, run: FinishedRun) -> Row:
             Span(clean(run.end_state) or "-"),
             Span(duration_text(took) if took is not None else "-"),
             Span(clean(run.failed_at or "") or "-", "" if run.failed_at else "dim"),
-            Span(clean(run.error_text), "fail"),
+            Span(brief(run.error_text), "fail"),
         ),
         sort={"ENDED": float(run.at), "TOOK": float(took or 0)},
-        facts={"status": word, "id": run.order.id, "chain": run.order.chain},
+        facts={
+            "status": word,
+            "id": run.order.id,
+            "chain": run.order.chain,
+            "said": run.error_text,
+        },
         place=(-run.at, run.order.id),
         trouble=run.failed,
     )
@@ -90,5 +96,5 @@ VIEW = TableView(
     row=_make,
     detail=_detail,
     touched=lambda changes: None if changes.everything else (),
-    empty_text="no finished runs are known",
+    empty_text="no order has ended yet, as far as the engine remembers",
 )

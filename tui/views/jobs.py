@@ -4,26 +4,27 @@ from collections.abc import Iterable
 
 from engine.kernel.ids import JobKey
 from engine.kernel.instants import NEVER
-from engine.kernel.state import JobState
+from engine.kernel.state import JobState, Order
 from tui.views.durations import clock_text, duration_text
 from tui.views.gauge import curve
 from tui.views.rows import Column, Row, RowKey
 from tui.views.scene import Scene
+from tui.views.standing import Standing, standing_of_order
 from tui.views.table_view import TableView, key_value
 from tui.views.text import Line, Span, clean, line
-from tui.views.waits import class_text, job_obstacle
+from tui.views.waits import class_text, job_obstacle, order_waits_for
 
 _CURVE = 12
 
 COLUMNS = (
     Column(name="JOB", cut_middle=True, width_min=10, width_max=36, priority=0),
     Column(name="STATUS", width_min=9, width_max=9, priority=0),
-    Column(name="TASKS", width_min=5, right=True, priority=1),
+    Column(name="TASKS", width_min=5, right=True, priority=2),
     Column(name="ORDERS", width_min=6, right=True, priority=2),
     Column(name="NEXT", width_min=8, width_max=12, priority=4),
     Column(name="USUAL", width_min=5, right=True, priority=4),
     Column(name="LAST RUNS", width_min=_CURVE, width_max=_CURVE, priority=6),
-    Column(name="OBSTACLE", width_min=12, width_max=60, priority=2, flexible=True),
+    Column(name="OBSTACLE", width_min=24, width_max=60, priority=1, flexible=True),
     Column(name="TITLE", width_min=8, width_max=40, priority=8, wide_only=True),
 )
 
@@ -38,7 +39,34 @@ def status_of_job(scene: Scene, job: JobState) -> tuple[str, str]:
         return "pauses", "retry"
     if scene.state.tasks_of_job.get(job.key):
         return "runs", "run"
-    return ("waits", "wait") if orders_waiting(scene, job.key) else ("idle", "dim")
+    first = first_waiting(scene, job.key)
+    is_due = first is not None and standing_of_order(scene.state, first, scene.now) in _DUE
+    return ("waits", "wait") if is_due else ("idle", "dim")
+
+
+_DUE = frozenset({Standing.WAITS, Standing.SETBACK})
+_LOOKED_AT_MAX = 50
+"""So many orders of a long queue are asked what they wait for."""
+
+
+def first_waiting(scene: Scene, job: JobKey) -> Order | None:
+    """Return an order without a task at one of the job's nodes; one that could go on first."""
+    state = scene.state
+    first: Order | None = None
+    looked_at = 0
+    for node in state.nodes_of_job.get(job, ()):
+        queue = state.queues.get(node)
+        for key in () if queue is None else queue.all:
+            order = state.orders[key]
+            if order.task is not None:
+                continue
+            if standing_of_order(state, order, scene.now) in _DUE:
+                return order
+            first = first or order
+            looked_at += 1
+            if looked_at >= _LOOKED_AT_MAX:
+                return first
+    return first
 
 
 def orders_waiting(scene: Scene, job: JobKey) -> int:
@@ -63,8 +91,7 @@ def job_row(scene: Scene, key: RowKey) -> Row | None:
     waiting = orders_waiting(scene, job.key)
     usual = scene.mirror.usual(job.key)
     last = scene.mirror.last_durations(job.key)[-_CURVE:]
-    blocked = (waiting or queued) and word != "runs"
-    obstacle = job_obstacle(scene, job) if blocked or word in {"stopped", "pauses"} else ""
+    obstacle = _obstacle(scene, job, word, is_wanted=bool(waiting or queued))
     stopped_with_orders = word in {"stopped", "disabled"} and waiting > 0
     return Row(
         key=job.key,
@@ -91,6 +118,20 @@ def job_row(scene: Scene, key: RowKey) -> Row | None:
     )
 
 
+def _obstacle(scene: Scene, job: JobState, word: str, *, is_wanted: bool) -> str:
+    """Return what keeps the job from its next task, else what an order at it waits for."""
+    if word == "stopped":
+        return "stopped: <u> lets it go on"
+    if not is_wanted and word != "pauses":
+        return ""
+    found = job_obstacle(scene, job) if word != "runs" else ""
+    if found:
+        return found
+    order = first_waiting(scene, job.key)
+    said = order_waits_for(scene, order) if order is not None else ""
+    return f"{clean(order.key.id)}: {said}" if order is not None and said else ""
+
+
 def job_detail(scene: Scene, key: RowKey) -> list[Line]:
     """Return the lines about one job under the cursor."""
     job = scene.state.jobs.get(JobKey(str(key)))
@@ -100,9 +141,7 @@ def job_detail(scene: Scene, key: RowKey) -> list[Line]:
     nodes = scene.state.nodes_of_job.get(job.key, ())
     places = " ".join(f"{scene.chain_name(chain)}/{clean(node)}" for chain, node in nodes)
     facts = [
-        key_value("class", class_text(scene, definition.process_class))
-        if definition.process_class is not None
-        else "",
+        class_text(scene, definition.process_class) if definition.process_class is not None else "",
         key_value("locks", " ".join(clean(use.lock) for use in definition.locks)),
         key_value("errors in a row", str(job.consecutive_errors or "")),
         key_value("next", clock_text(job.next_start, scene.now, scene.zone))
@@ -112,7 +151,7 @@ def job_detail(scene: Scene, key: RowKey) -> list[Line]:
     ]
     return [
         line(Span(f"{clean(definition.path)}  ", "bold"), Span(clean(definition.title), "dim")),
-        line(f"nodes {places}" if places else Span("at no node: runs by itself", "dim")),
+        line(f"works at {places}" if places else Span("at no node: runs by itself", "dim")),
         line("  ".join(fact for fact in facts if fact)),
     ]
 

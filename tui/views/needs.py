@@ -14,7 +14,8 @@ from engine.kernel.reports import AgentStatus
 from engine.kernel.sessions.marks import Mark
 from tui.mirror import FinishedRun
 from tui.views.agents import agent_uris, status_of
-from tui.views.durations import clock_text, duration_text
+from tui.views.durations import clock_text, counted, duration_text
+from tui.views.faults import brief
 from tui.views.jobs import orders_waiting
 from tui.views.processes import host_name, order_of
 from tui.views.rows import Column, Row, RowKey
@@ -112,7 +113,7 @@ def _orders(scene: Scene) -> Iterable[Need]:
                 subject=order.key,
                 name=f"{clean(order.key.id)}  {place}",
                 age=scene.now - order.started_at if order.started_at else None,
-                said=order_waits_for(scene, order),
+                said=order_waits_for(scene, order).removeprefix("a person: "),
             )
 
 
@@ -154,7 +155,7 @@ def _runs(scene: Scene) -> Iterable[Need]:
             subject=(run.order, run.at),
             name=f"{clean(run.order.id)}  {scene.chain_name(run.order.chain)}/{at}",
             age=scene.now - run.at,
-            said=clean(run.error_text) or "failed",
+            said=brief(run.error_text) or "failed",
         )
 
 
@@ -166,7 +167,7 @@ def _agents(scene: Scene) -> Iterable[Need]:
         pulse = scene.pulse(uri)
         heard = pulse.heard_at if pulse is not None else None
         count = sum(1 for task in scene.state.tasks.values() if task.agent == uri)
-        tasks = f"{count} task{'' if count == 1 else 's'} there" if count else "no task there"
+        tasks = f"{counted(count, 'task')} there" if count else "no task there"
         text = clean(pulse.text) if pulse is not None else ""
         yield Need(
             kind=NeedKind.AGENT,
@@ -187,7 +188,7 @@ def _orphans(scene: Scene) -> Iterable[Need]:
             if not own:
                 continue
             began = [one.started_at for one in own if one.started_at is not None]
-            count = "1 process" if len(own) == 1 else f"{len(own)} processes"
+            count = counted(len(own), "process", "processes")
             whose = f" left by {order_of(run)}" if run.order else ""
             yield Need(
                 kind=NeedKind.ORPHAN,
@@ -207,9 +208,15 @@ def _jobs(scene: Scene) -> Iterable[Need]:
                 subject=job.key,
                 name=scene.job_name(job.key),
                 age=None,
-                said=f"{waiting} orders wait for it" if waiting else "nothing waits for it",
+                said=_who_waits(waiting, "for it"),
                 role="fail" if waiting else "held",
             )
+
+
+def _who_waits(count: int, where: str) -> str:
+    if not count:
+        return f"nothing waits {where}"
+    return f"{counted(count, 'order')} {'waits' if count == 1 else 'wait'} {where}"
 
 
 def _nodes(scene: Scene) -> Iterable[Need]:
@@ -222,7 +229,7 @@ def _nodes(scene: Scene) -> Iterable[Need]:
                     subject=(chain.key, state),
                     name=f"{scene.chain_name(chain.key)}/{clean(state)}",
                     age=None,
-                    said=f"{len(queue.all)} orders wait at it",
+                    said=_who_waits(len(queue.all), "at it"),
                     role="held",
                 )
 

@@ -97,7 +97,7 @@ def order_lines(scene: Scene, key: OrderKey) -> list[Line]:
     lines += _children(scene, key)
     lines += [(), line(Span(" what happened", "head"))]
     trail = trail_of(scene, key)
-    lines += trail or [line(Span("   nothing since the cockpit opened", "dim"))]
+    lines += trail or [line(Span("   nothing that is remembered", "dim"))]
     return lines
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from engine.kernel.ids import NodeState, OrderKey, chain_key
 from engine.kernel.instants import NEVER, Instant
 from engine.kernel.state import Order
-from tui.views.durations import duration_text, moment_text
+from tui.views.durations import counted, duration_text, moment_text
 from tui.views.lineup import Place
 from tui.views.nested import keys_at_node, keys_of_chain
 from tui.views.rows import Column, Row, RowKey
@@ -98,7 +98,7 @@ def order_row(scene: Scene, order: Order, *, with_chain: bool = True) -> Row:
     waits = order_waits_for(scene, order)
     task = scene.state.tasks.get(order.task) if order.task is not None else None
     agent = agent_name(task.agent) if task is not None and task.agent is not None else ""
-    since = _since(scene, order)
+    since = _since(scene, order, standing)
     moved = "moved" if order.key in scene.mirror.moved else ""
     chain = Span(scene.chain_name(order.key.chain))
     root, depth = root_of(scene, order)
@@ -163,12 +163,15 @@ def _place(root: Order, order: Order, depth: int) -> tuple[float | str, ...]:
     return (*place, depth, order.created_at, order.key.id) if depth else place
 
 
-def _since(scene: Scene, order: Order) -> int | None:
+def _since(scene: Scene, order: Order, standing: Standing) -> int | None:
+    """Return how long the step runs, the run lasts, or the order waits for its first step."""
     task = scene.state.tasks.get(order.task) if order.task is not None else None
     if task is not None and task.started_at is not None:
         return scene.now - task.started_at
     if order.started_at is not None:
         return scene.now - order.started_at
+    if standing is Standing.WAITS:
+        return max(scene.now - max(order.start_at, order.created_at), 0)
     return None
 
 
@@ -183,7 +186,7 @@ def order_detail(scene: Scene, key: RowKey) -> list[Line]:
     params = " ".join(f"{clean(k)}={clean(v)}" for k, v in order.params.items())
     children = len(scene.state.children.get(order.key, ()))
     facts = [
-        f"{len(order.params)} params  {params}" if params else "no params",
+        f"{counted(len(order.params), 'param')}  {params}" if params else "no params",
         key_value("children", str(children) if children else ""),
         key_value("child of", order.parent.id if order.parent is not None else ""),
         key_value("started", moment_text(order.started_at, scene.zone) if order.started_at else ""),

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from engine.kernel.ids import JobKey, OrderKey
 from engine.kernel.instants import NEVER, Instant
+from tui.views.causes import CAUSES
 from tui.views.durations import clock_text, duration_text
 from tui.views.jobs import job_detail
 from tui.views.orders import next_start_of, order_detail
@@ -49,14 +50,15 @@ def _row(scene: Scene, key: RowKey) -> Row | None:
         if order is None:
             return None
         start, chain = next_start_of(order), scene.chain_name(key.chain)
-        name, kind, why = clean(key.id), "order", "setback" if order.setback_count else "run time"
+        name, kind = clean(key.id), "order"
+        why = "tried again" if order.setback_count else "its start time"
     else:
         job = scene.state.jobs.get(JobKey(str(key)))
         if job is None:
             return None
         start, chain = job.next_start, ""
         name, kind = scene.job_name(job.key), "job"
-        why = job.next_start_cause.value.replace("_", " ")
+        why = CAUSES[job.next_start_cause]
     return Row(
         key=key,
         cells=(

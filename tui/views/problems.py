@@ -45,9 +45,8 @@ def _detail(scene: Scene, key: RowKey) -> list[Line]:
     if broken is None:
         return []
     lines = [line(Span(clean(finding), "fail")) for finding in broken.findings[:3]]
-    lines.append(
-        line(Span("the version before stays in force; mend the file, it is read again", "dim"))
-    )
+    what = "an earlier version, if any, stays in force; mend the file: it is read again"
+    lines.append(line(Span(what, "dim")))
     return lines
 
 

@@ -11,7 +11,7 @@ from engine.kernel.ids import NodeState
 from engine.kernel.sessions.marks import Mark
 from tui.mirror import Changes
 from tui.remote import AuditLine, Breadth, HostLook, Identity, RemoteProcess, RemoteRun, Subject
-from tui.views.durations import age_text, clock_text, duration_text, moment_text
+from tui.views.durations import age_text, clock_text, counted, duration_text, moment_text
 from tui.views.rows import Column, Row, RowKey
 from tui.views.scene import Scene
 from tui.views.table_view import TableView
@@ -292,33 +292,42 @@ def effect_lines(scene: Scene, key: RowKey) -> list[Line]:
     why = line(Span(f"{word}: ", role), _MEANING[process.mark])
     if run is None:
         return [
-            line(f"TERM to process {key.pid} on {clean(host.name)}, after a question"),
+            line(f"TERM to process {key.pid} on {clean(host.name)}; asks first"),
             why,
             line(Span("nothing proves whose it is: its number must be typed", "dim")),
         ]
-    return [_aim(host, run, process), why, _proof(run)]
+    return [_aim(host, run), why, _proof(host, run, process)]
 
 
-def _aim(host: HostLook, run: RemoteRun, process: RemoteProcess) -> Line:
+def _aim(host: HostLook, run: RemoteRun) -> Line:
     count = len(run.members)
     grace = DEFAULT_GRACE_S if run.kill_after_s is None else run.kill_after_s
-    what = f"{count} processes" if count != 1 else "1 process"
+    what = counted(count, "process", "processes")
     where = f"on {clean(host.account)}@{clean(host.address)}"
     if run.order:
         where = f"of {order_of(run)} {where}"
-    ask = "" if is_free(host, process) else ", after a question"
     if not count:
         return line(Span(f"nothing: {_verdict_words(run)}", "late"))
-    return line(Span(f"TERM to {what} {where}, KILL after {grace:.0f} s"), Span(ask, "late"))
+    return line(f"TERM to {what} {where}, KILL after {grace:.0f} s")
 
 
-def _proof(run: RemoteRun) -> Line:
+def _why_asked(host: HostLook, process: RemoteProcess) -> str:
+    """Return in a word why one key is not enough."""
+    if process.mark is not Mark.ORPHAN:
+        return "no orphan"
+    if host.is_protected:
+        return "protected"
+    return "root" if host.uid == 0 else "no proof"
+
+
+def _proof(host: HostLook, run: RemoteRun, process: RemoteProcess) -> Line:
     if run.verdict != "alive":
         return line(Span(_verdict_words(run), "late"))
     reasons = Counter(member.reason for member in run.members)
     said = ", ".join(f"{count} {_SHORT.get(reason, reason)}" for reason, count in reasons.items())
     task = f"task {run.task}: " if run.task is not None else ""
-    return line(Span(f"{task}{said}; the host checks again with the signal", "dim"))
+    ask = "" if is_free(host, process) else f"asks first: {_why_asked(host, process)}; "
+    return line(Span(ask, "late"), Span(f"{task}{said}; the host checks again", "dim"))
 
 
 def _verdict_words(run: RemoteRun) -> str:

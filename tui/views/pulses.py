@@ -3,17 +3,22 @@
 from dataclasses import dataclass
 
 from engine.kernel.state import TaskStatus
-from tui.views.durations import duration_text
+from tui.mirror import SAMPLE_EVERY
+from tui.views.durations import counted, duration_text
 from tui.views.frame import order_counts
 from tui.views.gauge import curve
 from tui.views.rows import RowKey
 from tui.views.scene import Scene
 from tui.views.standing import Standing
-from tui.views.text import Line, Span, fit, line
+from tui.views.text import Line, Span, fit, line, width_of
 
 _HOUR = 3600_000
 _MINUTE = 60_000
 _CURVE = 15
+_ROOMY = 29
+"""So much room for a counter lets the curve say which time it shows."""
+_SAMPLED = f"last {_CURVE * SAMPLE_EVERY // 1000} s"
+_MINUTES = f"last {_CURVE} min"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +29,8 @@ class Counter:
     value: str
     note: str
     curve: str
+    span: str
+    """The time that the curve shows."""
     role: str
 
 
@@ -42,8 +49,9 @@ def counters(scene: Scene) -> list[Counter]:
         Counter(
             name="running",
             value=str(running),
-            note=f"in {slots} task{'' if slots == 1 else 's'}",
+            note=f"in {counted(slots, 'task')}",
             curve=curve([sample.running for sample in samples], scene.glyphs),
+            span=_SAMPLED,
             role="run" if running else "dim",
         ),
         Counter(
@@ -51,6 +59,7 @@ def counters(scene: Scene) -> list[Counter]:
             value=str(waiting),
             note=_oldest(scene),
             curve=curve([sample.waiting for sample in samples], scene.glyphs),
+            span=_SAMPLED,
             role="",
         ),
         Counter(
@@ -58,6 +67,7 @@ def counters(scene: Scene) -> list[Counter]:
             value=str(failed),
             note=f"of {len(recent)}",
             curve=curve(failures, scene.glyphs),
+            span=_MINUTES,
             role="fail" if failed else "ok",
         ),
         Counter(
@@ -65,6 +75,7 @@ def counters(scene: Scene) -> list[Counter]:
             value=str(minutes[-1]),
             note=f"{len(recent)} an hour",
             curve=curve(minutes, scene.glyphs),
+            span=_MINUTES,
             role="ok" if recent else "dim",
         ),
     ]
@@ -98,7 +109,12 @@ def counter_lines(scene: Scene, width: int) -> list[Line]:
         number = f" {each.value:>4}  "
         values.append(Span(number, each.role))
         values.append(Span(fit(each.note, room - len(number)), "dim"))
-    curves = [Span(fit(f"   {each.curve}", room), "rail") for each in found]
+    curves: list[Span] = []
+    for each in found:
+        drawn = f"   {each.curve:>{_CURVE}}"
+        span = f"  {each.span}" if room >= _ROOMY else ""
+        curves.append(Span(drawn, "rail"))
+        curves.append(Span(fit(span, room - width_of(drawn)), "dim"))
     return [line(*names), line(*values), line(*curves)]
 
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 
-from engine.kernel.ids import DEFAULT_CLASS, ClassPath, JobKey, LockPath
+from engine.kernel.ids import DEFAULT_CLASS, ClassPath, JobKey, LockPath, TaskId
 from engine.kernel.queues import PriorityQueue
 from tui.views.gauge import bar
+from tui.views.jobs import first_waiting
 from tui.views.rows import Column, Row, RowKey
 from tui.views.scene import Scene
 from tui.views.table_view import TableView, everything
@@ -33,9 +34,9 @@ CLASS_COLUMNS = (
 )
 
 
-def _few(names: list[str]) -> str:
+def _few(names: list[str], between: str = " ") -> str:
     more = f" +{len(names) - _NAMES_MAX}" if len(names) > _NAMES_MAX else ""
-    return " ".join(names[:_NAMES_MAX]) + more
+    return between.join(names[:_NAMES_MAX]) + more
 
 
 def waiting_jobs(scene: Scene, queue: PriorityQueue[JobKey, int] | None) -> list[str]:
@@ -47,7 +48,13 @@ def waiting_jobs(scene: Scene, queue: PriorityQueue[JobKey, int] | None) -> list
         for key in queue.keys()  # noqa: SIM118  # not a dictionary
         if (job := scene.state.jobs.get(key)) is not None and job.wait is not None
     }
-    return [scene.job_name(key) for key in sorted(places, key=lambda key: places[key])]
+    return [_waiter(scene, key) for key in sorted(places, key=lambda key: places[key])]
+
+
+def _waiter(scene: Scene, job: JobKey) -> str:
+    """Return a job that waits, with the order for which it does."""
+    order = first_waiting(scene, job)
+    return f"{scene.job_name(job)}{f' ({clean(order.key.id)})' if order is not None else ''}"
 
 
 def lock_row(scene: Scene, key: RowKey) -> Row | None:
@@ -91,15 +98,37 @@ def lock_detail(scene: Scene, key: RowKey) -> list[Line]:
     """Return who holds the lock, task by task."""
     lock = LockPath(str(key))
     holders = scene.state.lock_holders.get(lock, {})
-    lines = [line(Span(clean(lock), "bold"))]
-    for task_id, exclusive in list(holders.items())[:2]:
-        task = scene.state.tasks.get(task_id)
-        job = scene.job_name(task.job) if task is not None else ""
-        how = "exclusively" if exclusive else "shared"
-        lines.append(line(f"task {task_id} of {holder_text(scene, task_id)}, {job}, {how}"))
-    if not holders:
-        lines.append(line(Span("nobody holds it", "dim")))
-    return lines
+    waiters = waiting_jobs(scene, scene.state.lock_waiters.get(lock))
+    known = scene.state.locks.get(lock)
+    if known is None:
+        first = Span("no file defines this lock; jobs that use it wait", "fail")
+    else:
+        most = known.definition.max_non_exclusive
+        first = Span("one holder at a time" if most == 0 else _shared_by(most), "dim")
+    held = [_holder(scene, task_id, holders[task_id]) for task_id in holders]
+    return [
+        line(Span(f"{clean(lock)}  ", "bold"), first),
+        line(f"held by {_few(held, ', ')}" if held else Span("nobody holds it", "dim")),
+        _waiting_line(waiters),
+    ]
+
+
+def _shared_by(most: int | None) -> str:
+    return "any number may share it" if most is None else f"at most {most} may share it"
+
+
+def _holder(scene: Scene, task_id: TaskId, exclusive: bool | None = None) -> str:
+    """Return who holds something, in which job and task, and how."""
+    task = scene.state.tasks.get(task_id)
+    how = "" if exclusive is None else ", alone" if exclusive else ", shared"
+    job = f"{scene.job_name(task.job)} " if task is not None else ""
+    return f"{holder_text(scene, task_id)} ({job}task {task_id}{how})"
+
+
+def _waiting_line(waiters: list[str]) -> Line:
+    if not waiters:
+        return line(Span("nothing waits for it", "dim"))
+    return line(f"waiting, in order: {_few(waiters, ', ')}")
 
 
 def class_row(scene: Scene, key: RowKey) -> Row | None:
@@ -146,11 +175,14 @@ def class_detail(scene: Scene, key: RowKey) -> list[Line]:
     if known is None:
         return [line(Span("no file defines this class; jobs that use it wait", "fail"))]
     agents = " ".join(agent_name(reference.uri) for reference in known.definition.agents)
-    lines = [
-        line(Span(f"{clean(path) or '(default)'}  ", "bold"), agents or "on the engine's own host")
-    ]
+    name = "(default)" if path == DEFAULT_CLASS else clean(path)
+    where = f"on {agents}" if agents else "on the engine's own host"
+    lines = [line(Span(f"{name}  ", "bold"), where)]
     for uri, failure in known.failures.items():
         lines.append(line(Span(f"{agent_name(uri)} left out: {clean(failure.text)}", "late")))
+    held = [_holder(scene, task) for task in scene.state.class_slots.get(path, {})]
+    lines.append(line(f"used by {_few(held, ', ')}" if held else Span("nobody uses it", "dim")))
+    lines.append(_waiting_line(waiting_jobs(scene, scene.state.class_waiters.get(path))))
     return lines
 
 

@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from engine.kernel.ids import JobKey, TaskId, job_key
 from engine.kernel.state import Task
 from tui.mirror import FinishedTask
+from tui.views.causes import CAUSES
 from tui.views.durations import clock_text, duration_text, moment_text
+from tui.views.faults import brief
 from tui.views.gauge import bar
 from tui.views.orders import status_span
 from tui.views.rows import Column, Row, RowKey
@@ -117,7 +119,7 @@ def _ended_row(scene: Scene, task: FinishedTask) -> Row:
     usual = scene.mirror.usual(task.job)
     on = f" on {agent_name(task.agent)}" if task.agent is not None else ""
     ended = f"ended {clock_text(task.at, scene.now, scene.zone)}{on}"
-    said = clean(task.error_text) or ended
+    said = brief(task.error_text) or ended
     return Row(
         key=task.task,
         cells=(
@@ -161,7 +163,7 @@ def task_detail(scene: Scene, key: RowKey) -> list[Line]:
         key_value("attempt", str(task.attempt) if task.attempt > 1 else ""),
         key_value("class", clean(task.process_class)),
         key_value("locks", " ".join(clean(use.lock) for use in task.locks)),
-        key_value("because of", task.cause.value),
+        key_value("started by", CAUSES[task.cause]),
     ]
     node = f" · {clean(task.state)}" if task.state else ""
     order = f"{clean(task.order.id)}{node}  " if task.order is not None else ""
@@ -199,5 +201,5 @@ VIEW = TableView(
     detail=task_detail,
     touched=lambda changes: None if changes.everything else changes.tasks,
     ticks=True,
-    empty_text="no tasks have run since this cockpit opened",
+    empty_text="no tasks now, and none that has ended is remembered",
 )

@@ -17,6 +17,7 @@ from engine.kernel.reasons import (
 )
 from engine.kernel.state import JobState, Order, Task, TaskStatus
 from tui.views.durations import clock_text, duration_text
+from tui.views.faults import brief
 from tui.views.scene import Scene
 from tui.views.text import clean
 
@@ -124,7 +125,7 @@ def _holders(reason: Reason) -> str:
 def _resume(scene: Scene, order: Order) -> str:
     """Return why an order is suspended, since when and by whom, as far as it was heard."""
     if order.last_error:
-        return f"a person: {clean(order.last_error)}"
+        return f"a person: {brief(order.last_error)}"
     known = scene.mirror.suspensions.get(order.key)
     reason = known.reason if known is not None else ""
     by = f" by {clean(known.by)}" if known is not None and known.by else ""

@@ -105,6 +105,8 @@ class Table(Widget, can_focus=True):
         """The row that vanished by itself from under the cursor, so that another took its place: a
         key that is pressed now was meant for that one."""
         self._is_arriving = True
+        self.stays_at_top = False
+        """Whether a cursor on the first row stays on the first row, whichever that is."""
 
     # --- content -----------------------------------------------------------------------------
 
@@ -172,6 +174,11 @@ class Table(Widget, can_focus=True):
         """Put the cursor on its key; when that row vanished, on what took its place."""
         rows = self.rows
         found = None if self._cursor_key is None else rows.index_of(self._cursor_key)
+        if self.stays_at_top and self._cursor == 0 and found is not None:
+            self._cursor = self._top = 0
+            self._top_key = None
+            self._set_key()
+            return
         if self._top_key is not None and self._top > 0:
             top = rows.index_of(self._top_key)
             self._top = self._top if top is None else top
@@ -317,6 +324,12 @@ class Table(Widget, can_focus=True):
                 self.move_to(index)
                 return True
         return False
+
+    @property
+    def below(self) -> int:
+        """How many rows are out of sight below; none as long as the height is not known."""
+        height = self._height
+        return max(len(self.rows) - self._top - height, 0) if height else 0
 
     @property
     def _height(self) -> int:

@@ -1,0 +1,126 @@
+"""What somebody sees who is woken at three in the morning and has never seen the cockpit."""
+
+from typing import Any
+
+import pytest
+
+from tui.screens.graph import GraphScreen
+from tui.views.durations import counted
+from tui.views.faults import brief
+from tui.widgets.table import Table
+
+pytestmark = [pytest.mark.anyio, pytest.mark.terminal]
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"), [(0, "0 nodes"), (1, "1 node"), (2, "2 nodes"), (1200, "1,200 nodes")]
+)
+def test_a_number_has_the_right_plural(count: int, shown: str) -> None:
+    assert counted(count, "node") == shown
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        ("SCHEDULER-280 The process ended with exit code 1", "exit code 1"),
+        ("The process ended with exit code -9", "exit code -9"),
+        ("no such file: /in/bank.csv", "no such file: /in/bank.csv"),
+        ("SSH-006 host unreachable", "host unreachable"),
+    ],
+)
+def test_an_error_loses_its_number_and_its_empty_words(error: str, shown: str) -> None:
+    assert brief(error) == shown
+
+
+async def test_the_first_line_leaves_out_what_alarms_least(desk: Any) -> None:
+    async with desk("pulses", size=(64, 24), person="a_long_name") as d:
+        d.story.begin()
+        d.story.suspend(d.story.plan("till-1"))
+        other = d.story.plan("till-2", in_s=0)
+        d.story.begin(other)
+        d.story.end(other, code=2, error="no file")
+        d.story.break_file()
+        d.engine.wait(40)
+        for port in (44461, 44462):
+            d.engine.pulse(f"http://127.0.0.1:{port}", heard_ago_s=31)
+        await d.until(lambda: "agents 0/3" in d.lines()[0], "late agents in the first line")
+        first = d.lines()[0]
+        assert "susp 1" in first
+        assert "a_long_name" not in first
+        assert "files refused" not in first
+        assert "…" in first, "what is left out is not left out silently"
+        assert first.endswith("Z"), "the clock says its zone"
+
+
+async def test_a_wide_first_line_leaves_out_nothing(desk: Any) -> None:
+    async with desk("pulses", size=(160, 45)) as d:
+        d.story.break_file()
+        await d.shows("files refused 1", "ops1 rw", "chains ")
+        assert "…" not in d.lines()[0]
+
+
+async def test_rows_that_do_not_fit_are_counted(desk: Any) -> None:
+    async with desk("orders") as d:
+        for number in range(30):
+            d.story.plan(f"till-{number:02}")
+        await d.shows("15 more below")
+        await d.keys("G")
+        await d.lacks("more below")
+
+
+async def test_a_panel_of_the_start_screen_counts_what_it_does_not_show(desk: Any) -> None:
+    async with desk("pulses") as d:
+        for number in range(9):
+            d.story.suspend(d.story.plan(f"till-{number}"))
+        await d.shows("needs a person: 9", "4 more below")
+
+
+async def test_a_filter_that_nothing_passes_says_so(desk: Any) -> None:
+    async with desk("orders") as d:
+        await d.shows("end_of_day")
+        await d.keys("/", *"zzz", "enter")
+        await d.shows("none of the 1 matches the filter; esc clears it")
+        await d.keys("escape")
+        await d.shows("end_of_day")
+        await d.keys("exclamation_mark")
+        await d.shows("none of the 1 has trouble; ! shows all")
+
+
+async def test_a_job_whose_order_cannot_go_on_says_why(desk: Any) -> None:
+    async with desk("jobs", size=(160, 45)) as d:
+        d.story.suspend()
+        await d.shows("end_of_day: a person: suspended")
+
+
+async def test_the_agents_of_the_start_screen_have_their_gauge_at_120_columns(desk: Any) -> None:
+    async with desk("pulses", size=(120, 36)) as d:
+        d.engine.pulse("http://127.0.0.1:44461", heard_ago_s=2)
+        d.engine.pulse("http://127.0.0.1:44462", heard_ago_s=20)
+        await d.shows("LEASE LEFT", "██████", "late ")
+
+
+async def test_the_cursor_on_the_worst_stays_on_the_worst(desk: Any) -> None:
+    async with desk("pulses") as d:
+        d.story.suspend(d.story.plan("till-1"))
+        await d.shows("till-1")
+        d.story.begin()
+        d.story.end(code=2, error="no such file")
+        await d.shows("run failed")
+        table = d.app.screen.query_one("#needs", Table)
+        await d.until(
+            lambda: table.cursor_row is not None and "run failed" in table.cursor_row.text_of(0),
+            "the cursor on the worst",
+        )
+        await d.keys("j")
+        moved = table.cursor_key
+        other = d.story.plan("till-3", in_s=0)
+        d.story.begin(other)
+        d.story.end(other, code=2, error="no file")
+        await d.shows("needs a person: 3")
+        assert table.cursor_key == moved, "a cursor that was moved stays with its row"
+
+
+async def test_a_chain_that_is_not_there_says_what_to_do(desk: Any) -> None:
+    async with desk("chain nosuch") as d:
+        assert isinstance(d.app.current(), GraphScreen)
+        await d.shows("there is no such chain; :chains lists all")
