@@ -1,6 +1,7 @@
 """The visible cleanup chain: its two jobs on a real host."""
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -147,6 +148,38 @@ async def test_a_run_that_never_began_is_waited_for_only_as_long_as_a_start_take
         late = CleanupOrder(cleanup.jobs, cleanup.watched, launched_at=Instant(clock() - 61_000))
         assert (await late.read()).decision.order == MoveOn()
         assert (await late.check()).decision.deed is Deed.CLOSE_AS_VANISHED
+
+
+@pytest.mark.parametrize("taken", ["id", ""], ids=["the record", "the whole directory"])
+async def test_row_13_a_step_whose_record_was_taken_away_is_given_up_after_its_grace(
+    server: SshServer, tmp_path: Path, taken: str
+) -> None:
+    key = f"e/11.{len(taken) + 1}"
+    directory = server.home() / ".jobscheduler" / "run" / token_of(ExecutionKey(key))
+    async with ssh_world(tmp_path, server) as world:
+        grace = {"ssh_session_start_grace": "2"}
+        world.start(key, login(server) | grace | {"command": "sleep 809"})
+        await world.launched(key)
+        await world.stop()
+        server.end_all_processes()
+        (directory / taken).unlink() if taken else shutil.rmtree(directory)
+        began = clock()
+        await world.restart()
+        # The cleanup order has the same before it and still as much time as it likes.
+        decision = (await order(world, server, key).check()).decision
+        assert (decision.row, decision.deed) == (13, Deed.NOTHING)
+        assert isinstance(decision.order, ComeAgain)
+        lost = await world.lost(key)
+        assert "vanished" in lost.text
+        assert clock() - began >= 2_000
+        late = order(world, server, key)
+        late.launched_at = Instant(clock() - 61_000)
+        decision = (await late.check()).decision
+        assert (decision.row, decision.deed, decision.order) == (
+            13,
+            Deed.CLOSE_AS_VANISHED,
+            MoveOn(),
+        )
 
 
 def over(cleanup: CleanupOrder) -> CleanupOrder:
