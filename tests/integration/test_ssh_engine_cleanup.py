@@ -82,24 +82,27 @@ def cut(world: SshEngine, how: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def firewall(port: int) -> Iterator[None]:
-    """Drop every packet to and from a port of the loopback device."""
-    rules = [
-        [chain, "-i", "lo", "-p", "tcp", end, str(port), "-j", "DROP"]
-        for chain, end in (("INPUT", "--dport"), ("INPUT", "--sport"))
-    ]
-    set_up: list[list[str]] = []
+    """Drop every packet to and from a port of the loopback device.
+
+    The rules are taken away by a process of its own, when our end of its pipe is closed: that
+    happens even if this one is killed.
+    """
+    rules = [f"INPUT -i lo -p tcp {end} {port} -j DROP" for end in ("--dport", "--sport")]
+    guard = subprocess.Popen(
+        ["sh", "-c", "cat; " + "; ".join(f"iptables -w 5 -D {rule} 2>&1" for rule in rules)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     try:
         for rule in rules:
-            done = subprocess.run(
-                ["iptables", "-w", "5", "-I", *rule], capture_output=True, text=True, check=False
-            )
+            command = ["iptables", "-w", "5", "-I", *rule.split()]
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
             if done.returncode != 0:
                 pytest.skip(f"no firewall rules may be set here: {done.stderr.strip()}")
-            set_up.append(rule)
         yield
     finally:
-        for rule in set_up:
-            subprocess.run(["iptables", "-w", "5", "-D", *rule], check=True)
+        guard.communicate(timeout=30)
 
 
 @pytest.mark.parametrize(
