@@ -17,7 +17,7 @@ from engine.kernel.ids import OrderId, OrderKey
 from engine.kernel.instants import Instant
 from engine.kernel.limits import ORDER_ID_CHARACTERS_MAX, PARAMS_BYTES_MAX, TITLE_CHARACTERS_MAX
 from engine.kernel.params import Params
-from engine.kernel.plans import first_start
+from engine.kernel.plans import first_start, refers_to_substitute
 from engine.kernel.problems import Problem
 from engine.kernel.state import Order, State
 from engine.kernel.travel import place, start_node
@@ -36,7 +36,7 @@ def add_order(
         return problems.unknown_object("Job_chain", definition.key.chain)
     if chain.removal_held:
         return problems.chain_being_removed(chain.definition.path)
-    refusal = _check_sizes(definition)
+    refusal = _check_sizes(definition) or refers_to_substitute(state, definition.run_time)
     if refusal is not None:
         return refusal
     if definition.end_state is not None and not chain.definition.is_nested:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import tzinfo
 from zoneinfo import ZoneInfo
 
+from engine.kernel import problems
 from engine.kernel.calendar import (
     Calendar,
     CalendarUser,
@@ -26,6 +27,7 @@ from engine.kernel.commands import AfterDelay, AtInstant, StartAt
 from engine.kernel.definitions import OrderDefinition
 from engine.kernel.ids import SchedulePath
 from engine.kernel.instants import IMMEDIATELY, NEVER, Instant, later
+from engine.kernel.problems import Problem
 from engine.kernel.state import JobState, Order, State
 from engine.kernel.state import Schedule as StoredSchedule
 
@@ -174,6 +176,16 @@ def schedule_is_missing(state: State, run_time: RunTime | None) -> bool:
         return False
     schedule = state.schedules.get(run_time.schedule)
     return schedule is None or schedule.file.schedule.substitute is not None
+
+
+def refers_to_substitute(state: State, run_time: RunTime | None) -> Problem | None:
+    """Return why a command may not give this run time: it names a substitute (10)."""
+    if run_time is None or run_time.schedule is None:
+        return None
+    named = state.schedules.get(run_time.schedule)
+    if named is None or named.file.schedule.substitute is None:
+        return None
+    return problems.schedule_is_substitute(run_time.schedule)
 
 
 def schedules_of(state: State) -> Mapping[SchedulePath, Schedule]:

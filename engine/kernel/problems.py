@@ -94,6 +94,15 @@ def order_id_too_long(length: int, limit: int) -> Problem:
     )
 
 
+def schedule_is_substitute(schedule: str) -> Problem:
+    """Nobody may refer to a schedule that stands in for another one."""
+    return Problem(
+        code="SCHEDULER-466",
+        text=f"The schedule {schedule!r} is a substitute and cannot be referred to",
+        subject=schedule,
+    )
+
+
 def unknown_task(task_id: int) -> Problem:
     """No waiting or running task has this number."""
     return Problem(code="SCHEDULER-207", text=f"There is no task {task_id}", subject=str(task_id))

@@ -37,3 +37,17 @@ def test_a_folder_that_is_named_and_missing_keeps_the_engine_from_starting(tmp_p
         wait_for("the engine ends", lambda: engine.process.poll() is not None)
         assert engine.process.returncode != 0
         assert "SCHEDULER-715" in engine.text
+
+
+def test_local_times_of_commands_are_those_of_the_configured_zone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the environment names another one (schedules.md 11)."""
+    monkeypatch.setenv("TZ", "UTC")
+    with World(tmp_path) as world:
+        main = '<spooler><config time_zone="Europe/Helsinki"/></spooler>'
+        (tmp_path / "config" / "scheduler.xml").write_text(main, encoding="utf-8")
+        world.write("quiet.job.xml", JOB)
+        world.start_engine()
+        shown = world.ask("command", '<start_job job="/quiet" at="2030-01-02 12:00"/>').stdout
+        assert 'start_at="2030-01-02T10:00:00.000Z"' in shown

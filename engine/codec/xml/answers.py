@@ -27,6 +27,7 @@ from engine.kernel.state import State
 
 SCHEMA_ERROR: Final = "Z-JAVA-105"
 """Unparsable or invalid XML; the name is the original's, clients match it."""
+_UNUSABLE_FILE: Final = "SCHEDULER-428"
 NEVER_TEXT: Final = "2038-01-19 03:14:07.000Z"
 """Never, as the original writes it: with a blank (schedules.md 15)."""
 WHAT_DEFAULT: Final = frozenset({"jobs", "tasks"})
@@ -295,7 +296,18 @@ def file_based(
         for each in requisites
     ]
     result.append(element("requisites", *needs))
+    if removed:
+        code, text = _DELAYED_REMOVALS.get(None if ref is None else ref.kind, _REMOVAL_WAITS)
+        result.append(element("removed", error(code, text)))
     return result
+
+
+_REMOVAL_WAITS: Final = ("SCHEDULER-861", "It is removed when it is no longer in use")
+_DELAYED_REMOVALS: Final[Mapping[ObjectKind | None, tuple[str, str]]] = {
+    ObjectKind.JOB: ("SCHEDULER-989", "The job is removed when its tasks have ended"),
+    ObjectKind.LOCK: ("SCHEDULER-886", "The lock is removed when nobody holds it"),
+}
+"""Why an object whose file has gone is still there."""
 
 
 def _includes(source: Source | None) -> list[Element]:
@@ -317,11 +329,16 @@ def active_schedule(view: View, run_time: RunTime | None, user: CalendarUser) ->
 
 
 def broken_error(findings: tuple[str, ...]) -> Element:
-    """Return the `<ERROR>` of a file that cannot be used: its first finding."""
+    """Return the `<ERROR>` of a file that cannot be used: its first finding.
+
+    What is wrong with the XML itself is wrapped (live-folder.md 6); rules have codes of their own.
+    """
     first = findings[0] if findings else "The file cannot be used"
-    found = re.match(r"((?:SCHEDULER|Z-JAVA)-\d+) ", first)
-    code = found[1] if found else SCHEMA_ERROR
-    return error(code, first.removeprefix(code).strip())
+    found = re.match(r"(SCHEDULER-\d+) ", first)
+    if found is not None:
+        return error(found[1], first.removeprefix(found[1]).strip())
+    cause = first.removeprefix(SCHEMA_ERROR).strip()
+    return error(_UNUSABLE_FILE, f"The file cannot be used: {SCHEMA_ERROR}  {cause}")
 
 
 def source_element(source: Source | None) -> Element | None:

@@ -91,7 +91,7 @@ def job_element(view: View, job: JobState) -> Element:
     past = view.past_tasks.get(job.key, ())
     if view.wants("task_history"):
         result.append(element("history", *(past_task_in_job(entry) for entry in past)))
-    if definition.is_order_job:
+    if _takes_orders(view, job):
         nodes = _nodes(view, job.key)
         with_orders = view.wants("job_orders", "orders")
         result.append(order_queue(view, nodes, with_orders=with_orders))
@@ -126,7 +126,7 @@ def _job_attributes(view: View, job: JobState) -> dict[str, object]:
         "all_tasks": view.tasks_begun.get(job.key, 0),
         "state_text": given(job.state_text),
         "log_file": view.facts.log_file,
-        "order": yes_no(definition.is_order_job),
+        "order": yes_no(_takes_orders(view, job)),
         "tasks": definition.tasks,
         "min_tasks": definition.min_tasks,
         "has_description": yes(bool(definition.description)),
@@ -141,6 +141,11 @@ def _job_attributes(view: View, job: JobState) -> dict[str, object]:
         "enabled": yes_no(job.enabled),
         "active_schedule": active_schedule(view, definition.run_time, CalendarUser.JOB),
     }
+
+
+def _takes_orders(view: View, job: JobState) -> bool:
+    """Whether it is an order job: a shell job becomes one by standing in a chain (1.4)."""
+    return job.definition.is_order_job or job.key in view.state.nodes_of_job
 
 
 def _next_start_time(view: View, job: JobState) -> str | None:

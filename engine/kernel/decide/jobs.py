@@ -30,7 +30,7 @@ from engine.kernel.events.tasks import (
 )
 from engine.kernel.ids import TaskId
 from engine.kernel.instants import FOREVER, IMMEDIATELY, Instant, later
-from engine.kernel.plans import never_opens, requested_start
+from engine.kernel.plans import never_opens, refers_to_substitute, requested_start
 from engine.kernel.problems import Problem
 from engine.kernel.replacing import remove_job
 from engine.kernel.state import JobState, State, Task, TaskStatus
@@ -79,6 +79,9 @@ def decide_modify_job(state: State, request: ModifyJob, at: Instant) -> Decision
     job = state.jobs.get(request.job)
     if job is None:
         return problems.unknown_object("Job", request.job)
+    refusal = refers_to_substitute(state, request.run_time)
+    if refusal is not None:
+        return refusal
     if request.run_time is not None:
         yield JobRunTimeReplaced(job=job.key, run_time=request.run_time)
     match request.action:

@@ -28,6 +28,7 @@ from engine.kernel.params import merge
 from engine.kernel.plans import (
     has_begun,
     planned_start,
+    refers_to_substitute,
     requested_start,
     schedule_is_missing,
     start_after_reset,
@@ -111,7 +112,7 @@ def _check_modification(state: State, request: ModifyOrder) -> Problem | None:
         node = resolve(state, chain.key, request.state, order.end_state)
         if isinstance(node, Problem):
             return node
-    return check_params(request.params)
+    return refers_to_substitute(state, request.run_time) or check_params(request.params)
 
 
 def _reset(state: State, key: OrderKey, at: Instant) -> Generator[Event, None, OrderKey]:

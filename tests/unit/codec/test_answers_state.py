@@ -148,6 +148,45 @@ def test_a_broken_file_shows_its_error() -> None:
     ]
 
 
+def test_xml_that_cannot_be_used_is_wrapped_and_a_rule_of_its_own_is_not() -> None:
+    world = World(shell_job("xml"), shell_job("rule"))
+    broken = [
+        BrokenFile(
+            object=ObjectRef(kind=ObjectKind.JOB, path=f"/{name}"),
+            file=f"{name}.job.xml",
+            findings=(finding,),
+        )
+        for name, finding in (("xml", "Z-JAVA-105 No end tag"), ("rule", "SCHEDULER-155 No"))
+    ]
+    world.does(ApplyDefinitions(broken=tuple(broken)))
+    shown = state_element(view(world))
+    error = "jobs/job[@path='/%s']/file_based/ERROR/@%s"
+    assert texts(shown, error % ("xml", "code")) == ["SCHEDULER-428"]
+    assert "Z-JAVA-105  No end tag" in texts(shown, error % ("xml", "text"))[0]
+    assert texts(shown, error % ("rule", "code")) == ["SCHEDULER-155"]
+
+
+def test_an_object_whose_file_has_gone_says_why_it_is_still_there() -> None:
+    world = World(shell_job("busy", is_order_job=False))
+    world.does(StartJob(job=job_key("/busy")))
+    gone = ObjectRef(kind=ObjectKind.JOB, path="/busy")
+    world.does(ApplyDefinitions(removed=(gone,)))
+    part = "jobs/job[@path='/busy']/file_based"
+    shown = state_element(view(world))
+    assert texts(shown, f"{part}/@removed") == ["yes"]
+    assert texts(shown, f"{part}/removed/ERROR/@code") == ["SCHEDULER-989"]
+
+
+def test_a_job_that_stands_in_a_chain_shows_its_orders_whatever_it_says_itself() -> None:
+    plain = shell_job("plain", is_order_job=False)
+    world = World(plain, shell_job("alone", is_order_job=False), chain("walk", node("1", "plain")))
+    shown = state_element(view(world))
+    assert texts(shown, "jobs/job[@path='/plain']/@order") == ["yes"]
+    assert texts(shown, "jobs/job[@path='/plain']/order_queue/@length") == ["0"]
+    assert texts(shown, "jobs/job[@path='/alone']/@order") == ["no"]
+    assert not texts(shown, "jobs/job[@path='/alone']/order_queue/@length")
+
+
 def test_a_broken_chain_stands_in_the_list_with_its_error() -> None:
     world = World(chain("fine", node("1", "a")))
     named = ObjectRef(kind=ObjectKind.CHAIN, path="/New")

@@ -3,11 +3,21 @@
 from dataclasses import replace
 
 from engine.kernel.calendar import Holidays, LocalDate, LocalTime, RunTime, Schedule
-from engine.kernel.commands import AfterDelay, ApplyDefinitions, AtInstant, ObjectKind, ObjectRef
+from engine.kernel.commands import (
+    AddOrder,
+    AfterDelay,
+    ApplyDefinitions,
+    AtInstant,
+    ModifyJob,
+    ModifyOrder,
+    ObjectKind,
+    ObjectRef,
+)
 from engine.kernel.definitions import MainConfiguration, OrderDefinition, ScheduleFile
 from engine.kernel.events.orders import OrderStartPlanned
-from engine.kernel.ids import OrderId, OrderKey, SchedulePath, chain_key
+from engine.kernel.ids import OrderId, OrderKey, SchedulePath, chain_key, job_key
 from engine.kernel.instants import IMMEDIATELY, NEVER, Duration, seconds
+from engine.kernel.problems import Problem
 from engine.kernel.state import Missed, Task
 from tests.support.timetable import Timetable, moment, period, single
 from tests.support.world import chain, file_source, node, shell_job
@@ -389,3 +399,22 @@ def test_what_starts_once_more_after_the_run_comes_from_the_journal_too() -> Non
     w.lives_until("2030-01-01 02:05")
     assert w.replayed().orders == w.state.orders
     assert w.order(KEY).start_at not in {IMMEDIATELY, NEVER}
+
+
+def test_nobody_may_refer_to_a_schedule_that_stands_in_for_another_one() -> None:
+    stands_in = ScheduleFile(
+        schedule=Schedule(path=SchedulePath("/other"), substitute=SchedulePath("/plan"))
+    )
+    table = world("2030-01-01 00:00", schedule("plan"), stands_in)
+    order = OrderDefinition(key=KEY, run_time=uses("other"))
+    added = AddOrder(order=order, at=NOW)
+    plain = AddOrder(order=OrderDefinition(key=KEY), at=AfterDelay(delay=minutes(5)))
+    for request in (
+        added,
+        plain,
+        ModifyOrder(order=KEY, run_time=uses("other")),
+        ModifyJob(job=job_key("/work"), run_time=uses("other")),
+    ):
+        reply = table.gives(request).reply
+        refused = None if request is plain else "SCHEDULER-466"
+        assert (reply.code if isinstance(reply, Problem) else None) == refused
