@@ -6,6 +6,10 @@ because a file that is being copied is seen incomplete; a missing one is given u
 while, because it may be moved back (live-folder.md 5). `check_now` reads at once. The folder is
 polled, since network file systems send no notices; those of the local system only shorten the wait.
 
+Beside it there may be a copy of the central configuration, which a supervisor has left in `cache`:
+its files are read as well, come before those of the live folder, and need not settle
+(live-folder.md 9).
+
 Nothing is decided about objects in use: the kernel replaces and removes them (live-folder.md 6).
 """
 
@@ -26,7 +30,14 @@ from engine.codec.xml.includes import text_of
 from engine.codec.xml.main_configuration import SchedulerXml
 from engine.codec.xml.reading import Context
 from engine.codec.xml.substitution import Variables
-from engine.drivers.live_files import Listing, Stamp, list_files, read_file, write_file
+from engine.drivers.live_files import (
+    Listing,
+    Stamp,
+    list_files,
+    read_file,
+    with_central,
+    write_file,
+)
 from engine.errors import DefinitionError
 from engine.kernel.commands import ApplyDefinitions, BrokenFile, ObjectKind, ObjectRef
 from engine.kernel.definitions import Definition, Include, Text
@@ -59,6 +70,8 @@ _ADDED = "SCHEDULER-891 The file %r is new"
 _CHANGED = "SCHEDULER-892 The file %r has changed"
 _REMOVED = "SCHEDULER-890 The file %r has been removed"
 
+_HIDES = "SCHEDULER-460 The file %r gives way to that of the central configuration"
+
 _Key = tuple[ObjectKind, str]
 _Signature = tuple[str, Stamp, tuple[Stamp | None, ...]]
 """The file, its stamp, and those of the files it includes."""
@@ -88,7 +101,7 @@ class _Known:
 class LiveFolder:
     """A folder of definition files, and what the engine has been told about it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what it looks at, and how often
         self,
         folder: Path,
         environment: Mapping[str, str],
@@ -97,6 +110,7 @@ class LiveFolder:
         engine_id: str = "",
         include_path: Path | None = None,
         main: SchedulerXml | None = None,
+        central: Path | None = None,
         sweep_interval_s: float = SWEEP_INTERVAL_S,
         settle_s: float = SETTLE_S,
     ) -> None:
@@ -109,6 +123,9 @@ class LiveFolder:
         )
         self._include_path = include_path if include_path is not None else folder.parent
         self._main = main
+        self._central = central
+        self._way = ""
+        """How the names of central files begin; empty: there are none."""
         self._sweep_interval_s = sweep_interval_s
         self._settle_s = settle_s
         self._look_again_s = min(max(settle_s / 3, 0.01), LOOK_AGAIN_S)
@@ -141,6 +158,8 @@ class LiveFolder:
         Must not run twice at the same time.
         """
         listing = list_files(self.folder)
+        if self._central is not None:
+            self._way = with_central(listing, self.folder, self._central)
         self._note_folders(listing)
         at_once = at_once or not self._has_looked
         names = self._names(listing)
@@ -196,7 +215,9 @@ class LiveFolder:
         """Return the file that defines an object, or None when no file does."""
         key = FileName(file="", kind=ref.kind, folder="", name=ref.path.lstrip("/")).key
         known = self._known.get(key)
-        return None if known is None else self.folder / known.name.file
+        if known is None or self._is_central(known.name.file):
+            return None  # central files are the supervisor's business
+        return self.folder / known.name.file
 
     def remove(self, ref: ObjectRef) -> str | None:
         """Delete the file of an object; return it (path below the folder), None without one.
@@ -265,7 +286,10 @@ class LiveFolder:
 
     async def _notices(self) -> None:
         try:
-            async for _ in awatch(self.folder, debounce=200, step=50):
+            folders = [self.folder]
+            if self._central is not None and self._central.is_dir():
+                folders.append(self._central)
+            async for _ in awatch(*folders, debounce=200, step=50):
                 self._wake.set()
         except (OSError, RuntimeError) as error:
             logger.warning("No notices of changes in %s, only polling: %s", self.folder, error)
@@ -298,17 +322,29 @@ class LiveFolder:
     def _names(self, listing: Listing) -> dict[_Key, FileName]:
         """Return the file of each object; of two for one object the first in the alphabet."""
         names: dict[_Key, FileName] = {}
-        for file in sorted(listing.stamps):
-            name = file_name(file)
+        for file in sorted(listing.stamps, key=lambda each: (not self._is_central(each), each)):
+            name = self._name_of(file)
             if name is None:
                 continue
             first = names.setdefault(name.key, name)
             if first is not name:
-                self._note(file, (_duplicate(file, first.file),))
+                is_hidden = self._is_central(first.file) and not self._is_central(file)
+                finding = _hidden(file) if is_hidden else _duplicate(file, first.file)
+                self._note(file, (finding,))
         for key, known in self._known.items():
             if listing.is_hidden(known.name.file):
                 names.setdefault(key, known.name)
         return names
+
+    def _is_central(self, file: str) -> bool:
+        return bool(self._way) and file.startswith(self._way)
+
+    def _name_of(self, file: str) -> FileName | None:
+        """Return what a file defines; a central one stands for the live file of the same name."""
+        if not self._is_central(file):
+            return file_name(file)
+        name = file_name(file.removeprefix(self._way))
+        return None if name is None else replace(name, file=file)
 
     def _confirmed(
         self,
@@ -334,7 +370,11 @@ class LiveFolder:
             settling = _Seen(signature, now)
             if former is not None and former.signature == signature:
                 settling = former
-            is_meant = at_once or (file is not None and file == self._file_of(key, names))
+            is_meant = (
+                at_once
+                or (signature is not None and self._is_central(signature[0]))
+                or (file is not None and file == self._file_of(key, names))
+            )
             if is_meant or (settling is former and self._has_settled(settling, now)):
                 confirmed.append(key)
             else:
@@ -396,6 +436,9 @@ class LiveFolder:
         if self._has_looked:
             what = _CHANGED if before else _ADDED
             logger.info(what, name.file)
+        if before is not None and self._is_central(name.file):
+            if not self._is_central(before.name.file):
+                logger.warning(_HIDES, before.name.file)
 
     def _content(self, key: _Key, name: FileName, listing: Listing) -> FileContent:
         if self._main is not None and key in self._main.keys:
@@ -413,7 +456,8 @@ class LiveFolder:
                 f"The file cannot be read: {error.strerror or error}",
                 "Check its permissions",
             )
-        context = replace(self._context, folder=name.folder)
+        live_root = f"/{self._way.rstrip('/')}" if self._is_central(name.file) else ""
+        context = replace(self._context, folder=name.folder, live_root=live_root)
         modified_at = Instant(listing.stamps[name.file].modified_s * 1000)
         return read_definition(data, name, context, modified_at)
 
@@ -470,6 +514,16 @@ def _duplicate(file: str, first: str) -> Finding:
         text=f"The file is ignored, because {first!r} defines an object of the same name",
         advice="Remove or rename one of the two; names of jobs and job chains have no case",
         code="SCHEDULER-889",
+    )
+
+
+def _hidden(file: str) -> Finding:
+    return Finding(
+        file=file,
+        severity=Severity.WARNING,
+        text="The file is ignored, because the central configuration defines the same object",
+        advice="Remove one of the two",
+        code="SCHEDULER-703",
     )
 
 

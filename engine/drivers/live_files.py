@@ -72,6 +72,26 @@ def list_files(root: Path) -> Listing:
     return listing
 
 
+def with_central(listing: Listing, root: Path, central: Path) -> str:
+    """Put the files of the central configuration beside those of the live folder (chapter 9).
+
+    They are named by the way from the live folder to them, which is returned, so that a file is
+    what its name says, whoever reads it. Without a central folder nothing changes.
+    """
+    try:
+        way = Path(os.path.relpath(central.resolve(), root.resolve())).as_posix()
+    except (OSError, ValueError):
+        return ""
+    if not central.is_dir():
+        return ""
+    found = list_files(central)
+    listing.stamps.update({f"{way}/{file}": stamp for file, stamp in found.stamps.items()})
+    listing.places.update({f"{way}/{file}": place for file, place in found.places.items()})
+    unreadable = found.unreadable.items()
+    listing.unreadable.update({f"{way}/{folder}".rstrip("/"): why for folder, why in unreadable})
+    return f"{way}/"
+
+
 def _list(entry: os.DirEntry[str], folder: str, listing: Listing) -> str | None:
     """Note a file; return the path of a folder."""
     name = _proper(entry.name)

@@ -25,6 +25,8 @@ from engine.service.ssh_settings import SshSection, parse_files, parse_hosts, pa
 SETTINGS_FILE = "engine.toml"
 MAIN_FILE = "scheduler.xml"
 LIVE_FOLDER = "live"
+CENTRAL_FOLDER = "cache"
+"""What a supervisor has left of the central configuration (live-folder.md 9)."""
 ENVIRONMENT_PREFIX = "POINTSMAN_"
 CLIENT_VARIABLES: Final = frozenset({"ENGINE", "TOKEN", "TOKEN_FILE", "THEME"})
 """Variables of the command line's clients and the cockpit, which mean nothing to the engine."""

@@ -71,7 +71,7 @@ from engine.service.outputs import SshOutputs, TaskOutputs
 from engine.service.recovery import recover
 from engine.service.remote_hosts import HostReader, RemoteHosts
 from engine.service.sealing import Sealer
-from engine.service.settings import EngineSettings
+from engine.service.settings import CENTRAL_FOLDER, EngineSettings
 from engine.service.watching import StateKnowledge, Watching
 from engine.store.audit_file import AuditFile
 from engine.store.history import History
@@ -164,6 +164,7 @@ async def _build(
         engine_id=scheduler_xml.main.scheduler_id or settings.engine_id or "",
         include_path=_include_path(settings, scheduler_xml),
         main=scheduler_xml,
+        central=None if settings.live == settings.config else settings.config / CENTRAL_FOLDER,
         sweep_interval_s=settings.live_scan_interval / 1000,
         settle_s=settings.live_settle / 1000,
     )

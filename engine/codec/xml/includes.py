@@ -66,7 +66,8 @@ def read_include(reading: Reading, element: Element) -> Include | None:
     if file:
         return Include(file=file)
     try:
-        return Include(live_file=resolved(live_file, reading.context.folder))
+        path = resolved(live_file, reading.context.folder)
+        return Include(live_file=f"{reading.context.live_root}{path}")
     except PathError as error:
         reading.findings.error(element, str(error), attribute="live_file", code="SCHEDULER-461")
         return None

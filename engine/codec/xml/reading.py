@@ -49,6 +49,8 @@ class Context:
     environment: Variables = field(default_factory=Variables)
     """The engine's environment variables; in commands the scheduler's variables come before."""
     read_include: IncludeReader = no_includes
+    live_root: str = ""
+    """What `live_file`s begin with: nothing, or the way from the live folder to another one."""
     engine_id: str = ""
     copied: Mapping[str, Params] | None = None
     """What `<copy_params from=…>` copies, by `task` and `order`; None: not allowed here."""

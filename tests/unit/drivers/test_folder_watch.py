@@ -27,13 +27,14 @@ from engine.kernel.definitions import (
     Lock,
     OrderDefinition,
     ScheduleFile,
+    ShellScript,
     Text,
 )
 
 T = TypeVar("T")
 JOB = '<job title="{}"><script language="shell">exit 0</script></job>'
 CHAIN = '<job_chain><job_chain_node state="1" job="a"/></job_chain>'
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 class World:
@@ -47,15 +48,25 @@ class World:
 
     def watcher(self, main: SchedulerXml | None = None) -> LiveFolder:
         return LiveFolder(
-            self.root, {"X": "x"}, UTC, main=main, sweep_interval_s=0.05, settle_s=0.0
+            self.root,
+            {"X": "x"},
+            UTC,
+            main=main,
+            central=self.root.parent / "cache",
+            sweep_interval_s=0.05,
+            settle_s=0.0,
         )
 
     def write(self, file: str, text: str | bytes) -> None:
         """Write a file with a time of its own, so that no test depends on the clock's grain."""
         path = self.root / file
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        self.touch(file)
+        # In one piece, or a watcher may see it twice: with the present time and with its own.
+        draft = self.root.parent / "draft"
+        draft.write_bytes(text if isinstance(text, bytes) else text.encode())
+        self.clock += 1
+        os.utime(draft, (self.clock, self.clock))
+        draft.replace(path)
 
     def touch(self, file: str) -> None:
         self.clock += 1
@@ -657,3 +668,71 @@ def test_ten_times_the_files_take_ten_times_the_work(world: World) -> None:
     small = work_for(200, "small")
     big = work_for(2000, "big")
     assert big < 11 * small
+
+
+# --- the central configuration -------------------------------------------------------------------
+
+
+def job_title(found: ApplyDefinitions) -> str:
+    [job] = [one for one in found.defined if isinstance(one, Job)]
+    return job.title
+
+
+def test_a_central_file_comes_before_the_live_one_and_is_told(world: World) -> None:
+    world.write("a.job.xml", JOB.format("local"))
+    world.write("../cache/A.job.xml", JOB.format("central"))
+    world.write("../cache/sub/l.lock.xml", "<lock/>")
+    found = world.look()
+    assert found is not None
+    assert job_title(found) == "central"
+    assert set(named(found.defined)) == {"/A", "/sub/l"}
+    [finding] = world.folder.findings
+    assert (finding.file, finding.code) == ("a.job.xml", "SCHEDULER-703")
+
+
+def test_a_central_file_need_not_settle_and_its_end_makes_the_live_one_count(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(tmp_path)
+    world.folder = LiveFolder(world.root, {}, UTC, central=tmp_path / "cache", settle_s=1000.0)
+    world.write("a.job.xml", JOB.format("local"))
+    world.look()
+    world.write("../cache/a.job.xml", JOB.format("central"))
+    found = world.look()
+    assert found is not None
+    assert job_title(found) == "central"
+    assert "SCHEDULER-460" in caplog.text
+    (tmp_path / "cache" / "a.job.xml").unlink()
+    found = world.folder.scan(at_once=True)
+    assert found is not None
+    assert job_title(found) == "local"
+    assert not world.folder.findings
+
+
+def test_includes_of_central_files_lie_in_the_central_folder(world: World) -> None:
+    params = '<params><include live_file="p.xml"/></params>'
+    script = '<script language="shell"><include live_file="s.sh"/></script>'
+    for place, text in (("", "local"), ("../cache/", "central")):
+        world.write(f"{place}p.xml", f'<params><param name="from" value="{text}"/></params>')
+        world.write(f"{place}s.sh", text)
+    world.write("../cache/a.job.xml", f"<job>{params}{script}</job>")
+    found = world.look()
+    assert found is not None
+    [job] = found.defined
+    assert isinstance(job, Job)
+    assert job.params == {"from": "central"}
+    assert isinstance(job.script, ShellScript)
+    assert world.folder.read_script(job.script.parts) == "central"
+    world.write("../cache/p.xml", '<params><param name="from" value="changed"/></params>')
+    found = world.look()
+    assert found is not None
+    [job] = found.defined
+    assert isinstance(job, Job)
+    assert job.params == {"from": "changed"}
+
+
+def test_a_command_does_not_delete_a_central_file(world: World) -> None:
+    world.write("../cache/a.job.xml", JOB)
+    world.look()
+    assert world.folder.remove(ObjectRef(kind=ObjectKind.JOB, path="/a")) is None
+    assert (world.root.parent / "cache" / "a.job.xml").exists()
