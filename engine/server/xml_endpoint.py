@@ -1,6 +1,8 @@
 """XML commands over HTTP: POST, and GET for commands that only show (xml-commands.md 1.3, 1.4).
 
-A failed command is answered with status 200 and `<ERROR>`: clients look there.
+A failed command is answered with status 200 and `<ERROR>`: clients look there. At the classic
+paths answers are `text/xml` in ISO-8859-1 as those of the original, since old clients take them
+for that without looking; characters that it lacks are references. The web service answers UTF-8.
 """
 
 import re
@@ -26,6 +28,11 @@ _FORM_TYPES: Final = frozenset(
 )
 """What a browser sends for forms: refused where the original refuses them (JS-1670)."""
 _OWN_PATHS: Final = ("/api", "/health", "/metrics", "/jobscheduler/master")
+_CLASSIC: Final = "ISO-8859-1"
+_MEDIA_TYPES: Final = {
+    _CLASSIC: "text/xml; charset=iso-8859-1",
+    "UTF-8": "application/xml; charset=utf-8",
+}
 _CHARSET = re.compile(r"charset\s*=\s*\"?([A-Za-z0-9._-]+)")
 
 
@@ -34,29 +41,30 @@ async def master_post(request: Request) -> Response:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind in _FORM_TYPES:
         raise HTTPException(403, f"The content type {kind} is refused; send application/xml")
-    return await _post(request)
+    return await _post(request, "UTF-8")
 
 
 async def engine_post(request: Request) -> Response:
     """Handle POST at the classic paths: whatever content type old clients send."""
-    return await _post(request)
+    return await _post(request, _CLASSIC)
 
 
 async def classic_post(request: Request) -> Response:
     """Handle POST at any other path, as the TCP port of the original does."""
     if request.url.path.startswith(_OWN_PATHS):
         raise HTTPException(405, f"{request.url.path} takes no POST")
-    return await _post(request)
+    return await _post(request, _CLASSIC)
 
 
-async def _post(request: Request) -> Response:
+async def _post(request: Request, encoding: str) -> Response:
     context = context_of(request)
     caller = await context.admit(request, Role.READ_ONLY)
     data = await context.body(request)
     if data is None:
         limit = context.request_bytes_max
         problem = Problem(code=SCHEMA_ERROR, text=f"More than {limit} bytes are not read")
-        return _answer(answer_bytes(answer_document((), context.port.now(), problem)))
+        document = answer_document((), context.port.now(), problem)
+        return _answer(answer_bytes(document, encoding=encoding), encoding)
     large = context.commands.large
     deferred = large.deferred()
     found = _CHARSET.search(request.headers.get("content-type", ""))
@@ -69,18 +77,27 @@ async def _post(request: Request) -> Response:
         )
     except Aborted:
         return Response(status_code=204)
-    return _answer(await large.text(document, deferred))
+    return _answer(await large.text(document, deferred, encoding=encoding), encoding)
 
 
 async def get(request: Request) -> Response:
-    """Handle `GET …?command=XML`: commands that only show."""
+    """Handle `GET …?command=XML` at the web service: commands that only show."""
+    return await _get(request, "UTF-8")
+
+
+async def engine_get(request: Request) -> Response:
+    """Handle `GET …?command=XML` at the path of the classic GUI."""
+    return await _get(request, _CLASSIC)
+
+
+async def _get(request: Request, encoding: str) -> Response:
     context = context_of(request)
     caller = await context.admit(request, Role.READ_ONLY)
     others = sorted(set(request.query_params) - {"command"})
     if others:
         raise HTTPException(400, f"The parameter {others[0]!r} is not known; there is: command")
     text = as_element(request.query_params.get("command", "s"))
-    return await _shown(request, text, client_with(caller.role, caller.name))
+    return await _shown(request, text, client_with(caller.role, caller.name), encoding)
 
 
 async def get_path(request: Request) -> Response:
@@ -92,10 +109,10 @@ async def get_path(request: Request) -> Response:
         raise HTTPException(403, "SCHEDULER-214 A path must not contain '..'")
     if not text.startswith("<"):
         raise HTTPException(404, f"There is nothing at {request.url.path}")
-    return await _shown(request, text, client_with(caller.role, caller.name))
+    return await _shown(request, text, client_with(caller.role, caller.name), _CLASSIC)
 
 
-async def _shown(request: Request, text: str, client: Client) -> Response:
+async def _shown(request: Request, text: str, client: Client, encoding: str) -> Response:
     commands = context_of(request).commands
     deferred = commands.large.deferred()
     document = await commands.execute(
@@ -107,12 +124,13 @@ async def _shown(request: Request, text: str, client: Client) -> Response:
         status = 400
     elif error is not None and error.get("code") == "SCHEDULER-121":
         status = 403
-    return _answer(await commands.large.text(document, deferred), status)
+    answer = await commands.large.text(document, deferred, encoding=encoding)
+    return _answer(answer, encoding, status)
 
 
-def _answer(text: bytes, status: int = 200) -> Response:
+def _answer(text: bytes, encoding: str, status: int = 200) -> Response:
     headers = {"Cache-Control": "no-store"}
-    return Response(text, status, headers, media_type="application/xml; charset=utf-8")
+    return Response(text, status, headers, media_type=_MEDIA_TYPES[encoding])
 
 
 ROUTES: Final = [
@@ -120,7 +138,7 @@ ROUTES: Final = [
     Route(MASTER_PATH, get, methods=["GET"]),
     Route(ENGINE_PATH, engine_post, methods=["POST"]),
     Route(f"{ENGINE_PATH}/", engine_post, methods=["POST"]),
-    Route(ENGINE_PATH, get, methods=["GET"]),
+    Route(ENGINE_PATH, engine_get, methods=["GET"]),
 ]
 
 CLASSIC_ROUTES: Final = [

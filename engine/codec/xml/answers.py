@@ -150,9 +150,10 @@ def answer_bytes(document: Element, *, encoding: str = "UTF-8", indented: bool =
     """Return a document with its XML declaration; what the encoding lacks becomes a reference."""
     if indented:
         etree.indent(document)
-    text = etree.tostring(document, encoding=encoding, xml_declaration=True)
+    text = etree.tostring(document, encoding=encoding, xml_declaration=False)
     assert isinstance(text, bytes), "with an encoding there are bytes"
-    return text
+    # Quoted as the original does it: some clients look without an XML parser.
+    return f'<?xml version="1.0" encoding="{encoding}"?>\n'.encode() + text
 
 
 def error_element(problem: Problem, at: Instant | None = None) -> Element:

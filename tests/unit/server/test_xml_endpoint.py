@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from engine.kernel.commands import ApplyDefinitions, BrokenFile, ObjectKind, ObjectRef, StartJob
+from engine.kernel.commands import (
+    ApplyDefinitions,
+    BrokenFile,
+    ModifyOrder,
+    ObjectKind,
+    ObjectRef,
+    StartJob,
+)
 from engine.kernel.definitions import FileOrderSource
 from engine.kernel.ids import TaskId, job_key, order_key
 from engine.kernel.instants import seconds
@@ -106,6 +113,26 @@ async def test_old_clients_send_any_type_to_the_classic_paths(path: str) -> None
         path, content="<show_state/>", headers={"Content-Type": "application/x-www-form-urlencoded"}
     )
     assert answer_of(response.content).find("state") is not None
+
+
+@pytest.mark.parametrize("path", ["/jobscheduler/engine/command", "/", "/any/path"])
+async def test_classic_paths_answer_in_latin_1_with_references_for_the_rest(path: str) -> None:
+    http = HttpEngine(*WALK)
+    await http.xml('<add_order job_chain="walk" id="ü"><params/></add_order>')
+    http.engine.step(ModifyOrder(order=order_key("/walk", "ü"), title="ä 10 € \U0001f682"))
+    response = await http.post(path, content=b'<show_order job_chain="walk" order="&#252;"/>')
+    assert response.headers["content-type"] == "text/xml; charset=iso-8859-1"
+    assert response.content.startswith(b'<?xml version="1.0" encoding="ISO-8859-1"?>')
+    assert b'title="\xe4 10 &#8364; &#128642;"' in response.content
+    order = answer_of(response.content).find("order")
+    assert order is not None
+    assert (order.get("id"), order.get("title")) == ("ü", "ä 10 € \U0001f682")
+
+
+async def test_the_web_service_answers_in_utf_8() -> None:
+    response = await HttpEngine().get(COMMAND, params={"command": "show_state"})
+    assert response.headers["content-type"] == "application/xml; charset=utf-8"
+    assert response.content.startswith(b'<?xml version="1.0" encoding="UTF-8"?>')
 
 
 async def test_get_shows_and_nothing_else() -> None:
