@@ -31,7 +31,7 @@ from engine.kernel.instants import Duration, Instant, utc_text
 from engine.kernel.limits import HISTORY_BACKLOG_MAX, HISTORY_BATCH_MAX, ORDER_NOTES_MAX
 from engine.kernel.params import NO_PARAMS, Params
 from engine.kernel.signals import signal_name
-from engine.kernel.state import State
+from engine.kernel.state import State, Task
 from engine.server.engine_port import (
     HistoryQuery,
     OrderHistoryEntry,
@@ -111,8 +111,8 @@ class HistoryProjector:
                 params=task.params,
                 agent=task.agent or "",
                 order=task.order,
-                is_recorded=task.started_at is not None and not self._from_step.get(task.job, 0),
-                started_at=task.started_at,
+                is_recorded=_began(task) is not None and not self._from_step.get(task.job, 0),
+                started_at=_began(task),
                 pid=task.pid,
             )
             for task in state.tasks.values()
@@ -144,11 +144,14 @@ class HistoryProjector:
                 self._note_task(event)
             case t.TaskAssigned():
                 self._tasks[event.task] = replace(self._tasks[event.task], agent=event.agent)
+            case t.TaskAwaitsAgent():
+                yield from self._waits(event)
             case t.TaskStarted():
-                task = replace(self._tasks[event.task], started_at=event.at, pid=event.pid)
-                self._tasks[event.task] = task
+                task = self._tasks[event.task]
+                began = task.started_at or event.at
+                self._tasks[event.task] = replace(task, started_at=began, pid=event.pid)
                 if not self._from_step.get(task.job, 0):
-                    yield self._recorded(event.task, event.at, event.pid)
+                    yield self._recorded(event.task, began, event.pid)
             case t.TaskEnded():
                 yield from self._task_ended(event)
             case t.TaskEndedLate():
@@ -181,6 +184,14 @@ class HistoryProjector:
         self._tasks[event.task] = replace(known, order=event.order)
         if event.order is not None:
             self._change(event.order, has_task=True, notes=0)
+
+    def _waits(self, event: t.TaskAwaitsAgent) -> Iterator[HistoryRecord]:
+        """Record a task from its first attempt on, so that its waiting is seen (agents.md 4.4)."""
+        task = self._tasks[event.task]
+        if task.started_at is None:
+            self._tasks[event.task] = replace(task, agent="", started_at=event.since)
+            if not self._from_step.get(task.job, 0):
+                yield self._recorded(event.task, event.since, None)
 
     def _recorded(self, task_id: TaskId, at: Instant, pid: int | None) -> TaskRecorded:
         task = replace(self._tasks[task_id], is_recorded=True)
@@ -361,6 +372,11 @@ class HistoryProjector:
 _NO_ORDER = OrderId("")
 LATE_RESULT: Final = "late result"
 """What the error text of a lost task tells of it once it is known how it ended."""
+
+
+def _began(task: Task) -> Instant | None:
+    """Return since when a task stands in the history: the first try to reach an agent counts."""
+    return task.awaits_since or task.started_at
 
 
 def late_result(event: t.TaskEndedLate) -> str:
