@@ -9,7 +9,6 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import islice
 from typing import Final
 
 from engine.codec.snapshot import Capture, capture
@@ -22,6 +21,8 @@ AT_ONCE_MAX: Final = 200
 """Objects of an answer that is made in the event loop: about ten milliseconds of work."""
 ELEMENTS_AT_ONCE_MAX: Final = 2_000
 """Elements of a document that is written in the event loop."""
+TEXT_AT_ONCE_MAX: Final = 1_000_000
+"""Characters of logs and sources in it."""
 TOGETHER_MAX: Final = 2
 """Large answers in the making; others wait, so that memory stays bounded."""
 
@@ -55,11 +56,20 @@ class LargeAnswers:
         indented: bool = False,
     ) -> bytes:
         """Return a document's text with all that was deferred."""
-        is_small = next(islice(document.iter(), ELEMENTS_AT_ONCE_MAX, None), None) is None
-        if deferred.is_empty and is_small:
+        if deferred.is_empty and _is_small(document):
             return answer_bytes(document, encoding=encoding, indented=indented)
         async with self._turns:
             return await asyncio.to_thread(_text, document, deferred, encoding, indented)
+
+
+def _is_small(document: Element) -> bool:
+    """Whether writing the document takes no time worth speaking of."""
+    characters = 0
+    for count, each in enumerate(document.iter()):
+        characters += len(each.text or "")
+        if count >= ELEMENTS_AT_ONCE_MAX or characters > TEXT_AT_ONCE_MAX:
+            return False
+    return True
 
 
 def _made(

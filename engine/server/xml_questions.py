@@ -51,12 +51,15 @@ from engine.server.engine_port import (
     OrderHistoryEntry,
     TaskHistoryEntry,
 )
-from engine.server.large_answers import LargeAnswers
+from engine.server.large_answers import AT_ONCE_MAX, LargeAnswers
 from engine.server.source_files import SourceFiles, waiting_files
 
 LOG_BYTES_MAX: Final = 4 * 1024 * 1024
 """Longer logs are answered with their end."""
 LOGS_OF_HISTORY_BYTES_MAX: Final = 256 * 1024
+"""In a history of each log, its end; and of all of them together, newest first:"""
+LOGS_OF_ANSWER_BYTES_MAX: Final = 16 * 1024 * 1024
+LOG_LEFT_OUT: Final = "(left out, the answer has many logs: ask for this task alone)"
 HISTORIES_MAX: Final = 500
 """Jobs or chains whose history is read for one answer; beyond them it is left out."""
 ORDER_HISTORY_DEFAULT: Final = 20
@@ -91,6 +94,10 @@ class Questions:
                 return await self._task(query)
             case q.ShowHistory():
                 return await self._history(query)
+            case q.ShowCalendar():
+                return await self._calendar(query, deferred)
+            case q.JobWhy():
+                return await self._why(query, deferred)
             case _:
                 return self._plain(query)
 
@@ -105,11 +112,6 @@ class Questions:
                 if isinstance(what, Problem):
                     return what
                 return subsystems_element(self._view(what))
-            case q.JobWhy():
-                job = state.jobs.get(query.job)
-                if job is None:
-                    return unknown_object("Job", query.job)
-                return job_why_element(self._view(), job)
             case q.ParamGet():
                 value = value_of(state.main.params, query.name)
                 if value is None:
@@ -117,14 +119,6 @@ class Questions:
                 return element("param", name=query.name, value=value)
             case q.ParamsGet():
                 return params(state.main.params)
-            case q.ShowCalendar():
-                return calendar_element(
-                    self._view(),
-                    start=query.start,
-                    before=query.before,
-                    limit=query.limit,
-                    with_orders="orders" in re.split(r"[,\s]+", query.what),
-                )
             case _:
                 raise AssertionError(f"{type(query).__name__} is answered elsewhere")
 
@@ -155,6 +149,27 @@ class Questions:
             log=log_text,
             next_due=self._port.state.next_due(),
         )
+
+    async def _calendar(self, query: q.ShowCalendar, deferred: Deferred | None) -> Element:
+        make = partial(
+            calendar_element,
+            start=query.start,
+            before=query.before,
+            limit=query.limit,
+            with_orders="orders" in re.split(r"[,\s]+", query.what),
+        )
+        # How long the search for starts takes shows only when it is done: never in the event loop.
+        return await self._large.made(make, self._view(), AT_ONCE_MAX + 1, deferred)
+
+    async def _why(self, query: q.JobWhy, deferred: Deferred | None) -> Element | Problem:
+        state = self._port.state
+        job = state.jobs.get(query.job)
+        if job is None:
+            return unknown_object("Job", query.job)
+        view = self._view()
+        objects = sum(_orders_at(view, node) for node in state.nodes_of_job.get(job.key, ()))
+        objects += len(state.queued_tasks.get(job.key, ()))
+        return await self._large.made(partial(job_why_element, job=job), view, objects, deferred)
 
     # --- the engine ------------------------------------------------------------------------------
 
@@ -246,10 +261,14 @@ class Questions:
             return unknown_object("Job", query.job)
         found = await self._port.task_history(_history_query(query))
         entries = []
+        left = LOGS_OF_ANSWER_BYTES_MAX
         for entry in found:
             text = None
-            if "log" in what:
-                text = await self._task_log(entry.task, LOGS_OF_HISTORY_BYTES_MAX)
+            if "log" in what and left <= 0:
+                text = LOG_LEFT_OUT
+            elif "log" in what:
+                text = await self._task_log(entry.task, min(left, LOGS_OF_HISTORY_BYTES_MAX))
+                left -= len(text.encode("utf-8", "replace"))
             entries.append(_past_task(entry, log_text=text))
         state = self._port.state
         return history_element(entries, state.main.scheduler_id or state.control.engine_id)

@@ -20,6 +20,8 @@ from engine.kernel.state import JobState, Order, Task
 
 DAY_MS = 86_400_000
 SPAN_DAYS = 7
+ELEMENTS_MAX = 100_000
+"""Periods and queued tasks of one answer, whatever `limit` asks for."""
 
 
 @dataclass(slots=True)
@@ -40,7 +42,7 @@ def calendar_element(
     """Return `<calendar>` of jobs, and of orders if these were asked for."""
     begin = view.now if start is None else start
     end = Instant(begin - begin % DAY_MS + SPAN_DAYS * DAY_MS + 1000) if before is None else before
-    budget = _Budget(limit)
+    budget = _Budget(min(limit, ELEMENTS_MAX))
     result = element("calendar")
     for job in sorted(view.state.jobs.values(), key=lambda each: each.key):
         result.extend(_job(view, job, begin, end, budget))

@@ -18,9 +18,11 @@ from engine.kernel.definitions import (
     ShellScript,
     Text,
 )
-from engine.kernel.ids import NodeState, job_key, order_key
+from engine.kernel.ids import NodeState, TaskId, job_key, order_key
 from engine.kernel.instants import Instant, seconds
+from engine.server import xml_questions
 from engine.server.auth import Role
+from engine.server.engine_port import TaskHistoryEntry
 from engine.server.large_answers import AT_ONCE_MAX, LargeAnswers
 from engine.server.xml_execution import client_with
 from tests.support.fake_engine import FACTS
@@ -119,3 +121,51 @@ def test_deferred_elements_may_have_deferred_parts_of_their_own() -> None:
     root.append(deferred.mark([outer, outer]))
     text = b"".join(deferred.pieces(etree.tostring(root), "ascii"))
     assert text == b"<list><outer><inner/></outer><outer><inner/></outer></list>"
+
+
+@pytest.mark.parametrize("command", ["<show_calendar what='orders'/>", "<job.why job='/job'/>"])
+async def test_searches_for_starts_and_reasons_are_made_beside_the_loop(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    http = engine_with_orders(ORDERS)
+    threads: list[int] = []
+
+    def noted(*_arguments: object, **_named: object) -> etree._Element:
+        threads.append(get_ident())
+        return etree.Element("made")
+
+    monkeypatch.setattr(xml_questions, "calendar_element", noted)
+    monkeypatch.setattr(xml_questions, "job_why_element", noted)
+    assert (await http.xml(command)).find("made") is not None
+    assert threads
+    assert threads != [get_ident()]
+
+
+async def test_the_logs_of_a_long_history_are_bounded_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    http = engine_with_orders(0)
+    monkeypatch.setattr(xml_questions, "LOGS_OF_ANSWER_BYTES_MAX", 250)
+    for number in range(1, 6):
+        http.engine.logs[number] = str(number) * 100
+        http.engine.tasks_past.append(
+            TaskHistoryEntry(
+                task=TaskId(number),
+                job="/job",
+                cause="queue",
+                agent="",
+                started_at=Instant(number),
+                ended_at=Instant(number),
+                exit_code=0,
+                error_code="",
+                error_text="",
+                steps=1,
+                pid=None,
+                chain="",
+                order="",
+            )
+        )
+    answer = await http.xml('<show_history job="/job" what="log"/>')
+    logs = [str(each.text) for each in answer.iterfind(".//history.entry/log")]
+    assert sorted(map(len, logs[:3])) == [50, 100, 100]
+    assert set(logs[3:]) == {xml_questions.LOG_LEFT_OUT}
