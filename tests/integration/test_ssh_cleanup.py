@@ -26,7 +26,7 @@ from engine.kernel.sessions.identity import token_of
 from engine.kernel.sessions.parameters import SshJob, ssh_job
 from engine.kernel.sessions.verdicts import Alive
 from tests.support.ssh_world import SshWorld, login, ssh_world
-from tests.support.sshd import SshServer, free_port, missing, ssh_server
+from tests.support.sshd import SshServer, free_port, missing, needs_own_accounts, ssh_server
 
 pytestmark = [
     pytest.mark.anyio,
@@ -37,8 +37,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def server() -> Iterator[SshServer]:
     with ssh_server() as running:
-        if not running.has_own_uid:
-            pytest.skip("needs made-up accounts: root and libnss-wrapper")
+        needs_own_accounts(running)
         yield running
 
 

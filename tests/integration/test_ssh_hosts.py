@@ -25,7 +25,7 @@ from engine.kernel.sessions.parameters import (
 )
 from engine.kernel.sessions.secret import Secret
 from tests.support.ssh_world import login, settings_for, ssh_world, until
-from tests.support.sshd import SshServer, free_port, missing, ssh_server
+from tests.support.sshd import SshServer, free_port, missing, needs_own_accounts, ssh_server
 
 pytestmark = [
     pytest.mark.anyio,
@@ -117,8 +117,7 @@ async def test_damaged_lines_of_known_hosts_do_not_hide_the_others(
 
 
 async def test_passwords_open_where_keys_do_not(server: SshServer, tmp_path: Path) -> None:
-    if not server.has_own_uid:
-        pytest.skip("needs made-up accounts: root and libnss-wrapper")
+    needs_own_accounts(server)
     async with hosts_with(settings_for(tmp_path, server)) as hosts:
         right = replace(target(server), login=PasswordLogin(password=Secret(PASSWORD)))
         assert await said(hosts.link(right)) == "hi\n"

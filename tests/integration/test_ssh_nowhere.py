@@ -11,7 +11,7 @@ import pytest
 from engine.kernel.effects import KillMode
 from engine.kernel.reports import TaskExited, TaskLaunched, TaskLost
 from tests.support.ssh_world import login, ssh_world
-from tests.support.sshd import SshServer, missing, ssh_server
+from tests.support.sshd import SshServer, missing, needs_own_accounts, ssh_server
 
 pytestmark = [
     pytest.mark.anyio,
@@ -32,8 +32,7 @@ SHELLS = [
 @pytest.fixture(scope="module")
 def module_server() -> Iterator[SshServer]:
     with ssh_server() as running:
-        if not running.has_own_uid:
-            pytest.skip("needs made-up accounts: root and libnss-wrapper")
+        needs_own_accounts(running)
         os.chown(running.home(), 0, 0)  # the account can write nothing here
         running.home().chmod(0o755)
         yield running
@@ -159,8 +158,7 @@ async def test_a_job_does_not_begin_before_the_journal_knows_it(
 @pytest.mark.skipif(missing("dropbear") is not None, reason=str(missing("dropbear")))
 async def test_a_server_that_gives_no_group_of_its_own_is_not_hit_itself(tmp_path: Path) -> None:
     with ssh_server(kind="dropbear") as server:
-        if not server.has_own_uid:
-            pytest.skip("needs made-up accounts: root and libnss-wrapper")
+        needs_own_accounts(server)
         home = server.home()
         os.chown(home, 0, 0)
         async with ssh_world(tmp_path, server) as world:

@@ -23,6 +23,7 @@ from tests.support.sshd import (
     eventually,
     is_alive,
     missing,
+    needs_own_accounts,
     ssh_server,
     start_of,
 )
@@ -36,14 +37,13 @@ LONG_NAME = "averylongaccount1"
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[SshServer]:
-    with ssh_server(shells={LONG_NAME: "/bin/sh"}) as running:
+    with ssh_server(shells={LONG_NAME: "/bin/sh"}, options=("LogLevel VERBOSE",)) as running:
         yield running
 
 
 @pytest.fixture
 def own(server: SshServer) -> Iterator[SshServer]:
-    if not server.has_own_uid:
-        pytest.skip("needs made-up accounts: root and libnss-wrapper")
+    needs_own_accounts(server)
     server.end_all_processes()
     yield server
     server.end_all_processes()
@@ -68,6 +68,17 @@ def target(server: SshServer) -> Target:
     found = target_of(login(server))
     assert isinstance(found, Target)
     return found
+
+
+async def two_looks(world: SshWorld, server: SshServer) -> None:
+    """Wait until the engine has asked the host twice what is left of its runs."""
+    log = server.folder / "log"
+
+    def sessions() -> int:
+        return log.read_text(errors="replace").count("Starting session")
+
+    before = sessions()
+    await world.wait_for(lambda: sessions() >= before + 2)
 
 
 def strange_run(server: SshServer, key: str, **fields: object) -> Path:
@@ -316,8 +327,7 @@ SHELLS = {"sh": "/bin/sh", "bash": "/bin/bash", "csh": "/bin/csh", "fish": "/usr
 @pytest.fixture(scope="module")
 def many_shells() -> Iterator[SshServer]:
     with ssh_server(shells={f"user{name}": path for name, path in SHELLS.items()}) as running:
-        if not running.has_own_uid:
-            pytest.skip("needs made-up accounts: root and libnss-wrapper")
+        needs_own_accounts(running)
         for account in running.accounts.values():  # shells that talk when they start
             (account.home / ".cshrc").write_text("echo welcome to csh\n")
             (account.home / ".bashrc").write_text("echo welcome to bash\n")
@@ -405,7 +415,8 @@ async def test_a_restart_of_the_engine_loses_neither_output_nor_result(
         world.start("e/16.1", login(own) | {"command": command})
         await world.wait_for(lambda: "2" in world.text("e/16.1"))
         await world.stop()
-        await asyncio.sleep(0.1)
+        out = own.home() / ".jobscheduler" / "run" / token_of(ExecutionKey("e/16.1")) / "out"
+        await world.wait_for(lambda: "8" in out.read_text())
         await world.restart()
         end = await world.exited("e/16.1")
         assert world.text("e/16.1") == "".join(f"{n}\n" for n in range(1, 9))
@@ -422,7 +433,7 @@ async def test_a_run_whose_own_process_was_killed_by_somebody_is_reported_as_van
         world.start("e/17.1", login(own) | {"command": "sleep 600"})
         launched = await world.launched("e/17.1")
         os.kill(launched.pid, 9)
-        await asyncio.sleep(0.5)
+        await two_looks(world, own)
         assert not [each for each in world.reports if isinstance(each, TaskExited | TaskLost)]
         own.end_all_processes()
         report = await world.lost("e/17.1")
@@ -467,7 +478,7 @@ async def test_a_command_of_the_jobs_own_may_keep_a_run_alive_but_never_end_it(
         world.start("e/19.1", parameters)
         await world.wait_for(lambda: len(family(own)) == 1)
         own.end_all_processes()
-        await asyncio.sleep(0.8)
+        await two_looks(world, own)
         assert not [each for each in world.reports if isinstance(each, TaskExited | TaskLost)]
         veto.unlink()
         assert "vanished" in (await world.lost("e/19.1")).text

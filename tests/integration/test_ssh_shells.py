@@ -12,7 +12,7 @@ from engine.drivers.ssh_hosts import HostLink
 from engine.kernel.reports import TaskExited
 from engine.kernel.sessions.parameters import Target, target_of
 from tests.support.ssh_world import SshWorld, login, ssh_world
-from tests.support.sshd import SshServer, missing, ssh_server
+from tests.support.sshd import SshServer, missing, needs_own_accounts, ssh_server
 
 pytestmark = [
     pytest.mark.anyio,
@@ -24,8 +24,7 @@ STEPS = 5
 @pytest.fixture(scope="module")
 def server() -> Iterator[SshServer]:
     with ssh_server() as running:
-        if not running.has_own_uid:
-            pytest.skip("needs made-up accounts: root and libnss-wrapper")
+        needs_own_accounts(running)
         yield running
 
 

@@ -12,7 +12,7 @@ from engine.kernel.ids import ExecutionKey
 from engine.kernel.reports import EndReason, LaunchFailure, TaskLaunched
 from engine.kernel.sessions.identity import token_of
 from tests.support.ssh_world import login, ssh_world
-from tests.support.sshd import SshServer, is_alive, missing, ssh_server
+from tests.support.sshd import SshServer, is_alive, missing, needs_own_accounts, ssh_server
 
 pytestmark = [
     pytest.mark.anyio,
@@ -259,8 +259,7 @@ async def test_an_account_without_a_shell_is_refused_with_its_own_words(
     tmp_path: Path, shell: str
 ) -> None:
     with ssh_server(shells={"locked": shell}) as server:
-        if not server.has_own_uid:
-            pytest.skip("needs made-up accounts: root and libnss-wrapper")
+        needs_own_accounts(server)
         async with ssh_world(tmp_path, server) as world:
             world.start("e/16.1", login(server) | {"command": "true"})
             report = await world.not_launched("e/16.1")

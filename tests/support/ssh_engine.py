@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tests.support.programs import World, wait_for
-from tests.support.sshd import SshServer, ssh_server
+from tests.support.sshd import SshServer, needs_own_accounts, ssh_server
 
 T = TypeVar("T")
 
@@ -164,5 +164,7 @@ class SshEngine(World):
 @contextlib.contextmanager
 def ssh_engine(folder: Path, **server: object) -> Iterator[SshEngine]:
     """Provide a server and an engine's place; the engine itself is started by the test."""
-    with ssh_server(**server) as running, SshEngine(folder, running) as world:
-        yield world
+    with ssh_server(**server) as running:
+        needs_own_accounts(running)
+        with SshEngine(folder, running) as world:
+            yield world

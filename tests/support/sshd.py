@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin") or ""
 DROPBEAR = shutil.which("dropbear", path="/usr/sbin:/usr/local/sbin:/usr/bin") or ""
 WRAPPER = next(iter(Path("/usr/lib").glob("*/libnss_wrapper.so")), None)
@@ -46,6 +48,12 @@ def eventually(what: Callable[[], object], limit_s: float = 60.0) -> None:
     while not what():
         assert time.monotonic() < end, f"not within {limit_s} s: {what}"
         time.sleep(0.01)
+
+
+def needs_own_accounts(server: "SshServer") -> None:
+    """Skip where accounts cannot be made up, which are nobody else's."""
+    if not server.has_own_uid:
+        pytest.skip("needs made-up accounts: root and libnss-wrapper")
 
 
 def free_port() -> int:
