@@ -221,11 +221,13 @@ def engine(
         Path | None,
         typer.Option(metavar="FILE", help="Private key, PEM.", rich_help_panel=TLS_PANEL),
     ] = None,
-    engine_id: Annotated[
-        str | None, typer.Option("--id", help="Name of the engine. Default: that of scheduler.xml.")
+    engine_id: Annotated[  # the second spelling is JobScheduler's
+        str | None,
+        typer.Option("--id", "-id", help="Name of the engine. Default: that of scheduler.xml."),
     ] = None,
     pause: Annotated[
-        bool | None, typer.Option("--pause", help="Start nothing until told to continue.")
+        bool | None,
+        typer.Option("--pause", "-pause", help="Start nothing until told to continue."),
     ] = None,
     log_level: Annotated[
         str | None, typer.Option(help="debug, info, warning or error.", metavar="LEVEL")

@@ -352,6 +352,8 @@ def test_engine_options_become_settings(
     assert settings.listen == TcpAddress(host="127.0.0.1", port=4444)
     assert settings.trust_loopback
     assert settings.starts_paused
+    assert cli.run([*arguments, "-pause", "-id=night"]) == 0, "as JobScheduler spells them"
+    assert (given[1].starts_paused, given[1].engine_id) == (True, "night")
     assert cli.run([*arguments, "--listen", "0.0.0.0:4444"]) == 2
     assert "can be reached from other hosts" in capsys.readouterr().err
 
