@@ -110,6 +110,12 @@ def agent(
     tasks_max: Annotated[
         int | None, typer.Option(min=1, help="Tasks at the same time; default: no limit.")
     ] = None,
+    result_retention: Annotated[
+        float,
+        typer.Option(
+            min=0.01, metavar="HOURS", help="How long results wait for an engine that is away."
+        ),
+    ] = 24.0,
     kill_script: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Called before a task and its children are killed."),
@@ -138,6 +144,7 @@ def agent(
         tls_key=tls_key,
         tls_client_ca=tls_client_ca,
         tasks_max=tasks_max,
+        result_retention_h=result_retention,
         kill_script=kill_script,
         ends_found_tasks=end_found_tasks,
         leaves_tasks=leave_tasks,
@@ -164,6 +171,7 @@ def agent_settings(
     trust_loopback: bool,
     allow_insecure: bool,
     tasks_max: int | None,
+    result_retention_h: float = 24.0,
     kill_script: Path | None,
     ends_found_tasks: bool,
     leaves_tasks: bool,
@@ -197,6 +205,7 @@ def agent_settings(
         ends_found_tasks=ends_found_tasks,
         leaves_tasks=leaves_tasks,
         tasks_max=tasks_max,
+        result_retention_s=result_retention_h * 3600,
         kill_script=kill_script,
     ).checked()
 

@@ -41,7 +41,7 @@ class BegunLog:
         self._descriptor = self._rewrite()
 
     def begin(self, runs: Iterable[AboutRun]) -> None:
-        """Record runs that are about to be started; on disk when this returns."""
+        """Record runs that are about to be started, or to be buried; on disk when this returns."""
         begun = list(runs)
         self.open_runs.update((about.key, about) for about in begun)
         self._append([_row(about) for about in begun])
@@ -92,7 +92,7 @@ class BegunLog:
 
 
 def read_begun(file: Path) -> Mapping[ExecutionKey, AboutRun]:
-    """Return the runs that were begun and not closed."""
+    """Return the runs that were begun and not closed; what was said last of a key holds."""
     found: dict[ExecutionKey, AboutRun] = {}
     text = file.read_text(errors="replace") if file.exists() else ""
     for line in text.split("\n"):

@@ -13,7 +13,7 @@ import signal
 import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -126,6 +126,7 @@ class TaskHost:
         """Those that have not ended."""
         self._waiting: list[Start] = []
         self._closing: list[tuple[ExecutionKey, RunFolder]] = []
+        self._burying: list[_Run] = []
         self._wake = asyncio.Event()
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="task-host")
         self._boot = boot_id()
@@ -236,6 +237,14 @@ class TaskHost:
             run.folder.mark_killed(reason)
         self._kill_now(self._live.values())
 
+    def bury(self, key: ExecutionKey) -> None:
+        """Remove the files of a run that has ended; its key is never started again."""
+        run = self._runs[key]
+        assert run.is_ended, "a run is buried after its end"
+        run.about = replace(run.about, is_buried=True)
+        self._burying.append(run)
+        self._wake.set()
+
     def discard(self, key: ExecutionKey) -> None:
         """Forget a run that has ended, with its files."""
         run = self._runs.pop(key, None)
@@ -272,7 +281,11 @@ class TaskHost:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._waiting or self._closing:
+            while self._waiting or self._closing or self._burying:
+                buried, self._burying = self._burying[:BATCH_MAX], self._burying[BATCH_MAX:]
+                if buried:
+                    await loop.run_in_executor(self._disk, self._bury, buried)
+                    continue  # before anything is closed: perhaps one of these
                 starts, self._waiting = self._waiting[:BATCH_MAX], self._waiting[BATCH_MAX:]
                 closing, self._closing = self._closing[:BATCH_MAX], self._closing[BATCH_MAX:]
                 await loop.run_in_executor(self._disk, self._write_down, starts)
@@ -341,6 +354,11 @@ class TaskHost:
         self.begun_log.close_keys(key for key, _ in closing)
         for _, folder in closing:
             folder.delete()
+
+    def _bury(self, runs: Sequence[_Run]) -> None:
+        self.begun_log.begin(run.about for run in runs)
+        for run in runs:
+            run.folder.delete()
 
     # --- watching --------------------------------------------------------------------------------
 
@@ -423,6 +441,10 @@ class TaskHost:
 
     def _found(self, about: AboutRun) -> FoundRun | None:
         folder = RunFolder(self._folder / about.number)
+        if about.is_buried:
+            folder.delete()
+            self._runs[about.key] = _Run(about=about, folder=folder, is_ended=True)
+            return self._describe(self._runs[about.key])
         if about.boot == self._boot and folder.forbid_start():
             # Begun, but its files were not ready, or its supervisor had not come to its first
             # line and never will: nothing has run.

@@ -11,6 +11,8 @@ The rules (agents.md 3.3, 3.5, 3.13):
   only that moves the lease: every task of the session lives until stamp + its timeout.
 * Events stay until the engine has acknowledged them, results until they are closed. After a new
   epoch or a new life of this program everything not closed is offered again, in new numbers.
+* The result of an engine that does not come back goes at some time. Its key stays, unless that
+  engine's journal is known to have the start: who asks for it then is told that it has run.
 """
 
 from collections import deque
@@ -21,6 +23,7 @@ from engine.agent.ledger_parts import (
     ENDLESS,
     NO_LEASE,
     Action,
+    Bury,
     Content,
     Discard,
     Execution,
@@ -55,13 +58,20 @@ from engine.codec.agent_messages import (
 )
 from engine.kernel.effects import KillMode
 from engine.kernel.ids import Epoch, ExecutionKey
-from engine.kernel.instants import Instant
+from engine.kernel.instants import Duration, Instant
 from engine.kernel.reports import EndReason
 
 RESERVATION_MS_MAX = 60_000
 """A reservation that is not begun expires after this or its timeout, whichever is shorter."""
-RETENTION_MS = 24 * 3_600_000
-"""How long a result waits for an engine that does not come back."""
+RETENTION_MS = Duration(24 * 3_600_000)
+"""How long a result waits for an engine that does not come back, from its last request on."""
+TIMEOUTS_KEPT = 4
+"""And so many heartbeat timeouts more: an engine that has not given the task up asks before."""
+TOMBSTONE_MS = 366 * RETENTION_MS
+"""How long its key is kept after that, counted anew in every life of the agent program."""
+TOMBSTONES_MAX = 10_000
+"""Of one engine; beyond it the oldest go first. There are only as many as tasks whose start was on
+its way into the journal when the engine went, and those that ran on over a restart of the agent."""
 PIECE_BYTES_MAX = 256 * 1024
 """Of one `Output` event."""
 EVENTS_MAX = 1000
@@ -71,13 +81,22 @@ EVENTS_MAX = 1000
 class Ledger:
     """All sessions of one agent. Every method gets the moment and returns what is to be done."""
 
-    def __init__(self, *, run: str, boot: str, tasks_max: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        run: str,
+        boot: str,
+        tasks_max: int | None = None,
+        retention: Duration = RETENTION_MS,
+    ) -> None:
+        """`retention`: how long a result is kept for an engine that is away."""
         self.run = run
         self.boot = boot
         self.is_terminating = False
         self.sessions: dict[str, Session] = {}
         self.total_count = 0
         self._tasks_max = tasks_max
+        self.retention = retention
         self._engine_of: dict[ExecutionKey, str] = {}
 
     # --- stamps ----------------------------------------------------------------------------------
@@ -94,24 +113,30 @@ class Ledger:
 
     # --- the past --------------------------------------------------------------------------------
 
-    def restore_session(
-        self, engine: str, epoch: Epoch, first_epoch: Epoch, base: Moment | None
-    ) -> None:
+    def restore_session(self, engine: str, epoch: Epoch, base: Moment | None) -> None:
         """Take up a session that a former life of this program had."""
-        session = Session(engine=engine, epoch=epoch, first_epoch=first_epoch)
+        session = Session(engine=engine, epoch=epoch)
         session.base = base if base is not None else NO_LEASE
         self.sessions[engine] = session
 
     def restore_execution(self, execution: Execution) -> None:
         """Take up a begun execution of a former life; its end, if any, is told as news."""
-        session = self.sessions.get(execution.engine)
-        if session is None:
-            # Begun, but its session was never written down: it can only have an expired lease.
-            session = Session(engine=execution.engine, epoch=Epoch(0), first_epoch=Epoch(0))
-            self.sessions[execution.engine] = session
+        session = self._restored(execution.engine)
         self._add(session, execution)
         session.shortest_timeout = min(session.shortest_timeout, execution.timeout)
         session.news[execution.key] = None
+
+    def restore_tombstone(self, engine: str, key: ExecutionKey, at: Moment) -> None:
+        """Take up a key of which nothing else is kept."""
+        self._restored(engine).tombstones[key] = at
+
+    def _restored(self, engine: str) -> Session:
+        session = self.sessions.get(engine)
+        if session is None:
+            # Begun, but its session was never written down: it can only have an expired lease.
+            session = Session(engine=engine, epoch=Epoch(0))
+            self.sessions[engine] = session
+        return session
 
     # --- session requests ------------------------------------------------------------------------
 
@@ -123,7 +148,7 @@ class Ledger:
         if session is not None and request.epoch < session.epoch:
             return self._refusal(RefusalReason.OLD_EPOCH, session), actions
         if session is None:
-            session = Session(engine=request.engine, epoch=request.epoch, first_epoch=request.epoch)
+            session = Session(engine=request.engine, epoch=request.epoch)
             self.sessions[request.engine] = session
             actions.append(_saved(session))
         is_takeover = request.epoch > session.epoch
@@ -133,13 +158,7 @@ class Ledger:
         actions += self._renew(session, request.stamp, at)
         if is_new or is_takeover or request.run != self.run:
             self._offer_again(session)
-            executions = tuple(
-                Known(key=execution.key, status=execution.status)
-                for execution in session.executions.values()
-                if not execution.is_closed
-            )
-            is_new = session.first_epoch == session.epoch
-            return News(executions=executions, is_new=is_new), actions
+            return News(executions=tuple(_known(session))), actions
         self._acknowledge(session, request.ack)
         return self.news(request), actions
 
@@ -190,7 +209,11 @@ class Ledger:
         while session.offers and session.offers[0].number <= ack:
             content = session.offers.popleft().content
             execution = session.executions.get(content.key)
-            if execution is not None and isinstance(content, OutputRange):
+            if execution is None:
+                continue
+            if isinstance(content, TaskBegun):
+                execution.is_begun_acknowledged = True
+            elif isinstance(content, OutputRange):
                 index = _index(content.channel)
                 execution.acknowledged[index] = max(
                     execution.acknowledged[index], content.offset + content.length
@@ -264,6 +287,8 @@ class Ledger:
         known = session.executions.get(reserve.key)
         if known is not None:
             return Outcome(key=reserve.key, status=known.status)
+        if reserve.key in session.tombstones:
+            return Outcome(key=reserve.key, status=ExecutionStatus.FORGOTTEN)
         if self.is_terminating:
             return _unavailable(reserve.key, "the agent is terminating")
         if self._tasks_max is not None and len(self._engine_of) >= self._tasks_max:
@@ -289,7 +314,7 @@ class Ledger:
     ) -> Outcome:
         execution = session.executions.get(key)
         if execution is None:
-            return Outcome(key=key, status=ExecutionStatus.GONE)
+            return _unknown(session, key)
         if execution.status is not ExecutionStatus.RESERVED:
             return Outcome(key=key, status=execution.status)
         if session.base + execution.timeout <= at:
@@ -315,7 +340,7 @@ class Ledger:
     def _signal(self, session: Session, signal: Signal, actions: list[Action]) -> Outcome:
         execution = session.executions.get(signal.key)
         if execution is None:
-            return Outcome(key=signal.key, status=ExecutionStatus.GONE)
+            return _unknown(session, signal.key)
         if execution.status is ExecutionStatus.RESERVED:
             self._drop(session, execution)
             return Outcome(key=signal.key, status=ExecutionStatus.GONE)
@@ -330,6 +355,8 @@ class Ledger:
     def _close(self, session: Session, key: ExecutionKey, actions: list[Action]) -> Outcome:
         execution = session.executions.get(key)
         if execution is None:
+            if session.tombstones.pop(key, None) is not None:
+                actions.append(Discard(key=key))
             return Outcome(key=key, status=ExecutionStatus.GONE)
         if _is_running(execution):
             execution.is_closed = True
@@ -408,11 +435,20 @@ class Ledger:
                     self._drop(session, execution)
                 elif (
                     execution.status is ExecutionStatus.ENDED
-                    and execution.ended_at + RETENTION_MS <= at
+                    and max(execution.ended_at, session.heard_at) + self._kept_for(execution) <= at
                 ):
                     self._drop(session, execution)
-                    actions.append(Discard(key=execution.key))
+                    has_run = isinstance(execution.ended, TaskEnded)
+                    if has_run and not execution.is_begun_acknowledged:
+                        session.tombstones[execution.key] = at
+                        actions.append(Bury(key=execution.key))
+                    else:
+                        actions.append(Discard(key=execution.key))
+            actions += _cleared(session, at)
         return actions
+
+    def _kept_for(self, execution: Execution) -> Duration:
+        return Duration(self.retention + TIMEOUTS_KEPT * execution.timeout)
 
     # --- the program's own end -------------------------------------------------------------------
 
@@ -471,12 +507,37 @@ def _killed(executions: Iterable[Execution], reason: EndReason) -> list[Action]:
     return [Kill(keys=tuple(keys), reason=reason)] if keys else []
 
 
+def _known(session: Session) -> Iterator[Known]:
+    for execution in session.executions.values():
+        if not execution.is_closed:
+            yield Known(key=execution.key, status=execution.status)
+    for key in session.tombstones:
+        yield Known(key=key, status=ExecutionStatus.FORGOTTEN)
+
+
+def _unknown(session: Session, key: ExecutionKey) -> Outcome:
+    is_forgotten = key in session.tombstones
+    status = ExecutionStatus.FORGOTTEN if is_forgotten else ExecutionStatus.GONE
+    return Outcome(key=key, status=status)
+
+
+def _cleared(session: Session, at: Moment) -> Iterator[Action]:
+    """Drop the keys that are too old or too many."""
+    excess = len(session.tombstones) - TOMBSTONES_MAX
+    for key, since in list(session.tombstones.items()):
+        if excess <= 0 and since + TOMBSTONE_MS > at:
+            break
+        excess -= 1
+        del session.tombstones[key]
+        yield Discard(key=key)
+
+
 def _unavailable(key: ExecutionKey, text: str) -> Outcome:
     return Outcome(key=key, status=ExecutionStatus.UNAVAILABLE, text=text)
 
 
 def _saved(session: Session) -> SaveSession:
-    return SaveSession(engine=session.engine, epoch=session.epoch, first_epoch=session.first_epoch)
+    return SaveSession(engine=session.engine, epoch=session.epoch)
 
 
 def _after(offers: deque[Offer], seen: SessionNumber) -> Iterator[Offer]:

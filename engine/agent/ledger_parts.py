@@ -59,12 +59,18 @@ class Discard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bury:
+    """Remove what is kept of a run that has ended, except its key."""
+
+    key: ExecutionKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SaveSession:
     """Write down the epoch of a session, before the request is answered."""
 
     engine: str
     epoch: Epoch
-    first_epoch: Epoch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +81,7 @@ class SaveLease:
     base: Moment
 
 
-Action = Launch | Terminate | Kill | Discard | SaveSession | SaveLease
+Action = Launch | Terminate | Kill | Discard | Bury | SaveSession | SaveLease
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +112,6 @@ class News:
 
     executions: tuple[Known, ...] | None = None
     offers: tuple[Offer, ...] = ()
-    is_new: bool = False
 
     def is_empty(self) -> bool:
         """Return whether there is nothing to say."""
@@ -128,6 +133,8 @@ class Execution:
     reserved_until: Moment = 0
     begun: TaskBegun | None = None
     is_begun_offered: bool = False
+    is_begun_acknowledged: bool = False
+    """The engine's journal has its start. Not known any more in the agent's next life."""
     sizes: list[int] = field(default_factory=lambda: [0, 0])
     offered: list[int] = field(default_factory=lambda: [0, 0])
     """Bytes of stdout and stderr that have a number."""
@@ -148,8 +155,6 @@ class Session:
 
     engine: str
     epoch: Epoch
-    first_epoch: Epoch
-    """In which this ledger heard of the engine for the first time."""
     base: Moment = NO_LEASE
     """The lease counts from here: the latest stamp that came back."""
     number: SessionNumber = 0
@@ -159,6 +164,8 @@ class Session:
     """Numbered and not acknowledged."""
     news: dict[ExecutionKey, None] = field(default_factory=dict)
     """Executions that have something without a number yet, oldest first."""
+    tombstones: dict[ExecutionKey, Moment] = field(default_factory=dict)
+    """Keys whose results were kept too long, oldest first, with when that was."""
     heard_at: Moment = NO_LEASE
     shortest_timeout: Duration = ENDLESS
     """Of the executions begun; never longer than the truth."""

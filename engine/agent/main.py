@@ -29,6 +29,7 @@ from engine.agent.task_records import RecordedTasks, TaskRecords
 from engine.agent.warden import LOCK, start_warden
 from engine.errors import AlreadyRunning
 from engine.kernel.ids import ExecutionKey
+from engine.kernel.instants import seconds
 from engine.kernel.reports import EndReason
 from engine.serving import serving, tcp_socket
 
@@ -104,7 +105,12 @@ class Agent:
     async def _opened(self, port: int) -> AgentService:
         """Take up what the data folder holds, before anybody can ask."""
         settings = self._settings
-        ledger = Ledger(run=secrets.token_hex(8), boot=boot_id(), tasks_max=settings.tasks_max)
+        ledger = Ledger(
+            run=secrets.token_hex(8),
+            boot=boot_id(),
+            tasks_max=settings.tasks_max,
+            retention=seconds(settings.result_retention_s),
+        )
         service = AgentService(ledger, SessionFiles(settings.data), _ledger_id(settings.data))
         script = KillScript(settings.kill_script) if settings.kill_script is not None else None
         self._recorded = RecordedTasks(service, TaskRecords(settings.data, boot_id()))
@@ -120,7 +126,7 @@ class Agent:
         service.restore_sessions()
         found = await service.host.open()
         service.restore_runs(found)
-        self._found = [run.key for run in found]
+        self._found = [run.key for run in found if not run.about.is_buried]
         service.host.watch_found()
         if service.host.live_count():
             self._watch_over()

@@ -47,6 +47,8 @@ class AboutRun:
     began_at: Instant
     boot: str
     """The life of the host in which it was begun; in another one nothing of it can be alive."""
+    is_buried: bool = False
+    """It has ended, and nothing but this is kept of it."""
 
 
 about_codec = codec_for(AboutRun)

@@ -10,6 +10,7 @@ from engine.agent.host import FoundRun, Start, TaskHost
 from engine.agent.ledger import Ledger
 from engine.agent.ledger_parts import (
     Action,
+    Bury,
     Discard,
     Execution,
     Kill,
@@ -93,11 +94,14 @@ class AgentService:
         """Take up the sessions on disk."""
         for record, lease in self._files.read():
             base = lease.base if lease is not None and lease.boot == self.ledger.boot else None
-            self.ledger.restore_session(record.engine, record.epoch, record.first_epoch, base)
+            self.ledger.restore_session(record.engine, record.epoch, base)
 
     def restore_runs(self, found: Iterable[FoundRun]) -> None:
         """Take up the runs a former life of this program has left."""
         for run in found:
+            if run.about.is_buried:
+                self.ledger.restore_tombstone(run.about.engine, run.key, self._clock())
+                continue
             begun = None
             if run.pid is not None:
                 begun = TaskBegun(key=run.key, pid=run.pid, started_at=run.about.began_at)
@@ -120,7 +124,7 @@ class AgentService:
             at = self._clock()
             self._do(self.ledger.tick(at))
             if at >= sweep_at:
-                sweep_at = at + SWEEP_MS
+                sweep_at = at + min(SWEEP_MS, self.ledger.retention)
                 self._do(self.ledger.sweep(at))
             await asyncio.sleep(self._tick_s)
 
@@ -165,7 +169,6 @@ class AgentService:
             ledger=self.ledger_id,
             stamp=self.ledger.stamp(self._clock()),
             is_terminating=self.ledger.is_terminating,
-            is_new=news.is_new,
             executions=news.executions,
             events=tuple(self._numbered(offer) for offer in news.offers),
         )
@@ -265,14 +268,13 @@ class AgentService:
                     self.host.kill(action.keys, action.reason)
                 case Discard():
                     self.host.discard(action.key)
-                case SaveSession():
-                    self._files.save(
-                        SessionRecord(
-                            engine=action.engine,
-                            epoch=action.epoch,
-                            first_epoch=action.first_epoch,
-                        )
+                case Bury():
+                    log.warning(
+                        "Nobody has asked for the result of task %s; it is dropped", action.key
                     )
+                    self.host.bury(action.key)
+                case SaveSession():
+                    self._files.save(SessionRecord(engine=action.engine, epoch=action.epoch))
                 case SaveLease():
                     lease = LeaseRecord(boot=self.ledger.boot, base=action.base)
                     self._files.save_lease(action.engine, lease)

@@ -23,7 +23,6 @@ class SessionRecord:
 
     engine: str
     epoch: Epoch
-    first_epoch: Epoch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,6 +56,8 @@ class AgentSettings:
     leaves_tasks: bool = False
     """Let tasks run on under their leases when SIGTERM ends this program, for an upgrade."""
     tasks_max: int | None = None
+    result_retention_s: float = 24 * 3600.0
+    """So long results wait for an engine that is away; at most as long as its own keys count."""
     kill_script: Path | None = None
     is_durable: bool = True
     """Write each start through to the disk, so that a power failure cannot repeat it."""
@@ -73,6 +75,8 @@ class AgentSettings:
                 findings.append(f"listening on {self.host} without a token is refused")
         if self.token is None and not self.trusts_loopback:
             findings.append("without a token nobody gets in; give one, or trust loopback")
+        if self.result_retention_s <= 0:
+            findings.append("results have to be kept for some time")
         if self.kill_script is not None and not self.kill_script.is_file():
             findings.append(f"there is no kill script {self.kill_script}")
         if findings:

@@ -44,6 +44,8 @@ class ExecutionStatus(Enum):
     """Begun: its process runs, or is about to."""
     ENDED = "ended"
     """Its process has ended; the result is kept until it is closed."""
+    FORGOTTEN = "forgotten"
+    """Begun once and ended; its result was kept for as long as promised, and then dropped."""
     GONE = "gone"
     """Not known: never reserved, expired before it was begun, or closed. Nothing runs."""
     UNAVAILABLE = "unavailable"
@@ -204,8 +206,6 @@ class SessionAnswer:
     stamp: str
     """To be sent back: proves that this answer has arrived."""
     is_terminating: bool = False
-    is_new: bool = False
-    """The ledger had never heard of this engine before this epoch."""
     executions: tuple[Known, ...] | None = None
     """All executions of this engine, when the request showed another run or a new epoch."""
     events: tuple[Numbered, ...] = ()

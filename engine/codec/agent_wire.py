@@ -42,12 +42,7 @@ refusal = codec_for(Refusal)
 
 def is_heartbeat(answer: SessionAnswer) -> bool:
     """Return whether an answer says nothing but that the agent lives."""
-    return (
-        not answer.events
-        and answer.executions is None
-        and not answer.is_terminating
-        and not answer.is_new
-    )
+    return not answer.events and answer.executions is None and not answer.is_terminating
 
 
 def heartbeat_headers(answer: SessionAnswer) -> dict[str, str]:

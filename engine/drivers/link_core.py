@@ -81,7 +81,7 @@ class Link:
         self._actions: list[LinkAction] = []
         # the agent
         self._run = ""
-        self._ledger = ""
+        self._ledger = self._told_ledger = ""
         self._stamp = ""
         self._is_coupled = False
         """The agent's executions were compared with what is demanded."""
@@ -228,8 +228,7 @@ class Link:
         self._executions.compare(
             answer.executions or (),
             at,
-            is_same_ledger=answer.ledger == self._ledger,
-            is_new_ledger=answer.is_new,
+            ledger=answer.ledger,
             heard_at=self._heard_at,
         )
         self._run = answer.run
@@ -448,11 +447,18 @@ class Link:
     def _set_status(self, status: AgentStatus) -> None:
         if status in _FINE:
             self._text = ""
-        if status is self._status:
+        if status is self._status and self._told_ledger == self._ledger:
             return
         self._status = status
+        self._told_ledger = self._ledger
         self._executions.pending.append(
-            AgentContact(agent=self.agent, status=status, run_id=self._run, text=self._text)
+            AgentContact(
+                agent=self.agent,
+                status=status,
+                run_id=self._run,
+                text=self._text,
+                ledger=self._ledger,
+            )
         )
 
     def _next_ticket(self) -> Ticket:

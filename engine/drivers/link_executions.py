@@ -44,6 +44,8 @@ class Executions:
         self._agent = agent
         self._settings = settings
         self._items: dict[ExecutionKey, Execution] = {}
+        self._ledger = ""
+        """Whose memory was compared last."""
         self.to_reserve: dict[ExecutionKey, None] = {}
         self.to_begin: dict[ExecutionKey, None] = {}
         """Reserved ones, and those whose begin was sent and not answered."""
@@ -92,7 +94,7 @@ class Executions:
         for key, run in runs.items():
             execution = self._items.get(key)
             if execution is None:
-                execution = Execution(run=run, asked_at=at, is_doubtful=may_be_older)
+                execution = Execution(run=run, asked_at=at, ledger=run.ledger)
                 self._items[key] = execution
                 self._set_phase(key, execution, Phase.BEGUN if may_be_older else Phase.NEW)
                 has_new = has_new or not may_be_older
@@ -130,7 +132,7 @@ class Executions:
     def _look_at_kill(self, key: ExecutionKey, execution: Execution) -> None:
         run = execution.run
         if execution.phase in {Phase.NEW, Phase.RESERVED} and not run.may_start:
-            text = "The task was ended before it was started"
+            text = run.refusal or "The task was ended before it was started"
             self._not_launched(key, execution, LaunchFailure.REFUSED, text)
         elif (
             execution.is_confirmed
@@ -147,34 +149,36 @@ class Executions:
         known: Iterable[Known],
         at: Moment,
         *,
-        is_same_ledger: bool,
-        is_new_ledger: bool,
+        ledger: str,
         heard_at: Moment,
     ) -> None:
         """Take the agent's list of all executions of this engine.
 
-        `is_same_ledger`: the one of the last answer in this life. `is_new_ledger`: it had never
-        heard of this engine before. `heard_at`: the last answer before this one.
+        `ledger`: whose memory that is. `heard_at`: the last answer before this one.
         """
+        self._ledger = ledger
         statuses = {each.key: each.status for each in known}
         ended_there = {key for key in statuses if statuses[key] is ExecutionStatus.ENDED}
         for key, execution in self._items.items():
             status = statuses.pop(key, None)
             if execution.phase is Phase.OVER:
                 continue
-            is_certain = not is_new_ledger if execution.is_doubtful else is_same_ledger
             if status in {ExecutionStatus.RUNNING, ExecutionStatus.ENDED}:
                 execution.signalled.clear()
                 self._confirm(key, execution)
-            elif execution.phase is Phase.BEGUN and not is_certain:
+            elif status is ExecutionStatus.FORGOTTEN:
+                self._forgotten(key, execution)
+            elif execution.phase is Phase.BEGUN and execution.ledger != ledger:
                 # It may run on under a ledger that has gone; its lease is what ends it.
                 grace = self._settings.kill_grace
                 lost_at = heard_at + execution.run.heartbeat_timeout + grace
                 self.to_begin.pop(key, None)
                 self._lost_at.setdefault(key, lost_at)
+            elif execution.run.has_started:
+                # This ledger has known it, and would know it if its result were still kept.
+                self._forgotten(key, execution)
             else:
                 # This ledger would know it if it had been begun: it has certainly never run.
-                execution.is_doubtful = False
                 is_reserved = status is ExecutionStatus.RESERVED
                 self._set_phase(key, execution, Phase.RESERVED if is_reserved else Phase.NEW)
                 self._look_at_kill(key, execution)
@@ -263,7 +267,7 @@ class Executions:
                 self.closing[key] = at + LATE_WAIT_MS
 
     def _confirm(self, key: ExecutionKey, execution: Execution) -> None:
-        execution.is_doubtful = False
+        execution.ledger = self._ledger
         execution.is_confirmed = True
         self._set_phase(key, execution, Phase.BEGUN)
         self._look_at_kill(key, execution)
@@ -279,7 +283,9 @@ class Executions:
     def beginning(self, keys: Iterable[ExecutionKey]) -> None:
         """Take note that the begin of these is being sent."""
         for key in keys:
-            self._set_phase(key, self._items[key], Phase.BEGUN)
+            execution = self._items[key]
+            execution.ledger = self._ledger
+            self._set_phase(key, execution, Phase.BEGUN)
             self.to_begin[key] = None  # until the agent confirms it
 
     def signals(self) -> list[tuple[ExecutionKey, KillMode]]:
@@ -297,6 +303,8 @@ class Executions:
         if execution is None or outcome is None or execution.phase is not Phase.NEW:
             return
         match outcome.status:
+            case ExecutionStatus.FORGOTTEN:
+                self._forgotten(key, execution)
             case ExecutionStatus.RESERVED:
                 self._set_phase(key, execution, Phase.RESERVED)
                 self._look_at_kill(key, execution)
@@ -313,6 +321,9 @@ class Executions:
         """Take the outcome of a begin."""
         execution = self._items.get(key)
         if execution is None or outcome is None or execution.phase is not Phase.BEGUN:
+            return
+        if outcome.status is ExecutionStatus.FORGOTTEN:
+            self._forgotten(key, execution)
             return
         if outcome.status is not ExecutionStatus.GONE:
             self._confirm(key, execution)
@@ -437,6 +448,12 @@ class Executions:
     ) -> None:
         self._set_phase(key, execution, Phase.OVER)
         self.pending.append(TaskNotLaunched(key=key, failure=failure, text=text))
+
+    def _forgotten(self, key: ExecutionKey, execution: Execution) -> None:
+        """Report the loss of one that has run, and whose end nobody knows any more."""
+        self._set_phase(key, execution, Phase.OVER)
+        text = f"The agent {self._agent} has ended the task and forgotten its result"
+        self.pending.append(TaskLost(key=key, text=text))
 
 
 def size_of(items: Collection[Report | Output]) -> int:

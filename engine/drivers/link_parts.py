@@ -103,8 +103,8 @@ class Execution:
     run: RunProcess
     asked_at: Moment
     phase: Phase = Phase.NEW
-    is_doubtful: bool = False
-    """Demanded since before this life of the engine, which does not know what was sent."""
+    ledger: str = ""
+    """The agent's memory that would know it if it was begun; empty: none is known."""
     is_confirmed: bool = False
     """The agent has said that it knows the begun execution."""
     is_forgotten: bool = False

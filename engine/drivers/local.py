@@ -43,6 +43,8 @@ class _Task:
     launched: TaskLaunched | None = None
     ended: TaskEnded | None = None
     refused: str | None = None
+    is_forgotten: bool = False
+    """It was started, and nothing is known of it."""
     signalled: set[KillMode] = field(default_factory=set)
     is_demanded: bool = False
     is_over: bool = False
@@ -149,8 +151,13 @@ class LocalDriver:
     def _bring_about(self, key: ExecutionKey, run: RunProcess, task: _Task | None) -> None:
         if task is None:
             task = self._add(key, run.task)
+            if run.has_started:
+                # Its folder is gone: somebody has removed it, or this is another host.
+                task.is_forgotten = task.is_demanded = True
+                self._tell(key)
+                return
             if not run.may_start:
-                task.refused = "The task was ended before it was started"
+                task.refused = run.refusal or "The task was ended before it was started"
                 self._tell(key)
                 return
             self._host.begin(
@@ -175,7 +182,7 @@ class LocalDriver:
     def _leave(self, key: ExecutionKey, task: _Task) -> None:
         """Nobody wants this any more."""
         task.is_demanded = False
-        if task.refused is not None or task.ended is not None:
+        if task.refused is not None or task.ended is not None or task.is_forgotten:
             del self._tasks[key]
             self._news.pop(key, None)
             self._host.discard(key)
@@ -275,6 +282,10 @@ class LocalDriver:
             task.is_over = True
             failure = LaunchFailure.REFUSED
             return [TaskNotLaunched(key=key, failure=failure, text=task.refused)]
+        if task.is_forgotten:
+            task.is_over = True
+            text = "The files of the task are gone, its result is not known"
+            return [TaskLost(key=key, text=text)]
         if task.launched is not None:
             reports.append(task.launched)
             task.launched = None

@@ -241,6 +241,8 @@ def _run_of(state: State, task: Task, job: Job) -> Run:
             heartbeat_timeout=reference.heartbeat_timeout,
             kill=task.kill,
             may_start=task.kill is None or task.status is TaskStatus.RUNNING,
+            ledger=task.key_ledger,
+            has_started=task.status is TaskStatus.RUNNING,
             spec=ProcessSpec(
                 job=job.path,
                 script="",

@@ -5,7 +5,7 @@ world, do the difference and report what happened as an input (`engine.kernel.co
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from engine.kernel.definitions import DirectoryWatch
@@ -61,6 +61,16 @@ class RunProcess:
     """Set as soon as the task shall end; the driver signals once per mode."""
     may_start: bool = True
     """False: a task that is to be killed before it was started must not start any more."""
+    refusal: str = ""
+    """Why it may not, when it is not being killed."""
+    ledger: str = field(default="", compare=False)
+    """The memory of the agent to which an earlier life of the engine may have sent the start."""
+    has_started: bool = field(default=False, compare=False)
+    """The journal has its start: a host that does not know it has lost it, and must not start it.
+
+    These two are not compared: they matter to who takes the task over from an earlier life of the
+    engine, and who has started it in this life need not be told again.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -163,6 +163,8 @@ class AgentContact:
     """Identity of this life of the agent program, when it is known."""
     text: str = ""
     """Why: the error of a lost agent."""
+    ledger: str = ""
+    """Identity of the agent's data folder, when it is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -234,6 +234,9 @@ class Task:
     locks: tuple[LockUse, ...] = ()
     agent: AgentUri | None = None
     key: ExecutionKey | None = None
+    key_ledger: str = ""
+    """What was known of the agent's memory when the key was given out, or first after it; when the
+    agent has another one now, it cannot say that the key was never begun."""
     attempt: int = 0
     await_until: Instant | None = None
     awaits_since: Instant | None = None
@@ -400,6 +403,8 @@ class Agent:
     run_id: str
     text: str
     since: Instant
+    ledger: str = ""
+    """Identity of the agent's data folder, in which it keeps what it has begun."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,8 +77,7 @@ EVENTS: tuple[Event, ...] = (
                 ledger="l",
                 stamp="b.2",
                 is_terminating=True,
-                is_new=True,
-                executions=(Known(key=KEY, status=ExecutionStatus.RESERVED),),
+                executions=tuple(Known(key=KEY, status=status) for status in ExecutionStatus),
                 events=tuple(
                     Numbered(number=number, event=event) for number, event in enumerate(EVENTS)
                 ),

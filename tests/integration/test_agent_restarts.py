@@ -2,6 +2,8 @@
 
 import asyncio
 import functools
+import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.agent.begun_log import BEGUN, read_begun
 from engine.codec.agent_messages import TakeOver
 from engine.drivers.agent_link import AgentDriverSettings
 from engine.drivers.link_parts import LinkSettings
@@ -275,6 +278,54 @@ async def test_a_task_that_nobody_demands_any_more_is_ended(agent: AgentProgram)
         await until(lambda: not agent.runs_left(), "its files to go")
 
 
+async def test_an_engine_away_for_longer_than_results_are_kept_starts_nothing_again(
+    tmp_path: Path, trace: Path
+) -> None:
+    async with agent_program(tmp_path / "agent", result_retention_s=0.5) as agent:
+        engine = Engine(keeps=[agent.uri], period=500, timeout=1_500)
+        engine.start()
+        told = engine.run(agent.uri, f"echo told >> {trace}; exec sleep 100", number=1)
+        await engine.launched(told)
+        engine.commit.clear()
+        untold = engine.run(agent.uri, f"echo untold >> {trace}; exec sleep 100", number=2)
+        await until(lambda: lines(trace) == ["told", "untold"], "both to be started")
+        await engine.kill()
+        # Their leases end them, and the agent forgets them.
+        await until(lambda: not agent.runs_left(), "their files to go")
+        agent.kill()
+        await agent.start()
+        engine.commit.set()
+        engine.start()
+        await until(lambda: engine.end_of(told) and engine.end_of(untold), "the ends")
+        assert isinstance(engine.end_of(told), TaskLost)
+        assert isinstance(engine.end_of(untold), TaskLost)
+        assert lines(trace) == ["told", "untold"]
+        await until(lambda: not read_begun(agent.data / BEGUN), "the keys to go")
+        await engine.kill()
+
+
+async def test_an_agent_with_a_new_data_folder_starts_nothing_again(
+    tmp_path: Path, trace: Path
+) -> None:
+    async with agent_program(tmp_path / "agent") as agent:
+        engine = Engine(keeps=[agent.uri], timeout=3_000)
+        engine.start()
+        await engine.status(agent.uri, AgentStatus.COUPLED)
+        engine.commit.clear()
+        key = engine.run(agent.uri, f"echo start >> {trace}")
+        await until(lambda: lines(trace), "its start")
+        agent.kill()
+        await engine.kill()
+        agent.data = tmp_path / "another"
+        await agent.start()
+        engine.start()
+        engine.commit.set()
+        await until(lambda: engine.end_of(key), "its end")
+        assert isinstance(engine.end_of(key), TaskLost)
+        assert lines(trace) == ["start"]
+        await engine.kill()
+
+
 # --- tasks on the engine's own host ------------------------------------------------------------------
 
 
@@ -290,6 +341,24 @@ async def test_a_local_task_outlives_its_engine(tmp_path: Path, trace: Path) -> 
     assert engine.text(1) == NUMBERS
     assert lines(trace) == ["start", "end"]
     await engine.kill()
+
+
+async def test_a_local_task_whose_files_are_gone_is_lost_not_started_again(
+    tmp_path: Path, trace: Path
+) -> None:
+    engine = Engine(local_folder=tmp_path / "local")
+    engine.start()
+    key = engine.run("", f"echo start >> {trace}; exec sleep 100")  # type: ignore[arg-type]
+    pid = (await engine.launched(key)).pid
+    await until(lambda: lines(trace), "its start")
+    await engine.kill()
+    engine.local_folder = tmp_path / "another"
+    engine.start()
+    await until(lambda: engine.end_of(key), "its end")
+    assert isinstance(engine.end_of(key), TaskLost)
+    assert lines(trace) == ["start"]
+    await engine.kill()
+    os.kill(pid, signal.SIGKILL)
 
 
 async def test_a_local_signal_is_a_negative_exit_code(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +152,7 @@ class Engine:
     runs: dict[ExecutionKey, RunProcess] = field(default_factory=dict)
     reports: list[Report] = field(default_factory=list)
     logs: dict[tuple[TaskId, str], bytes] = field(default_factory=dict)
+    ledgers: dict[AgentUri, str] = field(default_factory=dict)
     pulses: dict[AgentUri, AgentPulse] = field(default_factory=dict)
     local_folder: Path | None = None
     commit: asyncio.Event = field(default_factory=asyncio.Event)
@@ -202,22 +203,13 @@ class Engine:
             heartbeat_period=Duration(self.period),
             heartbeat_timeout=Duration(self.timeout),
             spec=ProcessSpec(script=script, **spec),
+            ledger=self.ledgers.get(agent, ""),
         )
         self.demand()
         return key
 
     def end(self, key: ExecutionKey, mode: KillMode, *, may_start: bool = False) -> None:
-        run = self.runs[key]
-        self.runs[key] = RunProcess(
-            key=key,
-            task=run.task,
-            agent=run.agent,
-            heartbeat_period=run.heartbeat_period,
-            heartbeat_timeout=run.heartbeat_timeout,
-            spec=run.spec,
-            kill=mode,
-            may_start=may_start,
-        )
+        self.runs[key] = replace(self.runs[key], kill=mode, may_start=may_start)
         self.demand()
 
     def demand(self) -> None:
@@ -288,10 +280,20 @@ class Engine:
                     continue
                 run = self.runs.pop(report.key)
                 gone.append(ForgetExecution(key=report.key, agent=run.agent))
+            if isinstance(report, TaskLaunched) and report.key in self.runs:
+                self.runs[report.key] = replace(self.runs[report.key], has_started=True)
+            if isinstance(report, AgentContact):
+                self._remember(report)
             self.reports.append(report)
         if gone:
             self.demand()
             self.driver.forget(gone)
+
+    def _remember(self, contact: AgentContact) -> None:
+        self.ledgers[contact.agent] = contact.ledger
+        for key, run in self.runs.items():
+            if run.agent == contact.agent and not run.ledger:
+                self.runs[key] = replace(run, ledger=contact.ledger)
 
     async def _output(self, task: TaskId, channel: str, offset: int, data: bytes) -> None:
         log = self.logs.get((task, channel), b"")

@@ -48,7 +48,12 @@ def decide_begin_epoch(state: State, request: BeginEpoch, at: Instant) -> Decisi
     for agent in list(state.agents.values()):
         if agent.status is not AgentStatus.UNKNOWN:
             yield AgentStatusChanged(
-                agent=agent.uri, status=AgentStatus.UNKNOWN, run_id=agent.run_id, text="", at=at
+                agent=agent.uri,
+                status=AgentStatus.UNKNOWN,
+                run_id=agent.run_id,
+                text="",
+                at=at,
+                ledger=agent.ledger,
             )
     for chain in state.chains.values():
         if not chain.definition.orders_recoverable:

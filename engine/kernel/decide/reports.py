@@ -318,7 +318,9 @@ def _error_state(state: State, task: Task) -> NodeState | None:
 def decide_agent_contact(state: State, report: AgentContact, at: Instant) -> Decision:
     """The session with an agent stands differently."""
     known = state.agents.get(report.agent)
-    same = known is not None and (known.status, known.run_id) == (report.status, report.run_id)
+    ledger = report.ledger or ("" if known is None else known.ledger)
+    now = (report.status, report.run_id, ledger)
+    same = known is not None and (known.status, known.run_id, known.ledger) == now
     if report.status is AgentStatus.COUPLED and not same:
         # It answers again: nobody has to wait for the end of a retry delay.
         for process_class in list(state.process_classes.values()):
@@ -331,5 +333,6 @@ def decide_agent_contact(state: State, report: AgentContact, at: Instant) -> Dec
             run_id=report.run_id or ("" if known is None else known.run_id),
             text=report.text,
             at=at,
+            ledger=ledger,
         )
     return Answer()

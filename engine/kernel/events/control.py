@@ -34,6 +34,7 @@ class AgentStatusChanged:
     run_id: str
     text: str
     at: Instant
+    ledger: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,12 +25,18 @@ def _paused_set(state: State, event: e.EnginePausedSet) -> None:
 
 
 def _agent_status_changed(state: State, event: e.AgentStatusChanged) -> None:
+    former = state.agents.get(event.agent)
+    if event.ledger and (former is None or not former.ledger):
+        for task in list(state.tasks.values()):
+            if task.agent == event.agent and not task.key_ledger:
+                state.put_task(replace(task, key_ledger=event.ledger))
     state.agents[event.agent] = Agent(
         uri=event.agent,
         status=event.status,
         run_id=event.run_id,
         text=event.text,
         since=event.at,
+        ledger=event.ledger,
     )
 
 

@@ -85,12 +85,14 @@ def _created(state: State, event: e.TaskCreated) -> None:
 def _assigned(state: State, event: e.TaskAssigned) -> None:
     task = state.tasks[event.task]
     assert task.status in {TaskStatus.STARTING, TaskStatus.WAITING_FOR_AGENT}
+    known = state.agents.get(event.agent)
     state.put_task(
         replace(
             task,
             status=TaskStatus.STARTING,
             agent=event.agent,
             key=event.key,
+            key_ledger="" if known is None else known.ledger,
             attempt=task.attempt + 1,
             await_until=None,
         )

@@ -18,6 +18,7 @@ from typing import Any
 from engine.agent.ledger import Ledger
 from engine.agent.ledger_parts import (
     Action,
+    Bury,
     Discard,
     Execution,
     Kill,
@@ -69,6 +70,8 @@ class Run:
     reason: EndReason | None = None
     signalled: bool = False
     is_written_through: bool = False
+    is_buried: bool = False
+    """Only its key is kept."""
 
 
 @dataclass(slots=True)
@@ -76,7 +79,7 @@ class Disk:
     """What survives the program, and mostly the host."""
 
     runs: dict[ExecutionKey, Run] = field(default_factory=dict)
-    sessions: dict[str, tuple[Epoch, Epoch]] = field(default_factory=dict)
+    sessions: dict[str, Epoch] = field(default_factory=dict)
     leases: dict[str, tuple[str, int]] = field(default_factory=dict)
 
 
@@ -192,14 +195,17 @@ class AgentHost:
         self._lives += 1
         ledger = self._make_ledger(run=f"{self.name}-life{self._lives}", boot=self.boot)
         self._trace(f"{self.name} starts as {ledger.run}")
-        for engine, (epoch, first) in self.disk.sessions.items():
+        for engine, epoch in self.disk.sessions.items():
             boot, base = self.disk.leases.get(engine, ("", 0))
-            ledger.restore_session(engine, epoch, first, base if boot == self.boot else None)
+            ledger.restore_session(engine, epoch, base if boot == self.boot else None)
         self.ledger = ledger
         for key, run in list(self.disk.runs.items()):
             if run.begun is None and run.boot == self.boot:
                 # Its supervisor had not come to its first line, and never will.
                 del self.disk.runs[key]
+                continue
+            if run.is_buried:
+                ledger.restore_tombstone(run.engine, key, self.now())
                 continue
             ledger.restore_execution(
                 Execution(
@@ -329,7 +335,6 @@ class AgentHost:
             run=ledger.run,
             ledger=self.name,
             stamp=ledger.stamp(self.now()),
-            is_new=news.is_new,
             executions=news.executions,
             events=tuple(events),
         )
@@ -350,8 +355,10 @@ class AgentHost:
                             self._kill(run, action.reason)
                 case Discard():
                     self.disk.runs.pop(action.key, None)
+                case Bury():
+                    self.disk.runs[action.key].is_buried = True
                 case SaveSession():
-                    self.disk.sessions[action.engine] = (action.epoch, action.first_epoch)
+                    self.disk.sessions[action.engine] = action.epoch
                 case SaveLease():
                     self.disk.leases[action.engine] = (self.boot, action.base)
 

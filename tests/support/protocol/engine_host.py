@@ -12,7 +12,7 @@ agent after "not launched: unreachable", nothing more after any other end.
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.codec.agent_messages import CommandAnswer, Output, Refusal, SessionAnswer
@@ -180,16 +180,7 @@ class EngineHost:
         for key, run in self.journal.runs.items():
             if run.task == number:
                 self._trace(f"{self.name} wants {mode.value} of {key}")
-                self.journal.runs[key] = RunProcess(
-                    key=key,
-                    task=run.task,
-                    agent=run.agent,
-                    heartbeat_period=run.heartbeat_period,
-                    heartbeat_timeout=run.heartbeat_timeout,
-                    spec=run.spec,
-                    kill=mode,
-                    may_start=False,
-                )
+                self.journal.runs[key] = replace(run, kill=mode, may_start=False)
                 if self.life is not None:
                     self._demand(self.life)
                 return
@@ -211,6 +202,7 @@ class EngineHost:
             heartbeat_period=self._period,
             heartbeat_timeout=self._timeout,
             spec=ProcessSpec(job="job", script="true", environment={}),
+            ledger=agent,  # as long as its disk is never lost
         )
         self._demand(life)
 
@@ -232,6 +224,9 @@ class EngineHost:
                 continue
             elif isinstance(item, TaskLaunched):
                 self._checker.launched(item.key, item)
+                run = self.journal.runs.get(item.key)
+                if run is not None:
+                    self.journal.runs[item.key] = replace(run, has_started=True)
             else:
                 self._end(item)
 

@@ -1,7 +1,7 @@
 """An agent's host: the agent program, with its real service and ledger, and what surrounds it.
 
 The program may be killed at any moment and start again, be asked to end, go down with its host and
-come back in another life of it, and be slow in writing to its disk. What its disk may do stands in
+come back in another life of it or with an empty disk, and be slow in writing to it. What its disk may do stands in
 `processes.py`; sessions are always written through, leases with the next life of the program in mind
 only. A proxy before it may answer in its place that it is not there, or with an error.
 """
@@ -13,19 +13,20 @@ from http import HTTPStatus
 from typing import Any, cast
 
 from engine.agent.host import TaskHost
-from engine.agent.ledger import Ledger
+from engine.agent.ledger import RETENTION_MS, Ledger
 from engine.agent.service import AgentService
 from engine.agent.session_files import LeaseRecord, SessionFiles, SessionRecord
 from engine.codec import agent_wire
 from engine.codec.agent_messages import Refusal
 from engine.codec.records import parse_json
 from engine.drivers.http_client import HttpAnswer
+from engine.kernel.instants import Duration
 from engine.kernel.reports import EndReason
 from tests.support.protocol.clock import Clock
 from tests.support.simulator.book import Book
 from tests.support.simulator.host_loop import HostLoop, host_loop
 from tests.support.simulator.machine import Machine
-from tests.support.simulator.processes import Processes, TaskHostTwin
+from tests.support.simulator.processes import Processes, RunsOnDisk, TaskHostTwin
 
 WARDEN_MS = 200
 STOP_KILL_MS = 5_000
@@ -82,12 +83,15 @@ class AgentMachine(Machine):
         ledger_factory: LedgerFactory = Ledger,
         task_host: type[TaskHostTwin] = TaskHostTwin,
         tick_s: float = 0.2,
+        retention: Duration = RETENTION_MS,
     ) -> None:
         super().__init__(name, clock, rng)
         self._book = book
         self._make_ledger = ledger_factory
         self._make_host = task_host
         self.tick_s = tick_s
+        self._retention = retention
+        self._disks = 1
         self._sessions = SessionsOnDisk()
         self.processes = Processes(self, rng, book)
         self._boots = 0
@@ -125,6 +129,18 @@ class AgentMachine(Machine):
         self.is_powered = False
         self.processes.die()
 
+    def come_back_empty(self) -> None:
+        """The host goes down and is set up anew: nothing is left of what the agent kept."""
+        if self.is_scrapped:
+            return
+        self.power_off()
+        self._book.trace(f"{self.name} loses its disk")
+        self._book.emptied.add(self.name)
+        self._disks += 1
+        self._sessions = SessionsOnDisk()
+        self.processes.disk = RunsOnDisk()
+        self.power_on()
+
     def scrap(self) -> None:
         """The host goes down for good."""
         self.is_scrapped = True
@@ -146,10 +162,14 @@ class AgentMachine(Machine):
         self._lives += 1
         run = f"{self.name}-life{self._lives}"
         self._book.trace(f"{run} begins")
-        ledger = self._make_ledger(run=run, boot=self.processes.boot)
+        ledger = self._make_ledger(run=run, boot=self.processes.boot, retention=self._retention)
         files = cast("SessionFiles", self._sessions)
         service = AgentService(
-            ledger, files, f"{self.name}-disk", clock=self.boot_time, tick_s=self.tick_s
+            ledger,
+            files,
+            f"{self.name}-disk{self._disks}",
+            clock=self.boot_time,
+            tick_s=self.tick_s,
         )
         host = self._make_host(self.processes, service)
         service.host = cast("TaskHost", host)

@@ -5,9 +5,10 @@ and compares: with the processes that really run (agents.md 3.3, I1 to I6), with
 makes of the journal, with what was answered and told. It trusts nobody's memory.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from engine.agent.ledger import RETENTION_MS
 from engine.codec.agent_messages import Channel
 from engine.codec.journal import JOURNAL, StoredEvent
 from engine.kernel.events import Event
@@ -27,6 +28,7 @@ from tests.support.protocol.checker import Violation
 from tests.support.protocol.clock import Clock
 
 LOST = "SCHEDULER-202"
+FORGOTTEN = "forgotten its result"
 TIMED_OUT = "SCHEDULER-272"
 CLOCK_TOLERANCE = 0.99
 FOLLOW_UP = chain_key("follow")
@@ -43,6 +45,7 @@ class Truth:
     is_alive: bool = False
     exit_code: int | None = None
     output: Output = field(default_factory=dict)
+    ended_at: int = 0
     is_over: bool = False
     """Its end is in the journal."""
 
@@ -93,6 +96,12 @@ class Book:
         """Engines that nothing has happened to which a task must not survive."""
         self.set_clocks: set[str] = set()
         """Hosts whose wall clock was set."""
+        self.retention: int = RETENTION_MS
+        """How long agents keep results for engines that are away."""
+        self.emptied: set[str] = set()
+        """Agents that have lost their disk."""
+        self.at_next_start: list[Callable[[str, str], None]] = []
+        """What is to happen as soon as the next process starts, told its engine and its agent."""
         self.counts = dict.fromkeys(("starts", "lost", "late", "steps", "lives"), 0)
 
     def trace(self, text: str) -> None:
@@ -137,6 +146,8 @@ class Book:
                 self.fail(f"I1: the task {known.task} was started as {other} and as {key}")
         if known.order is not None:
             self._look_for_another(record, key, known.order)
+        if self.at_next_start:
+            self.at_next_start.pop(0)(engine, agent)
 
     def _look_for_another(self, record: Record, key: ExecutionKey, order: OrderKey) -> None:
         for other, assigned in record.assigned.items():
@@ -150,6 +161,7 @@ class Book:
         truth = self.truths[key]
         truth.is_alive = False
         truth.exit_code = exit_code
+        truth.ended_at = self._clock.now
         truth.output = dict(output)
 
     # --- what becomes durable --------------------------------------------------------------------
@@ -205,6 +217,10 @@ class Book:
                 self.fail(f"I2: {key} is said to be lost, and runs")
             if key.rpartition("/")[0] in self.protected:
                 self.fail(f"I4, I5: {key} was lost: {event.error_text}")
+            may_forget = truth.ended_at + self.retention * CLOCK_TOLERANCE <= self._clock.now
+            is_forgotten = FORGOTTEN in event.error_text
+            if is_forgotten and record.assigned[key].agent not in self.emptied and not may_forget:
+                self.fail(f"I3: the result of {key} was forgotten")
             return
         if not truth.starts or truth.is_alive:
             self.fail(f"{key} is said to have ended, and has not")

@@ -173,6 +173,8 @@ class EngineMachine:
         self.commit_ms = COMMIT_MS
         self._dies_in: int | None = None
         self._dies_durable = False
+        self._away_ms = BACK_MS
+        self._away_until = 0
         self._given_up: list[Life] = []
         """Lives on hosts that nobody hears of any more; they may wake up."""
         self.disk = MemoryDisk()
@@ -190,10 +192,11 @@ class EngineMachine:
         self.commit_ms = longest_ms or COMMIT_MS
         self._log_disk.delay_ms = max(LOG_MS, longest_ms // 4)
 
-    def die_at_commit(self, commits: int, *, is_durable: bool) -> None:
+    def die_at_commit(self, commits: int, *, is_durable: bool, away_ms: int = BACK_MS) -> None:
         """Let the engine be killed in a commit after so many, before or after it is durable."""
         self._dies_in = commits
         self._dies_durable = is_durable
+        self._away_ms = away_ms
 
     async def _before_commit(self) -> None:
         await asyncio.sleep(self.rng.randrange(1, self.commit_ms) / 1000)
@@ -206,7 +209,7 @@ class EngineMachine:
         if self._dies_in < 0:
             self._dies_in = None
             self.clock.after(0, self.kill)
-            self.clock.after(BACK_MS, self.start)
+            self.clock.after(self._away_ms, self.start)
             await asyncio.Event().wait()
 
     async def _after_commit(self) -> None:
@@ -225,7 +228,7 @@ class EngineMachine:
 
     def start(self) -> None:
         """Start the engine on what the disks hold."""
-        if self.life is not None:
+        if self.life is not None or self.clock.now < self._away_until:
             return
         self._book.counts["lives"] += 1
         self._book.trace(f"{self.name} starts")
@@ -241,6 +244,17 @@ class EngineMachine:
             return
         self._book.trace(f"{self.name} is killed")
         self._end(life)
+
+    def stay_away(self, span: int) -> None:
+        """Kill the engine; nobody starts it again for so long."""
+        self.kill()
+        self._away_until = self.clock.now + span
+        self.clock.after(span, self.start)
+
+    def come_back(self) -> None:
+        """Start the engine in any case."""
+        self._away_until = 0
+        self.start()
 
     def _end(self, life: Life) -> None:
         if life.is_over:

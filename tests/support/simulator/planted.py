@@ -4,13 +4,13 @@
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from unittest import mock
 
 from engine.agent.host import FoundRun
 from engine.agent.ledger import Ledger
-from engine.agent.ledger_parts import Action, Session
+from engine.agent.ledger_parts import Action, Bury, Discard, Session
 from engine.codec.agent_messages import SessionAnswer, SessionRequest
 from engine.codec.journal import JOURNAL, NewEvent
 from engine.drivers.link_core import Link
@@ -70,6 +70,16 @@ class CourteousLedger(Ledger):
             session.epoch = request.epoch
             session.command = 0
         return super().command(request, at)
+
+
+class KeylessLedger(Ledger):
+    """Keeps nothing of a result that nobody has fetched, not even its key."""
+
+    def sweep(self, at: int) -> list[Action]:
+        actions = super().sweep(at)
+        for session in self.sessions.values():
+            session.tombstones.clear()
+        return [Discard(key=each.key) if isinstance(each, Bury) else each for each in actions]
 
 
 class ForgetfulHost(TaskHostTwin):
@@ -177,6 +187,28 @@ class DoubtlessLink(Link):
         return super().demand(keep, runs, at, may_be_older=False)
 
 
+class UnreadLink(Link):
+    """Does not look whether the journal has a task's start before it is started."""
+
+    def demand(self, keep: Any, runs: Any, at: int, *, may_be_older: bool = False) -> Any:
+        runs = {key: replace(run, has_started=False) for key, run in runs.items()}
+        return super().demand(keep, runs, at, may_be_older=may_be_older)
+
+
+class TrustingLink(Link):
+    """Believes every agent that it remembers all it has begun, whatever has become of its disk."""
+
+    def _couple(self, answer: SessionAnswer, at: int) -> None:
+        for execution in self._executions._items.values():
+            execution.ledger = answer.ledger
+        super()._couple(answer, at)
+
+
+def _close_at_once(_: Executions, __: ExecutionKey) -> bool:
+    """Have agents forget lost tasks whose loss is still on its way into the journal."""
+    return True
+
+
 class ImpatientLink(Link):
     """Gives tasks up before their lease is over."""
 
@@ -266,15 +298,15 @@ PLANTS = {
     "old-epoch-not-refused": Plant(found_at=153, ledger=CourteousLedger),
     "results-forgotten-at-agent-restart": Plant(found_at=6, task_host=ForgetfulHost),
     "acknowledged-before-commit": Plant(found_at=24, patch=(_LINK, ClosingLink)),
-    "acknowledged-on-arrival": Plant(found_at=293, patch=(_LINK, BlindLink)),
+    "acknowledged-on-arrival": Plant(found_at=250, patch=(_LINK, BlindLink)),
     "dispatch-before-commit": Plant(found_at=18, parts=Parts(loop=HastyDispatchLoop)),
     "answer-before-commit": Plant(parts=Parts(loop=PoliteLoop)),
     "new-key-after-restart": Plant(found_at=3, parts=Parts(loop=AnewLoop)),
     "journal-not-fenced": Plant(
-        found_at=13, patch=("engine.store.memory.MemoryStore.append", _append_unfenced)
+        found_at=31, patch=("engine.store.memory.MemoryStore.append", _append_unfenced)
     ),
     "output-without-offsets": Plant(
-        found_at=13, patch=("engine.service.outputs.TaskOutputs.write", _write_anywhere)
+        found_at=4, patch=("engine.service.outputs.TaskOutputs.write", _write_anywhere)
     ),
     "exit-command-noted-later": Plant(
         found_at=121, patch=("engine.service.exit_commands._Port.submit", _submit_apart)
@@ -283,6 +315,13 @@ PLANTS = {
         found_at=18, patch=("engine.kernel.decide.reports._begin", _begin_by_the_agents_clock)
     ),
     "no-doubt-after-restart": Plant(found_at=14, patch=(_LINK, DoubtlessLink)),
+    "keys-forgotten-with-results": Plant(found_at=53, ledger=KeylessLedger),
+    "started-again-when-forgotten": Plant(found_at=229, patch=(_LINK, UnreadLink)),
+    "new-disk-believed": Plant(found_at=37, patch=(_LINK, TrustingLink)),
+    "closed-before-its-loss-is-committed": Plant(
+        found_at=37,
+        patch=("engine.drivers.link_executions.Executions._may_be_forgotten", _close_at_once),
+    ),
     "lost-too-early": Plant(found_at=70, patch=(_LINK, ImpatientLink)),
-    "never-lost": Plant(found_at=61, patch=(_LINK, PatientLink)),
+    "never-lost": Plant(found_at=37, patch=(_LINK, PatientLink)),
 }

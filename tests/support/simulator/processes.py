@@ -11,7 +11,7 @@ program is away the warden ends tasks whose lease is over.
 
 import random
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from engine.agent.host import NOT_WANTED, FoundRun, HostListener, Start
@@ -173,6 +173,10 @@ class TaskHostTwin:
         found = []
         for key, about in list(self._disk.begun.items()):
             folder = self._disk.folders.get(key)
+            if about.is_buried:
+                self._runs[key] = _Run(Folder(about), is_ended=True)
+                found.append(FoundRun(key=key, about=about, pid=None))
+                continue
             if about.boot == self._processes.boot and (folder is None or folder.pid is None):
                 if folder is not None:
                     folder.may_start = False
@@ -243,6 +247,18 @@ class TaskHostTwin:
                 self._processes.kill(run.folder, reason)
             elif run is not None:
                 run.wanted.append(partial(self.kill, [key], reason))
+
+    def bury(self, key: ExecutionKey) -> None:
+        run = self._runs[key]
+        assert run.is_ended, "a run is buried after its end"
+
+        def delete() -> None:
+            about = self._disk.begun.get(key)
+            if not self.is_dead and about is not None:
+                self._disk.begun[key] = replace(about, is_buried=True)
+                self._disk.folders.pop(key, None)
+
+        self._machine.wait(self._processes.disk_ms, delete)
 
     def discard(self, key: ExecutionKey) -> None:
         run = self._runs.pop(key, None)

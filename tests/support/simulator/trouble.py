@@ -11,6 +11,7 @@ from collections.abc import Callable
 from enum import Enum
 from functools import partial
 
+from engine.agent.ledger import TIMEOUTS_KEPT
 from engine.drivers.link_parts import LinkSettings
 from engine.kernel.instants import Duration
 from tests.support.protocol.clock import Clock
@@ -22,6 +23,9 @@ from tests.support.simulator.wire import Proxy
 
 SLOW_MS = 20_000
 """The longest a stalled commit takes."""
+ABSENCE_TIMEOUTS = 5 + TIMEOUTS_KEPT
+"""For so many heartbeat timeouts an engine is away until nobody keeps anything for it: one until the
+leases are over, one for the results, one until somebody looks, and some more."""
 
 
 class Kind(Enum):
@@ -153,6 +157,64 @@ class Trouble:
             )
             self._clock.after(at, work)
 
+    def plan_absences(self, rng: random.Random) -> None:
+        """Let somebody be away for long just after a start, while nobody else knows of it yet."""
+        kinds = (*[self._engine_is_forgotten] * 2, self._agent_forgets, self._loss_on_its_way)
+        for _ in range(rng.randrange(1, 6)):
+            work = partial(rng.choice(kinds), rng)
+            at = rng.randrange(self._until // 2)
+            self._clock.after(at, partial(self._book.at_next_start.append, work))
+
+    def _engine_is_forgotten(self, rng: random.Random, engine: str, _: str) -> None:
+        """The engine is away for longer than results are kept."""
+        machine = self._engine(engine)
+        at = rng.choice((1, 20, 200, 1_000))
+        away = ABSENCE_TIMEOUTS * self._timeout - rng.randrange(self._timeout)
+        self._clock.after(at, partial(machine.stay_away, away))
+
+    def _agent_forgets(self, rng: random.Random, engine: str, agent: str) -> None:
+        """The agent is set up anew, the engine starts again before and after they have spoken."""
+        machine, host = self._engine(engine), self._agent(agent)
+        at = 0
+        for _ in range(rng.randrange(1, 4)):
+            at += rng.choice((1, 20, 200, 1_000))
+            self._clock.after(at, machine.kill)
+            at += rng.choice((1, 20, 500))
+            self._clock.after(at, machine.start)
+        self._clock.after(rng.choice((1, 20, 200)), host.come_back_empty)
+
+    def _loss_on_its_way(self, rng: random.Random, engine: str, agent: str) -> None:
+        """The agent is back when its tasks are lost, and the engine dies before it has that."""
+        machine, host = self._engine(engine), self._agent(agent)
+        machine.slow_down(SLOW_MS)
+        away = self._timeout + LinkSettings().kill_grace
+        is_cut = rng.random() < 0.5
+        if is_cut:
+            self._cut_off(engine, agent)
+        else:
+            host.kill()
+        back = away + rng.randrange(2_000)
+        self._clock.after(back, partial(self._join, engine, agent) if is_cut else host.start)
+        dies = partial(machine.die_at_commit, rng.randrange(3), is_durable=False)
+        self._clock.after(rng.randrange(back), dies)
+        self._clock.after(back + SLOW_MS, lambda: machine.slow_down(0))
+
+    def _cut_off(self, one: str, other: str) -> None:
+        self._book.trace(f"cut {one} - {other}")
+        self._network.cut(one, other)
+        self._network.cut(other, one)
+
+    def _join(self, one: str, other: str) -> None:
+        self._book.trace(f"mend {one} - {other}")
+        self._network.mend(one, other)
+        self._network.mend(other, one)
+
+    def _engine(self, name: str) -> EngineMachine:
+        return next(each for each in self._engines if each.name == name)
+
+    def _agent(self, name: str) -> AgentMachine:
+        return next(each for each in self._agents if each.name == name)
+
     def _span(self) -> int:
         timeout = self._timeout
         return self._rng.choice((50, 2_000, timeout // 2, timeout + 3_000, 2 * timeout))
@@ -236,6 +298,7 @@ class Trouble:
     def end(self) -> None:
         """Mend everything."""
         self._book.trace("peace")
+        self._book.at_next_start.clear()
         self._network.mend_all()
         for agent in self._agents:
             agent.wake_up()
@@ -247,4 +310,4 @@ class Trouble:
             engine.disk.faults.refusal = ""
             engine.slow_down(0)
             engine.wake_up()
-            engine.start()
+            engine.come_back()

@@ -24,7 +24,7 @@ from engine.kernel.ids import (
     chain_key,
     job_key,
 )
-from engine.kernel.instants import seconds
+from engine.kernel.instants import Duration, seconds
 from engine.kernel.state import Order, State, Task, TaskStatus
 from engine.server.engine_port import Accepted
 from engine.service.engine import Engine
@@ -35,6 +35,7 @@ from tests.support.simulator.book import Book
 from tests.support.simulator.engine_machine import EngineMachine, Parts, Work
 from tests.support.simulator.processes import TaskHostTwin
 from tests.support.simulator.trouble import (
+    ABSENCE_TIMEOUTS,
     Kind,
     Trouble,
     WorldNetwork,
@@ -89,6 +90,10 @@ class World:
         self.book = self.clock.book = Book(self.clock, keeps_trace=self.keeps_trace)
         self.period, self.timeout = rng.choice(PROFILES)
         self.until = max(TROUBLE_MS_MIN, TROUBLE_TIMEOUTS * self.timeout)
+        self.is_forgetful = self.seed % 8 == 5
+        if self.is_forgetful:
+            self.until += ABSENCE_TIMEOUTS * self.timeout
+            self.book.retention = self.timeout
         self.network = WorldNetwork(self.clock, rng, draw_faults(rng, self.kind))
         self.network.timeout = self.timeout
         self._unanswered = 0
@@ -107,6 +112,8 @@ class World:
         trouble.plan(self.kind, self.period)
         if self.seed % 8 == 1:
             trouble.plan_deaths(random.Random(-self.seed))
+        elif self.is_forgetful:
+            trouble.plan_absences(random.Random(-self.seed))
         try:
             self.clock.run_until(self.until)
             self.proxy.error = self.proxy.unavailable = 0
@@ -136,6 +143,7 @@ class World:
                 self.ledger_factory,
                 self.task_host,
                 min(1.0, self.timeout / TICKS_PER_LEASE / 1000),
+                Duration(self.book.retention),
             )
             for number in range(rng.randrange(1, 4))
         ]

@@ -4,9 +4,18 @@ from dataclasses import replace
 
 import pytest
 
-from engine.agent.ledger import PIECE_BYTES_MAX, RESERVATION_MS_MAX, RETENTION_MS, Ledger
+from engine.agent.ledger import (
+    PIECE_BYTES_MAX,
+    RESERVATION_MS_MAX,
+    RETENTION_MS,
+    TIMEOUTS_KEPT,
+    TOMBSTONE_MS,
+    TOMBSTONES_MAX,
+    Ledger,
+)
 from engine.agent.ledger_parts import (
     Action,
+    Bury,
     Discard,
     Execution,
     Kill,
@@ -41,6 +50,7 @@ from engine.kernel.reports import EndReason
 KEY = ExecutionKey("e/1.1")
 SPEC = ProcessSpec(job="/j", script="true", environment={})
 T = Duration(60_000)
+KEPT = RETENTION_MS + TIMEOUTS_KEPT * T
 
 
 class Desk:
@@ -121,8 +131,8 @@ def contents(news: News) -> list[object]:
 
 def test_a_first_request_opens_the_session_and_tells_what_is_known() -> None:
     desk = Desk()
-    assert desk.news(run="") == News(executions=(), is_new=True)
-    assert desk.actions == [SaveSession(engine="e", epoch=Epoch(1), first_epoch=Epoch(1))]
+    assert desk.news(run="") == News(executions=())
+    assert desk.actions == [SaveSession(engine="e", epoch=Epoch(1))]
 
 
 def test_a_reservation_starts_nothing_and_a_begin_does() -> None:
@@ -374,11 +384,56 @@ def test_a_signal_for_a_mere_reservation_drops_it() -> None:
     assert outcome == {KEY: ExecutionStatus.GONE}
 
 
-def test_results_that_nobody_fetches_go_after_a_day() -> None:
+def test_results_that_nobody_fetches_go_after_a_day_and_leave_their_key() -> None:
     desk = Desk().running()
     desk.ledger.ended(ended(), (0, 0), desk.at)
-    assert desk.ledger.sweep(desk.at + RETENTION_MS - 1) == []
-    assert desk.ledger.sweep(desk.at + RETENTION_MS) == [Discard(key=KEY)]
+    assert desk.ledger.sweep(desk.at + KEPT - 1) == []
+    assert desk.ledger.sweep(desk.at + KEPT) == [Bury(key=KEY)]
+    assert desk.ledger.count() == 0
+    desk.at += KEPT
+    newer = Desk(ledger=desk.ledger)
+    newer.at, newer.epoch = desk.at, Epoch(2)
+    assert newer.news(run="").executions == (Known(key=KEY, status=ExecutionStatus.FORGOTTEN),)
+    assert newer.reserve() is newer.begin() is ExecutionStatus.FORGOTTEN
+    assert newer.command(signal=(Signal(key=KEY, kill=KillMode.KILL),)) == {
+        KEY: ExecutionStatus.FORGOTTEN
+    }
+    assert newer.command(close=(KEY,)) == {KEY: ExecutionStatus.GONE}
+    assert newer.actions == [Discard(key=KEY)]
+    assert newer.reserve() is ExecutionStatus.RESERVED
+
+
+def test_a_key_whose_start_the_journal_has_goes_with_its_result() -> None:
+    desk = Desk().running()
+    desk.seen = desk.ack = desk.news().offers[-1].number
+    desk.session()
+    desk.ledger.ended(ended(), (0, 0), desk.at)
+    assert desk.ledger.sweep(desk.at + KEPT) == [Discard(key=KEY)]
+
+
+def test_a_key_that_never_ran_goes_with_its_result() -> None:
+    desk = Desk().running()
+    desk.ledger.ended(TaskNotBegun(key=KEY, text="no"), (0, 0), desk.at)
+    assert desk.ledger.sweep(desk.at + KEPT) == [Discard(key=KEY)]
+
+
+def test_a_key_is_kept_for_a_year() -> None:
+    desk = Desk(ledger=Ledger(run="r1", boot="b1"))
+    desk.ledger.restore_session("e", Epoch(1), None)
+    desk.ledger.restore_tombstone("e", KEY, desk.at)
+    assert desk.ledger.sweep(desk.at + TOMBSTONE_MS - 1) == []
+    assert desk.ledger.sweep(desk.at + TOMBSTONE_MS) == [Discard(key=KEY)]
+    desk.at += TOMBSTONE_MS
+    desk.session(run="")
+    assert desk.reserve() is ExecutionStatus.RESERVED
+
+
+def test_of_too_many_keys_the_oldest_go() -> None:
+    ledger = Ledger(run="r1", boot="b1")
+    keys = [ExecutionKey(f"e/{number}.1") for number in range(TOMBSTONES_MAX + 2)]
+    for key in keys:
+        ledger.restore_tombstone("e", key, 1)
+    assert ledger.sweep(2) == [Discard(key=key) for key in keys[:2]]
 
 
 # --- new lives -------------------------------------------------------------------------------------
@@ -416,7 +471,7 @@ def test_a_new_epoch_may_ask_for_the_end_of_all_that_runs() -> None:
 
 def test_a_new_life_of_the_agent_goes_on_with_the_lease_of_the_former() -> None:
     ledger = Ledger(run="r2", boot="b1")
-    ledger.restore_session("e", Epoch(1), Epoch(1), 5_000)
+    ledger.restore_session("e", Epoch(1), 5_000)
     ledger.restore_execution(_restored())
     assert ledger.tick(5_000 + T - 1) == []
     assert ledger.tick(5_000 + T) == [Kill(keys=(KEY,), reason=EndReason.LEASE_OVER)]
@@ -425,7 +480,7 @@ def test_a_new_life_of_the_agent_goes_on_with_the_lease_of_the_former() -> None:
 @pytest.mark.parametrize("base", [None, -5])
 def test_a_lease_of_another_life_of_the_host_is_over(base: int | None) -> None:
     ledger = Ledger(run="r2", boot="b2")
-    ledger.restore_session("e", Epoch(1), Epoch(1), base)
+    ledger.restore_session("e", Epoch(1), base)
     ledger.restore_execution(_restored())
     assert ledger.tick(T)
 

@@ -463,7 +463,7 @@ def test_a_task_begun_under_a_ledger_that_has_gone_is_lost_after_its_lease() -> 
     heard_at = wire.at
     wire.fail()
     wire.at += 1_000
-    wire.tick().couple(run="r2", ledger="l2", is_new=True)
+    wire.tick().couple(run="r2", ledger="l2")
     wire.tick_to(heard_at + 61_999)
     assert wire.told(TaskLost) == []
     wire.tick_to(heard_at + 62_000)
@@ -478,7 +478,7 @@ def test_a_former_lifes_task_is_taken_over() -> None:
 
 
 def test_a_former_lifes_task_that_was_never_begun_is_started() -> None:
-    wire = Wire(epoch=2).demand(run(), may_be_older=True).couple()
+    wire = Wire(epoch=2).demand(run(ledger="l1"), may_be_older=True).couple()
     assert [reserve.key for reserve in wire.commands().reserve] == [KEY]
 
 
@@ -495,9 +495,9 @@ def test_a_former_lifes_task_is_not_given_to_another_agent_when_its_own_is_away(
 
 
 def test_a_former_lifes_task_at_an_agent_that_never_heard_of_us_is_lost_after_its_lease() -> None:
-    wire = Wire(epoch=2).demand(run(), may_be_older=True)
+    wire = Wire(epoch=2).demand(run(ledger="l0"), may_be_older=True)
     start = wire.at
-    wire.couple(is_new=True)
+    wire.couple()
     assert not [action for action in wire.actions if isinstance(action, SendCommands)]
     while not wire.told(TaskLost):
         wire.at = wire.link.wakeup()
@@ -668,9 +668,75 @@ def test_the_wakeup_is_never_in_the_past_after_a_tick() -> None:
         lambda: begun(Wire()),
         lambda: begun(Wire()).fail(),
         lambda: begun(Wire()).answer(ended()),
-        lambda: Wire(epoch=2).demand(run(), may_be_older=True).couple(is_new=True),
+        lambda: Wire(epoch=2).demand(run(ledger="l0"), may_be_older=True).couple(),
     ]
     for situation in situations:
         wire = situation()
         wire.tick()
         assert wire.link.wakeup() > wire.at
+
+
+# --- what the agent has forgotten ------------------------------------------------------------------
+
+
+def test_a_started_task_that_its_agent_does_not_know_any_more_is_lost_not_started() -> None:
+    wire = Wire(epoch=2).demand(run(has_started=True, ledger="l1"), may_be_older=True).couple()
+    assert "forgotten its result" in wire.told(TaskLost)[0].text
+    assert not [action for action in wire.actions if isinstance(action, SendCommands)]
+
+
+def test_a_task_of_which_the_agent_has_only_the_key_is_lost_not_started() -> None:
+    wire = Wire(epoch=2).demand(run(), may_be_older=True)
+    wire.couple(Known(key=KEY, status=ExecutionStatus.FORGOTTEN))
+    assert len(wire.told(TaskLost)) == 1
+    assert not [action for action in wire.actions if isinstance(action, SendCommands)]
+    wire.take(wire.link.forget([KEY], wire.at))
+    assert wire.commands().close == (KEY,)
+
+
+@pytest.mark.parametrize("begins", [False, True])
+def test_a_command_for_a_task_of_which_the_agent_has_only_the_key_loses_it(begins: bool) -> None:
+    wire = Wire().demand(run()).couple()
+    if begins:
+        wire.outcome(ExecutionStatus.RESERVED)
+    wire.outcome(ExecutionStatus.FORGOTTEN)
+    assert len(wire.told(TaskLost)) == 1
+    wire.at += 10_000
+    wire.tick()
+    assert not [action for action in wire.actions if isinstance(action, SendCommands)]
+
+
+def test_a_key_that_only_the_agent_has_is_closed() -> None:
+    wire = Wire(epoch=2).demand().couple(Known(key=KEY, status=ExecutionStatus.FORGOTTEN))
+    assert wire.commands().close == (KEY,)
+
+
+def test_a_memory_that_came_after_the_key_cannot_say_that_it_was_never_begun() -> None:
+    wire = Wire(epoch=3).demand(run(ledger="l1"), may_be_older=True)
+    start = wire.at
+    wire.couple(ledger="l2")
+    assert not [action for action in wire.actions if isinstance(action, SendCommands)]
+    while not wire.told(TaskLost):
+        wire.at = wire.link.wakeup()
+        wire.tick()
+    assert wire.at == start + 62_000
+
+
+def test_a_memory_lost_in_between_cannot_say_it_either_when_it_is_asked_again() -> None:
+    wire = begun(Wire()).fail()
+    wire.at += 1_000
+    wire.tick().couple(run="r2", ledger="l2").fail()
+    wire.at += 1_000
+    wire.tick().couple(run="r3", ledger="l2")
+    assert not [action for action in wire.actions if isinstance(action, SendCommands)]
+    assert wire.told(TaskLost) == []
+
+
+def test_the_journal_is_told_of_an_agents_other_memory() -> None:
+    wire = Wire().demand().couple()
+    wire.tick_to(wire.at + 1_000)
+    wire.fail()
+    wire.at += 1_000
+    wire.tick().couple(run="r2", ledger="l2")
+    told = [(each.status, each.ledger) for each in wire.told(AgentContact)]
+    assert told[-1] == (AgentStatus.COUPLED, "l2")
