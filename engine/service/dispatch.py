@@ -35,7 +35,13 @@ from engine.kernel.events import definitions as d
 from engine.kernel.events import tasks as t
 from engine.kernel.ids import LOCAL, AgentUri, ExecutionKey, TaskId
 from engine.kernel.params import NO_PARAMS
-from engine.kernel.reports import LaunchFailure, NodeSettingsRead, Report, TaskNotLaunched
+from engine.kernel.reports import (
+    LaunchFailure,
+    NodeSettingsRead,
+    Report,
+    TaskLost,
+    TaskNotLaunched,
+)
 from engine.kernel.sessions.effects import Before, RunSsh
 from engine.kernel.sessions.identity import TOKEN_VARIABLE, token_of
 from engine.kernel.sessions.parameters import substitute
@@ -105,6 +111,10 @@ class Surroundings:
     """What placeholders in the parameters of SSH jobs may name beside what the state knows."""
     opened: Callable[[Mapping[str, str]], dict[str, str]] = dict
     """Opens sealed values; what it returns goes to drivers and nowhere else. Raises SealBroken."""
+
+
+class _Refused(Exception):
+    """A task cannot be started; the text says why."""
 
 
 class Dispatcher:
@@ -224,17 +234,23 @@ class Dispatcher:
         await self._report(await asyncio.to_thread(self._read_settings, demand))
 
     def _complete(self, demand: Run) -> RunProcess | None:
-        script = self._script(demand.run.key, demand.parts, demand.refusal)
-        if script is None:
-            return None
+        run = demand.run
         try:
-            environment = self._opened(self._environment(demand.run.spec.environment))
-        except SealBroken as error:
-            self._refuse(demand.run.key, str(error))
-            return None
-        if demand.run.agent != LOCAL:
-            environment[TOKEN_VARIABLE] = token_of(demand.run.key)
-        return with_script(demand.run, script, environment)
+            script = self._script(run.key, demand.parts, demand.refusal)
+            environment = self._opened(self._environment(run.spec.environment))
+        except (_Refused, SealBroken) as error:
+            if not self._may_run(run.key, self._processes.get(run.task)):
+                self._refuse(run.key, str(error))
+                return None
+            # It may have run for long, so nobody may forget it; only a start is out of question.
+            return replace(run, may_start=False, refusal=str(error))
+        if run.agent != LOCAL:
+            environment[TOKEN_VARIABLE] = token_of(run.key)
+        return with_script(run, script, environment)
+
+    def _may_run(self, key: ExecutionKey, told: RunProcess | RunSsh | None) -> bool:
+        """Return whether a driver may have started it: one of an earlier life, or of this one."""
+        return key in self._inherited or (told is not None and told.key == key)
 
     def _complete_native(self, demand: RunNative) -> RunNative:
         """Open what the jobs of a cleanup chain log in with; other native jobs take no secrets."""
@@ -247,41 +263,40 @@ class Dispatcher:
 
     def _complete_session(self, demand: SshRun) -> RunSsh | None:
         run = demand.run
-        script = self._script(run.key, demand.parts)
-        if script is None:
-            return None
-        before = run.before
-        if before is Before.NEVER and run.key in self._inherited:
-            before = Before.PERHAPS
-        environment = self._environment(run.environment)
+        may_run = self._may_run(run.key, self._sessions.get(run.task))
+        if run.before is Before.NEVER and run.key in self._inherited:
+            run = replace(run, before=Before.PERHAPS)
         special = {**self._special, **demand.special}
         try:
             parameters = self._opened(substituted(run.parameters, special))
-            environment = self._opened(environment)
+            environment = self._opened(self._environment(run.environment))
         except SealBroken as error:
-            self._refuse(run.key, str(error))
+            if may_run:  # nobody can log in any more to see
+                text = f"The task's host cannot be asked how it ended: {error}"
+                self._spawn(self._report(TaskLost(key=run.key, text=text)))
+            else:
+                self._refuse(run.key, str(error))
             return None
-        return replace(
-            run,
-            parameters=parameters,
-            script=substitute(script, {**special, **parameters}),
-            environment=environment,
-            before=before,
-        )
+        run = replace(run, parameters=parameters, environment=environment)
+        try:
+            script = self._script(run.key, demand.parts)
+        except _Refused as error:
+            if not may_run:
+                self._refuse(run.key, str(error))
+                return None
+            return replace(run, may_start=False, refusal=str(error))
+        return replace(run, script=substitute(script, {**special, **parameters}))
 
-    def _script(
-        self, key: ExecutionKey, parts: Sequence[Text | Include], refusal: str = ""
-    ) -> str | None:
-        """Return a script with its includes read; None when the task cannot start (399)."""
+    def _script(self, key: ExecutionKey, parts: Sequence[Text | Include], refusal: str = "") -> str:
+        """Return a script with its includes read. Raises _Refused when it cannot be (399)."""
         script = self._scripts.get(key)
         if script is None:
+            if refusal:
+                raise _Refused(refusal)
             try:
-                script = "" if refusal else self._read_script(parts)
+                script = self._read_script(parts)
             except DefinitionError as error:
-                refusal = error.text
-            if refusal or script is None:
-                self._refuse(key, refusal)
-                return None
+                raise _Refused(error.text) from error
             self._scripts[key] = script
         return script
 
