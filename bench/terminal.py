@@ -91,12 +91,12 @@ class Terminal:
         return None
 
     def quiet(self, quiet_s: float = 0.5, timeout_s: float = WAIT_S) -> None:
-        """Wait until nothing has been written for so long, at most until the timeout."""
-        deadline = time.perf_counter() + timeout_s
-        while time.perf_counter() < deadline:
+        """Wait until nothing has been written for so long from now, at most until the timeout."""
+        began = time.perf_counter()
+        while time.perf_counter() < began + timeout_s:
             with self._lock:
-                last = self.chunks[-1][0] if self.chunks else self.began
-            if time.perf_counter() - last > quiet_s:
+                last = self.chunks[-1][0] if self.chunks else began
+            if time.perf_counter() - max(last, began) > quiet_s:
                 return
             time.sleep(0.02)
 
