@@ -104,14 +104,20 @@ class Reason:
 def order_reasons(state: State, key: OrderKey, at: Instant) -> tuple[Reason, ...]:
     """Return what an order waits for; empty while it is worked on or does not exist."""
     order = state.find_order(key)
-    if order is None:
-        return ()
-    if order.task is not None:
-        return task_reasons(state, order.task, at)
-    return tuple(_order_reasons(state, order, at))
+    return () if order is None else tuple(_order_reasons(state, order, at))
+
+
+def first_order_reason(state: State, order: Order, at: Instant) -> Reason | None:
+    """Return the first of `order_reasons`, without the work for the others."""
+    return next(_order_reasons(state, order, at), None)
 
 
 def _order_reasons(state: State, order: Order, at: Instant) -> Iterator[Reason]:
+    if order.task is not None:
+        task = state.tasks.get(order.task)
+        if task is not None:
+            yield from _task_reasons(state, task, at)
+        return
     if order.blacklisted:
         kind = ReasonKind.FILE_REMOVAL if order.is_file_order else ReasonKind.RESUME
         yield Reason(kind=kind, subject=order.key.id)
@@ -140,7 +146,7 @@ def _order_reasons(state: State, order: Order, at: Instant) -> Iterator[Reason]:
         path = node.job_path if isinstance(node, JobNode) else str(job_key)
         yield Reason(kind=ReasonKind.JOB_MISSING, subject=path)
         return
-    yield from job_reasons(state, job.key, at, chain)
+    yield from _job_reasons(state, job, at, chain)
     yield from _turn(state, order)
 
 
@@ -193,10 +199,22 @@ def job_reasons(
     state: State, key: JobKey, at: Instant, chain: ChainState | None = None
 ) -> tuple[Reason, ...]:
     """Return what keeps a job from starting a task now (`chain`: for an order of this chain)."""
+    return tuple(_reasons_of_job(state, key, at, chain))
+
+
+def first_job_reason(state: State, key: JobKey, at: Instant) -> Reason | None:
+    """Return the first of `job_reasons`, without the work for the others."""
+    return next(_reasons_of_job(state, key, at, None), None)
+
+
+def _reasons_of_job(
+    state: State, key: JobKey, at: Instant, chain: ChainState | None
+) -> Iterator[Reason]:
     job = state.jobs.get(key)
     if job is None:
-        return (Reason(kind=ReasonKind.JOB_MISSING, subject=key),)
-    return tuple(_job_reasons(state, job, at, chain))
+        yield Reason(kind=ReasonKind.JOB_MISSING, subject=key)
+    else:
+        yield from _job_reasons(state, job, at, chain)
 
 
 def _job_reasons(
@@ -269,12 +287,17 @@ def task_reasons(state: State, task_id: TaskId, at: Instant) -> tuple[Reason, ..
     return () if task is None else tuple(_task_reasons(state, task, at))
 
 
+def first_task_reason(state: State, task: Task, at: Instant) -> Reason | None:
+    """Return the first of `task_reasons`, without the work for the others."""
+    return next(_task_reasons(state, task, at), None)
+
+
 def _task_reasons(state: State, task: Task, at: Instant) -> Iterator[Reason]:
     match task.status:
         case TaskStatus.QUEUED:
             if at < task.start_at < NEVER:
                 yield Reason(kind=ReasonKind.START_TIME, until=task.start_at)
-            yield from job_reasons(state, task.job, at)
+            yield from _reasons_of_job(state, task.job, at, None)
         case TaskStatus.WAITING_FOR_AGENT:
             yield Reason(
                 kind=ReasonKind.AGENT,

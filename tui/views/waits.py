@@ -10,10 +10,11 @@ from engine.kernel.instants import NEVER, Instant
 from engine.kernel.reasons import (
     Reason,
     ReasonKind,
-    job_reasons,
+    first_job_reason,
+    first_order_reason,
+    first_task_reason,
     order_reasons,
     sentence,
-    task_reasons,
 )
 from engine.kernel.state import JobState, Order, Task, TaskStatus
 from tui.views.durations import clock_text, duration_text
@@ -54,10 +55,9 @@ def order_waits_for(scene: Scene, order: Order) -> str:
     if order.task is not None:
         task = scene.state.tasks.get(order.task)
         return "" if task is None else task_waits_for(scene, task)
-    reasons = order_reasons(scene.state, order.key, scene.now)
-    if not reasons:
+    first = first_order_reason(scene.state, order, scene.now)
+    if first is None:
         return ""
-    first = reasons[0]
     match first.kind:
         case ReasonKind.RESUME:
             return _resume(scene, order)
@@ -76,18 +76,18 @@ def task_waits_for(scene: Scene, task: Task) -> str:
     """Return what a task waits for; empty while it runs in touch."""
     if task.status is TaskStatus.ENDED:
         return "its clean-up"
-    reasons = task_reasons(scene.state, task.id, scene.now)
-    if not reasons:
+    first = first_task_reason(scene.state, task, scene.now)
+    if first is None:
         return ""
-    if reasons[0].kind is ReasonKind.START_TIME:
-        return _time(scene, reasons[0].until)
-    return short(scene, reasons[0])
+    if first.kind is ReasonKind.START_TIME:
+        return _time(scene, first.until)
+    return short(scene, first)
 
 
 def job_obstacle(scene: Scene, job: JobState) -> str:
     """Return what keeps a job from starting another task; empty when nothing does."""
-    reasons = job_reasons(scene.state, job.key, scene.now)
-    return short(scene, reasons[0]) if reasons else ""
+    first = first_job_reason(scene.state, job.key, scene.now)
+    return short(scene, first) if first is not None else ""
 
 
 def all_reasons(scene: Scene, order: Order) -> list[str]:

@@ -11,7 +11,17 @@ from engine.kernel.commands import (
 from engine.kernel.definitions import Lock, LockUse, OnError
 from engine.kernel.ids import LockPath, NodeState, OrderKey, job_key
 from engine.kernel.instants import seconds
-from engine.kernel.reasons import Reason, ReasonKind, order_reasons, sentence
+from engine.kernel.reasons import (
+    Reason,
+    ReasonKind,
+    first_job_reason,
+    first_order_reason,
+    first_task_reason,
+    job_reasons,
+    order_reasons,
+    sentence,
+    task_reasons,
+)
 from tests.support.world import World, chain, node, setback, shell_job
 
 
@@ -86,3 +96,17 @@ def test_a_missing_job_and_a_full_chain_are_named() -> None:
 def test_every_kind_has_words() -> None:
     for kind in ReasonKind:
         assert sentence(Reason(kind=kind, subject="/x"))
+
+
+def test_the_first_reason_alone_is_the_first_of_all() -> None:
+    world = World(shell_job("a"), chain("walk", node("100", "a")))
+    state, at = world.state, world.now
+    for key in [world.adds("busy"), world.adds("waiting"), world.adds("last")]:
+        assert first_order_reason(state, state.orders[key], at) == first(world, key)
+    for task in state.tasks.values():
+        assert first_task_reason(state, task, at) == task_reasons(state, task.id, at)[0]
+    for job in (job_key("/a"), job_key("/missing")):
+        assert first_job_reason(state, job, at) == job_reasons(state, job, at)[0]
+    world.launches()
+    running = next(iter(state.tasks.values()))
+    assert first_task_reason(state, running, at) is None
