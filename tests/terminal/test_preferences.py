@@ -18,6 +18,7 @@ from tui.terminal_manners import OSC52_MAX, TerminalManners, osc52
 from tui.views.all_views import VIEWS, check_columns
 from tui.views.filtering import FilterProblem, compile_filter
 from tui.views.putting_aside import parse_until
+from tui.views.texts import Texts
 
 pytestmark = pytest.mark.anyio
 
@@ -56,9 +57,10 @@ async def test_a_saved_filter_is_called_by_its_name(desk: Any) -> None:
 def test_saved_filters_and_words_go_together() -> None:
     keep = compile_filter("@big !x", {"big": "size>3 big"})
     assert keep is not None
-    assert keep({"size": "5", "name": "big"})
-    assert not keep({"size": "5", "name": "big x"})
-    assert not keep({"size": "2", "name": "big"})
+    names = ("size", "name")
+    assert keep(Texts(names, ("5", "big")))
+    assert not keep(Texts(names, ("5", "big x")))
+    assert not keep(Texts(names, ("2", "big")))
     with pytest.raises(FilterProblem, match="saved: none"):
         compile_filter("@big")
 

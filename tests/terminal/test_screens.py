@@ -309,3 +309,12 @@ async def test_a_broken_journal_is_named_with_its_line(tmp_path: Path) -> None:
         engine = RecordedEngine()
         d = Desk(app=app, pilot=pilot, engine=engine, story=EndOfDay(engine))
         await d.shows("cannot be reached")
+
+
+async def test_panels_of_the_start_screen_that_come_into_sight_are_up_to_date(desk: Any) -> None:
+    async with desk("pulses", size=(80, 24)) as d:
+        await d.shows("needs a person: 0")
+        await d.lacks("LEASE LEFT")
+        d.engine.pulse("http://127.0.0.1:44462", heard_ago_s=20)
+        await d.pilot.resize_terminal(140, 40)
+        await d.shows("LEASE LEFT", "127.0.0.1:44462")

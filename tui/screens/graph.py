@@ -14,6 +14,7 @@ from tui.mirror import Changes
 from tui.screens.acting import Acting
 from tui.screens.base import CockpitScreen
 from tui.screens.lists import last_task_of, show_log_of, tasks_of
+from tui.screens.panel import Panel
 from tui.screens.reading import Reading, read_log
 from tui.screens.shell import Look, Shell
 from tui.screens.starting import start_again, start_at_once, start_with_form
@@ -21,7 +22,7 @@ from tui.screens.table_screen import show_definition, text_of_row, wide_words
 from tui.views import orders
 from tui.views.describe import description
 from tui.views.export import exported
-from tui.views.filtering import FilterProblem, compile_filter
+from tui.views.filtering import FilterProblem, Predicate, compile_filter
 from tui.views.flow import Flow
 from tui.views.frame import rule_line
 from tui.views.graph import (
@@ -33,7 +34,8 @@ from tui.views.graph import (
     orders_at,
     sign_label,
 )
-from tui.views.rows import Listing, Predicate, Row, RowKey, Sorting
+from tui.views.lineup import Query
+from tui.views.rows import RowKey
 from tui.views.scene import Scene
 from tui.views.text import Line, Span, line
 from tui.views.trail import trail_line
@@ -70,7 +72,7 @@ class GraphScreen(CockpitScreen):
         super().__init__(shell)
         self.graph = GraphRows()
         self.acting = Acting(shell, self.take_gone)
-        self.order_listing = Listing(orders.CHAIN_VIEW.columns)
+        self.order_panel = Panel(orders.CHAIN_VIEW)
         self.shows_map = False
         self.fits_map = False
         """Whether the map's labels are as short as its width demands."""
@@ -94,9 +96,7 @@ class GraphScreen(CockpitScreen):
         with Container(classes="lower"):
             with Container(classes="panel"):
                 yield Lines(palette, id="orders-title", classes="title")
-                lower = Table(palette, glyphs, id="orders")
-                lower.empty_text = orders.CHAIN_VIEW.empty_text
-                yield lower
+                yield Table(palette, glyphs, id="orders")
             with Container(classes="panel -log"):
                 yield Lines(palette, id="log-title", classes="title")
                 log = LogView(palette, id="log")
@@ -146,7 +146,7 @@ class GraphScreen(CockpitScreen):
         self.set_filter(place.filter_text)
         self.troubles_only = look is not None and look.troubles_only
         if place.argument != self.place.argument:
-            self.order_listing.forget()
+            self.order_panel.lineup.forget()
             self.followed = None
             if self.is_ready:
                 self.orders.marks.clear()
@@ -193,7 +193,7 @@ class GraphScreen(CockpitScreen):
         return f"{marked}{self._orders_title()}  error edges {hidden} <e>"
 
     def _orders_title(self) -> str:
-        shown, total = len(self.orders.rows), self.order_listing.total
+        shown, total = len(self.orders.rows), self.order_panel.lineup.total
         count = f"{shown} of {total}" if shown != total else f"{total}"
         return f"{count} order{'' if total == 1 else 's'}"
 
@@ -206,27 +206,21 @@ class GraphScreen(CockpitScreen):
         self._keep_followed(scene)
         self._draw_map(scene)
         self._draw_log(scene)
-        view = orders.CHAIN_VIEW
-        if changes:
-            self.order_listing.forget(view.touched(changes))
-
-        def make(key: RowKey) -> Row | None:
-            return view.row(scene, key)
-
-        rows = self.order_listing.rows(
-            view.keys(scene, self.place.argument),
-            make,
-            keep=self._keep,
-            sorting=Sorting(),
-            troubles_only=self.troubles_only,
+        query = Query(
+            keep=self._keep, troubles_only=self.troubles_only, subject=self.place.argument
         )
-        lower = self.orders
-        lower.fresh = lambda row: self.order_listing.fresh(row, make)
-        lower.show(view.columns, rows)
+        self.order_panel.draw(self.orders, scene, query, changes)
+        if not self.order_panel.lineup.is_complete:
+            self.call_later(self._go_on)
         only = ", problems only" if self.troubles_only else ""
         title = f"{self._orders_title()}{only}, children under their parents"
         shown = self.query_one("#orders-title", Lines)
         shown.show([rule_line(scene, shown.size.width or self.size.width, title)])
+
+    def _go_on(self) -> None:
+        """Look at the orders that one drawing left for the next."""
+        if self.is_current:
+            self.draw(Changes())
 
     def _resolve(self, scene: Scene) -> None:
         """Take the chain that is meant where a person has given its name alone."""
@@ -237,7 +231,7 @@ class GraphScreen(CockpitScreen):
         if len(found) == 1:
             place = self.place
             self.place = Place(noun=place.noun, argument=found[0], filter_text=place.filter_text)
-            self.order_listing.forget()
+            self.order_panel.lineup.forget()
 
     def _draw_nodes(self, scene: Scene) -> None:
         view = self.graph.view(scene, self.chain)
@@ -433,7 +427,7 @@ class GraphScreen(CockpitScreen):
     def filter_typed(self, text: str) -> None:
         """Narrow while typing."""
         self.set_filter(text)
-        self.draw(Changes(everything=True))
+        self.draw(Changes(others=True))
 
     def filter_done(self, text: str) -> None:
         """Take the filter."""

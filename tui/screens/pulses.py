@@ -10,14 +10,14 @@ from tui.commands import Place
 from tui.mirror import Changes
 from tui.screens.base import CockpitScreen
 from tui.screens.more_lists import enter_need
+from tui.screens.panel import Panel
 from tui.screens.shell import Shell
 from tui.screens.starting import start_again
 from tui.views import agents, needs, plan, tasks
 from tui.views.frame import rule_line
+from tui.views.lineup import Query
 from tui.views.pulses import counter_lines, living_tasks
-from tui.views.rows import Listing, Row, RowKey
 from tui.views.scene import Scene
-from tui.views.table_view import TableView
 from tui.views.text import Line
 from tui.widgets.lines import Lines
 from tui.widgets.table import Table
@@ -48,15 +48,12 @@ class PulsesScreen(CockpitScreen):
         super().__init__(shell)
         self.zoomed: Table | None = None
         """The panel that has all the room."""
-        self._panels: tuple[tuple[str, str, TableView, Listing], ...] = tuple(
-            (name, title, view, Listing(view.columns))
-            for name, title, view in (
-                ("needs", "needs a person", needs.VIEW),
-                ("running", "running", _RUNNING),
-                ("agents", "agents", agents.SMALL),
-                ("plan", "next starts", plan.VIEW),
-            )
-        )
+        self._panels = {
+            "needs": ("needs a person", Panel(needs.VIEW)),
+            "running": ("running", Panel(_RUNNING)),
+            "agents": ("agents", Panel(agents.SMALL)),
+            "plan": ("next starts", Panel(plan.VIEW)),
+        }
 
     def body(self) -> Iterable[Widget]:
         """Build counters and panels."""
@@ -64,17 +61,15 @@ class PulsesScreen(CockpitScreen):
         yield Lines(palette, id="counters")
         with Container(classes="panels"):
             with Container(classes="column -left"):
-                yield from self._panel(0)
-                yield from self._panel(1)
+                yield from self._panel("needs")
+                yield from self._panel("running")
             with Container(classes="column -right"):
-                yield from self._panel(2)
-                yield from self._panel(3)
+                yield from self._panel("agents")
+                yield from self._panel("plan")
 
-    def _panel(self, index: int) -> Iterable[Widget]:
-        name, _, view, _ = self._panels[index]
+    def _panel(self, name: str) -> Iterable[Widget]:
         yield Lines(self.shell.palette, id=f"{name}-title", classes="title")
         table = Table(self.shell.palette, self.shell.scene().glyphs, id=name)
-        table.empty_text = view.empty_text
         # What needs a person is sorted by how bad it is: whoever looks at the worst goes on so.
         table.stays_at_top = name == "needs"
         yield table
@@ -100,7 +95,7 @@ class PulsesScreen(CockpitScreen):
         self.query_one(".column.-left").display = True
         # Narrow: the agents and next starts have screens of their own.
         self.query_one(".column.-right").display = wide or self.size.height >= 34
-        for name, *_ in self._panels:
+        for name in self._panels:
             table = self.query_one(f"#{name}", Table)
             shown = self.zoomed in {None, table}
             table.display = shown
@@ -111,21 +106,24 @@ class PulsesScreen(CockpitScreen):
 
     def draw_body(self, scene: Scene, changes: Changes) -> None:
         """Bring counters and panels up to date."""
-        _ = changes
         width = self.size.width
         self.query_one("#counters", Lines).show(counter_lines(scene, width))
-        for name, title, view, listing in self._panels:
+        is_complete = True
+        for name, (title, panel) in self._panels.items():
             table = self.query_one(f"#{name}", Table)
             if not table.is_on_screen and name in {"agents", "plan"} and not self._shows_right():
+                panel.pass_over()
                 continue
-            listing.forget()
-
-            def make(key: RowKey, view: TableView = view) -> Row | None:
-                return view.row(scene, key)
-
-            rows = listing.rows(view.keys(scene, ""), make)
-            table.show(view.columns, rows)
+            panel.draw(table, scene, Query(), changes)
+            is_complete &= panel.lineup.is_complete
             self._draw_title(scene, name, title)
+        if not is_complete:
+            self.call_later(self._go_on)
+
+    def _go_on(self) -> None:
+        """Look at the rows that one drawing left for the next."""
+        if self.is_current:
+            self.draw(Changes())
 
     def _draw_title(self, scene: Scene, name: str, title: str) -> None:
         """Draw the line above a panel: its name, how many rows, how many of them are not seen."""
@@ -142,16 +140,18 @@ class PulsesScreen(CockpitScreen):
         """Return the detail of the row under the cursor."""
         table = self.active
         key = table.cursor_key if table is not None else None
-        view = next((view for name, _, view, _ in self._panels if table and table.id == name), None)
-        return [] if key is None or view is None else view.detail(scene, key)
+        if table is None or key is None or table.id not in self._panels:
+            return []
+        _, panel = self._panels[table.id]
+        return panel.view.detail(scene, key)
 
     def on_table_moved(self, event: Table.Moved) -> None:
         """Show the detail of the row under the cursor."""
         event.stop()
         scene = self.shell.scene()
-        for name, title, *_ in self._panels:
-            if name == event.table.id:
-                self._draw_title(scene, name, title)
+        if event.table.id in self._panels:
+            title, _ = self._panels[event.table.id]
+            self._draw_title(scene, event.table.id, title)
         self.draw_frame(scene)
 
     def on_descendant_focus(self) -> None:

@@ -3,7 +3,6 @@
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
 from pathlib import Path
 
 from textual.widget import Widget
@@ -11,16 +10,17 @@ from textual.widget import Widget
 from tui.commands import Place
 from tui.mirror import Changes
 from tui.screens.base import CockpitScreen
+from tui.screens.panel import Panel, why_empty
 from tui.screens.shell import Look, Shell
 from tui.tools import values_of
 from tui.views.all_views import column_indices
 from tui.views.definition import definition_lines
 from tui.views.describe import description
 from tui.views.export import exported
-from tui.views.filtering import FilterProblem, compile_filter
+from tui.views.filtering import FilterProblem, Predicate, compile_filter
 from tui.views.frame import rule_line
 from tui.views.lineup import Lineup, Query, Source
-from tui.views.rows import Predicate, Row, RowKey, Sorting
+from tui.views.rows import Row, RowKey, Sorting
 from tui.views.scene import Scene
 from tui.views.table_view import TableView
 from tui.views.text import Line
@@ -47,7 +47,7 @@ class TableScreen(CockpitScreen):
     def __init__(self, shell: Shell, view: TableView) -> None:
         self.view = view
         super().__init__(shell)
-        self.lineup = Lineup(view.columns)
+        self.panel = Panel(view, self._why_empty)
         self.sorting = Sorting()
         self.troubles_only = False
         self._filter_text = ""
@@ -63,6 +63,11 @@ class TableScreen(CockpitScreen):
             table.chosen = column_indices(self.view.columns, chosen)
         table.wide = self.shell.habits.of(self.noun).wide
         yield table
+
+    @property
+    def lineup(self) -> Lineup:
+        """Which rows there are, in their order."""
+        return self.panel.lineup
 
     @property
     def table(self) -> Table:
@@ -134,36 +139,19 @@ class TableScreen(CockpitScreen):
 
     def draw_body(self, scene: Scene, changes: Changes) -> None:
         """Make the rows that changed, filter, sort, show."""
-        if not changes and not self.view.comes_and_goes:
-            # Only the clock went on: what is in sight shows it.
-            if self.view.ticks:
-                source = self.view.source(scene, self.place.argument)
-                self.table.fresh = partial(self.lineup.fresh, source)
-                self.table.refresh_in_sight()
-            return
-        self.lineup.columns = self.view.columns
-        table = self.table
-        source = self.view.source(scene, self.place.argument)
-        rows = self.lineup.update(
-            source, self._query(), self.view.touched(changes), hold=self._is_busy()
-        )
-        table.sorting = self.sorting
-        table.empty_text = self._why_empty(scene)
-        table.fresh = partial(self.lineup.fresh, source) if self.view.ticks else None
-        table.show(self.view.columns, rows)
+        self.table.sorting = self.sorting
+        self.panel.draw(self.table, scene, self._query(), changes, hold=self._is_busy())
         if not self.lineup.is_complete:
             self.call_later(self._go_on)
 
     def _why_empty(self, scene: Scene) -> str:
         """Return why there is no row, and what to do about it."""
-        if not scene.mirror.is_filled:
-            return "nothing is known yet: the engine has not answered"
         total = self.lineup.total
         if total and self._filter_text:
             return f"none of the {total:,} matches the filter; esc clears it"
         if total and self.troubles_only:
             return f"none of the {total:,} has trouble; ! shows all"
-        return self.view.empty_text
+        return why_empty(scene, self.view)
 
     def rule(self, scene: Scene, width: int) -> Line:
         """Return the line above the strip, with how many rows are out of sight."""
@@ -186,7 +174,7 @@ class TableScreen(CockpitScreen):
     def _go_on(self) -> None:
         """Look at the rows that one drawing left for the next."""
         if self.is_current and not self.lineup.is_complete:
-            self.draw(Changes(others=True))
+            self.draw(Changes())
 
     def _fresh_source(self) -> Source:
         return self.view.source(self.shell.scene(), self.place.argument)

@@ -12,14 +12,16 @@ tasks>3           compares numbers, times and texts
 import re
 from collections.abc import Callable, Mapping
 from fnmatch import translate
+from typing import TypeAlias
 
-from tui.views.rows import Predicate
+from tui.views.texts import Texts
 
 _COMPARE = re.compile(r"([A-Za-z_ ]+?)(>=|<=|!=|=|>|<)(.*)$", re.DOTALL)
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _CLOCK = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$")
 
-Test = Callable[[Mapping[str, str]], bool]
+Predicate: TypeAlias = Callable[[Texts], bool]
+"""A compiled filter: whether a row with these texts stays."""
 
 
 class FilterProblem(ValueError):
@@ -34,8 +36,10 @@ def compile_filter(text: str, saved: Mapping[str, str] | None = None) -> Predica
     if words[0] == "-f":
         return _fuzzy("".join(words[1:]))
     tests = [_test(word) for word in words]
+    if len(tests) == 1:
+        return tests[0]
 
-    def keep(texts: Mapping[str, str]) -> bool:
+    def keep(texts: Texts) -> bool:
         return all(test(texts) for test in tests)
 
     return keep
@@ -51,7 +55,7 @@ def _expanded(word: str, saved: Mapping[str, str]) -> list[str]:
     return saved[word[1:]].split()
 
 
-def _test(word: str) -> Test:
+def _test(word: str) -> Predicate:
     if len(word) > 1 and word.startswith("!"):
         inner = _test(word[1:])
         return lambda texts: not inner(texts)
@@ -62,7 +66,7 @@ def _test(word: str) -> Test:
         pattern = _regex(word)
         return lambda texts: any(pattern.search(value) for value in texts.values())
     folded = word.casefold()
-    return lambda texts: any(folded in value.casefold() for value in texts.values())
+    return lambda texts: folded in texts.folded
 
 
 def _regex(text: str) -> re.Pattern[str]:
@@ -72,11 +76,11 @@ def _regex(text: str) -> re.Pattern[str]:
         raise FilterProblem(f"{text!r} is no regular expression: {error}") from error
 
 
-def _comparison(name: str, sign: str, wanted: str) -> Test:
+def _comparison(name: str, sign: str, wanted: str) -> Predicate:
     if sign in {"=", "!="}:
         pattern = re.compile(translate(wanted), re.IGNORECASE)
 
-        def equal(texts: Mapping[str, str]) -> bool:
+        def equal(texts: Texts) -> bool:
             value = _value(texts, name)
             same = value is not None and _matches(pattern, value)
             return same if sign == "=" else not same
@@ -84,7 +88,7 @@ def _comparison(name: str, sign: str, wanted: str) -> Test:
         return equal
     limit = _magnitude(wanted)
 
-    def compare(texts: Mapping[str, str]) -> bool:
+    def compare(texts: Texts) -> bool:
         value = _value(texts, name)
         if value is None:
             return False
@@ -116,7 +120,7 @@ def _holds(sign: str, order: int) -> bool:
             return order <= 0
 
 
-def _value(texts: Mapping[str, str], name: str) -> str | None:
+def _value(texts: Texts, name: str) -> str | None:
     if name in texts:
         return texts[name]
     return next((value for key, value in texts.items() if key.startswith(name)), None)
@@ -141,7 +145,7 @@ def _magnitude(text: str) -> float | None:
 def _fuzzy(letters: str) -> Predicate:
     pattern = re.compile(".*?".join(re.escape(letter) for letter in letters), re.IGNORECASE)
 
-    def keep(texts: Mapping[str, str]) -> bool:
+    def keep(texts: Texts) -> bool:
         return any(pattern.search(value) for value in texts.values())
 
     return keep

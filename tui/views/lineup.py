@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TypeAlias
 
-from tui.views.rows import Column, Predicate, Row, RowKey, Rows, Sorting, SortValue, sort_value
+from tui.views.filtering import Predicate
+from tui.views.rows import Column, Row, RowKey, Rows, Sorting, SortValue, sort_value
 from tui.views.texts import Texts
 
 Place: TypeAlias = tuple[SortValue | bool, ...]
 
-SLICE = 10_000
+SLICE = 12_000
 """Keys in one slice whose place is known without making the row."""
 MADE = 25
 """So much more a row costs that has to be made."""
@@ -49,6 +50,11 @@ class Query:
         """Whether the natural place of a key is not enough."""
         return self.keep is not None or self.troubles_only or bool(self.sorting.column)
 
+    @property
+    def needs_texts_only(self) -> bool:
+        """Whether a row's texts tell whether it is shown, and its natural place where."""
+        return self.keep is not None and not self.troubles_only and not self.sorting.column
+
 
 class LazyRows(Rows):
     """Rows made when they are looked at; good until the lineup is brought up to date."""
@@ -77,6 +83,8 @@ class Lineup:
         self._rows = LazyRows((), lambda _key: None)
         self._next_places: dict[RowKey, Place | None] = {}
         self._pending: Iterator[RowKey] | None = None
+        self._is_outdated = False
+        """Anything may have changed since the look that is under way began."""
         self._made: dict[RowKey, Row] = {}
         self._texts: dict[RowKey, Texts] = {}
 
@@ -105,8 +113,12 @@ class Lineup:
         self._rows.row = lambda key: self._row(source, key)
         if query.keep is None and not self.reads_ahead:
             self._texts.clear()
-        if changed is None or query != self._query:
-            self._begin(source, query, anew=changed is None)
+        if query != self._query or (changed is None and self._pending is None):
+            self._begin(source, query, anew=changed is None or self._is_outdated)
+        elif changed is None:
+            # The look that is under way is finished first, or nobody would ever see its end.
+            self._is_outdated = True
+            self._made.clear()
         if changed is not None:
             self._take_in(source, query, changed, hold=hold)
         if self._pending is not None:
@@ -152,16 +164,25 @@ class Lineup:
             self._made.clear()
             self._texts.clear()
         self._query = query
+        self._is_outdated = False
         self._next_places = {}
         self._pending = iter(list(source.keys()))
 
     def _go_on(self, source: Source, query: Query) -> None:
         """Look at the next keys, as many as nobody notices."""
         assert self._pending is not None
+        cost = 1 if source.place is not None and not query.needs_rows else MADE
+        keep, natural = query.keep, source.place if query.needs_texts_only else None
+        places, texts = self._next_places, self._texts
         left = SLICE
         for key in self._pending:
-            left -= self._cost(key, source, query)
-            self._next_places[key] = self._place(source, query, key)
+            known = texts.get(key)
+            if known is None or keep is None or natural is None:
+                places[key] = self._place(source, query, key)
+                left -= cost
+            else:
+                places[key] = natural(key) if keep(known) else None
+                left -= 1
             if left <= 0:
                 break
         else:
@@ -169,14 +190,10 @@ class Lineup:
         if self._pending is None:
             self._places, self._next_places = self._next_places, {}
             self._line_up(self._places, query)
+            if self._is_outdated:
+                self._begin(source, query, anew=True)
         elif not self._places:
             self._line_up(self._next_places, query)
-
-    def _cost(self, key: RowKey, source: Source, query: Query) -> int:
-        if query.needs_rows:
-            is_known = key in self._texts and not query.sorting.column and not query.troubles_only
-            return 1 if is_known else MADE
-        return 1 if source.place is not None else MADE
 
     # --- what changed ----------------------------------------------------------------------------
 
@@ -242,19 +259,17 @@ class Lineup:
         """Return where a row belongs; None when it is not shown."""
         if not query.needs_rows and source.place is not None:
             return source.place(key)
-        texts = self._texts.get(key)
-        if texts is None or query.troubles_only or query.sorting.column or source.place is None:
-            row = source.make(key)
-            if row is None or (query.troubles_only and not row.trouble):
-                return None
-            if query.keep is not None and texts is None:
+        row = source.make(key)
+        if row is None or (query.troubles_only and not row.trouble):
+            return None
+        if query.keep is not None:
+            texts = self._texts.get(key)
+            if texts is None:
                 texts = self._texts[key] = Texts.of(row, self.columns)
-            if query.keep is not None and texts is not None and not query.keep(texts):
+            if not query.keep(texts):
                 return None
-            column = query.sorting.column
-            return sort_value(row, self.columns, column) if column else row.place
-        assert query.keep is not None
-        return source.place(key) if query.keep(texts) else None
+        column = query.sorting.column
+        return sort_value(row, self.columns, column) if column else row.place
 
     def _row(self, source: Source, key: RowKey) -> Row | None:
         row = self._made.get(key)

@@ -119,7 +119,7 @@ def counter_lines(scene: Scene, width: int) -> list[Line]:
 
 
 def living_tasks(scene: Scene, argument: str) -> list[RowKey]:
-    """Return the tasks that run or want to, the longest first."""
+    """Return the tasks that run or want to."""
     _ = argument
-    tasks = [task for task in scene.state.tasks.values() if task.status is not TaskStatus.ENDED]
-    return [task.id for task in sorted(tasks, key=lambda t: (t.started_at or scene.now, t.id))]
+    tasks = scene.state.tasks.values()
+    return [task.id for task in tasks if task.status is not TaskStatus.ENDED]

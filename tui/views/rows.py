@@ -1,14 +1,13 @@
-"""Tables as data: columns, rows, and the listing that filters and sorts them.
+"""Tables as data: columns and rows.
 
-A row knows more than what fits on the screen: `facts` carries everything a filter may ask for. The
-listing keeps rows by key, asks the view anew only for those that changed, and never forgets which
-row a person was looking at: that is kept by key, outside.
+A row knows more than what fits on the screen: `facts` carries everything a filter may ask for.
+Which rows are shown and in which order is the lineup's business (`tui.views.lineup`).
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias, overload
+from typing import TypeAlias, overload
 
 from tui.views.text import Span
 
@@ -105,105 +104,12 @@ class FixedRows(Rows):
         return self._rows[key]
 
 
-class Predicate(Protocol):
-    """A compiled filter."""
-
-    def __call__(self, texts: Mapping[str, str]) -> bool:
-        """Return whether a row with these texts by column stays."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sorting:
     """A column to sort by; empty means the view's natural order."""
 
     column: str = ""
     descending: bool = False
-
-
-class Listing:
-    """The rows of one table: cached by key, filtered, sorted."""
-
-    def __init__(self, columns: Sequence[Column]) -> None:
-        self.columns = tuple(columns)
-        self.total = 0
-        """How many rows there are before filtering."""
-        self._cached: dict[RowKey, Row] = {}
-        self._texts: dict[RowKey, Mapping[str, str]] = {}
-
-    def forget(self, keys: Iterable[RowKey] | None = None) -> None:
-        """Drop cached rows because their subjects changed; None drops all."""
-        if keys is None:
-            self._cached.clear()
-            self._texts.clear()
-            return
-        for key in keys:
-            self._cached.pop(key, None)
-            self._texts.pop(key, None)
-
-    def rows(
-        self,
-        keys: Iterable[RowKey],
-        make: Callable[[RowKey], Row | None],
-        *,
-        keep: Predicate | None = None,
-        sorting: Sorting | None = None,
-        troubles_only: bool = False,
-    ) -> list[Row]:
-        """Return the rows of these keys that pass, in their order."""
-        found: list[Row] = []
-        self.total = 0
-        for key in keys:
-            row = self._row(key, make)
-            if row is None:
-                continue
-            self.total += 1
-            if troubles_only and not row.trouble:
-                continue
-            if keep is None or keep(self._texts_of(row)):
-                found.append(row)
-        self._sort(found, sorting or Sorting())
-        return found
-
-    def fresh(self, row: Row, make: Callable[[RowKey], Row | None]) -> Row:
-        """Return the row made anew, for rows in sight whose texts depend on the time."""
-        made = make(row.key)
-        if made is None:
-            return row
-        if made != row:
-            self._cached[row.key] = made
-            self._texts.pop(row.key, None)
-        return made
-
-    def _row(self, key: RowKey, make: Callable[[RowKey], Row | None]) -> Row | None:
-        row = self._cached.get(key)
-        if row is None:
-            row = make(key)
-            if row is not None:
-                self._cached[key] = row
-        return row
-
-    def _texts_of(self, row: Row) -> Mapping[str, str]:
-        texts = self._texts.get(row.key)
-        if texts is None:
-            own = {
-                column.name.casefold(): row.text_of(index)
-                for index, column in enumerate(self.columns)
-                if column.name
-            }
-            texts = {**row.facts, **own} if row.facts else own
-            self._texts[row.key] = texts
-        return texts
-
-    def _sort(self, rows: list[Row], sorting: Sorting) -> None:
-        if not any(column.name == sorting.column for column in self.columns if column.name):
-            rows.sort(key=lambda row: row.place)
-            return
-
-        def sort_key(row: Row) -> tuple[SortValue | bool, ...]:
-            return sort_value(row, self.columns, sorting.column)
-
-        rows.sort(key=sort_key, reverse=sorting.descending)
 
 
 def sort_value(row: Row, columns: Sequence[Column], name: str) -> tuple[SortValue | bool, ...]:

@@ -9,6 +9,7 @@ from tui.views.causes import CAUSES
 from tui.views.durations import clock_text, duration_text, moment_text
 from tui.views.faults import brief
 from tui.views.gauge import bar
+from tui.views.lineup import Place
 from tui.views.orders import status_span
 from tui.views.rows import Column, Row, RowKey
 from tui.views.scene import Scene
@@ -59,6 +60,14 @@ def ended_task(scene: Scene, key: RowKey) -> FinishedTask | None:
     """Return a task that is over and still remembered."""
     by_id = scene.once("ended tasks", lambda s: {task.task: task for task in s.mirror.ended_tasks})
     return by_id.get(TaskId(key)) if isinstance(key, int) else None
+
+
+def _place(scene: Scene, key: RowKey) -> Place | None:
+    """Return where a task stands: the living before those that ended, the last one first."""
+    if key in scene.state.tasks:
+        return (0, -TaskId(key)) if isinstance(key, int) else None
+    ended = ended_task(scene, key)
+    return None if ended is None else (1, -ended.task)
 
 
 def _row(scene: Scene, key: RowKey) -> Row | None:
@@ -201,5 +210,6 @@ VIEW = TableView(
     detail=task_detail,
     touched=lambda changes: None if changes.everything else changes.tasks,
     ticks=True,
+    place=_place,
     empty_text="no tasks now, and none that has ended is remembered",
 )

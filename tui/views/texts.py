@@ -11,11 +11,14 @@ _NAMES: dict[tuple[str, ...], tuple[str, ...]] = {}
 class Texts(Mapping[str, str]):
     """What a filter may look at: the cells by column, and the facts behind them."""
 
-    __slots__ = ("_names", "_values")
+    __slots__ = ("_names", "_values", "folded")
 
     def __init__(self, names: tuple[str, ...], values: tuple[str, ...]) -> None:
         self._names = _NAMES.setdefault(names, names)
         self._values = values
+        # No word contains the mark between two texts.
+        self.folded = "\n".join(values).casefold()
+        """All texts in one, without regard to capitals: a word is in it if it is in one of them."""
 
     @classmethod
     def of(cls, row: Row, columns: Sequence[Column]) -> "Texts":

@@ -1,7 +1,7 @@
 """The one table: draws only what is in sight, keeps cursor and marks by key.
 
-The table gets finished rows (`tui.views.rows.Listing` filters and sorts) and repaints the lines
-that changed. The cursor is shown in reverse and with a sign, so it survives without colour.
+The table gets finished rows (`tui.views.lineup` filters and sorts) and repaints the lines that
+changed. The cursor is shown in reverse and with a sign, so it survives without colour.
 """
 
 import time

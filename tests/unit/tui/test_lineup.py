@@ -9,6 +9,7 @@ from tui.views.filtering import compile_filter
 from tui.views.lineup import MADE, SLICE, Lineup, Query, Source
 from tui.views.rows import Column, Row, RowKey, Sorting
 from tui.views.text import Span
+from tui.views.texts import Texts
 
 COLUMNS = (Column(name="NAME"), Column(name="SIZE", right=True))
 
@@ -64,7 +65,7 @@ def expected(world: World, query: Query) -> list[str]:
     if query.troubles_only:
         rows = [row for row in rows if row.trouble]
     if query.keep is not None:
-        rows = [r for r in rows if query.keep({"name": r.text_of(0), "size": r.text_of(1)})]
+        rows = [row for row in rows if query.keep(Texts.of(row, COLUMNS))]
     if query.sorting.column:
         rows.sort(key=lambda row: (row.sort["SIZE"], str(row.key)))
         return [str(row.key) for row in (reversed(rows) if query.sorting.descending else rows)]
@@ -135,6 +136,29 @@ def test_a_new_look_at_everything_leaves_the_rows_until_it_is_through() -> None:
     again = lineup.update(world.source(quick=True), query, None)
     assert not lineup.is_complete
     assert list(again.keys) == whole
+
+
+def test_a_look_is_finished_although_everything_changes_all_the_time() -> None:
+    world = World({f"n{number:06}": number for number in range(2 * SLICE // MADE)})
+    lineup = Lineup(COLUMNS)
+    query = Query(keep=compile_filter("n"))
+    source = world.source(quick=True)
+    assert len(lineup.update(source, query, None)) == SLICE // MADE
+    assert len(lineup.update(source, query, None)) == 2 * SLICE // MADE
+    del world.sizes["n000000"]
+    assert not lineup.is_complete
+    assert len(shown(lineup, world, query, (), quick=True)) == 2 * SLICE // MADE - 1
+
+
+def test_a_filter_after_a_great_change_does_not_look_at_old_texts() -> None:
+    world = World({f"n{number:06}": number for number in range(2 * SLICE // MADE)})
+    lineup = Lineup(COLUMNS)
+    shown(lineup, world, Query(keep=compile_filter("n")), None, quick=True)
+    lineup.update(world.source(quick=True), Query(keep=compile_filter("n")), None)
+    world.sizes = dict.fromkeys(world.sizes, 777)
+    lineup.update(world.source(quick=True), Query(keep=compile_filter("n")), None)
+    query = Query(keep=compile_filter("777"))
+    assert len(shown(lineup, world, query, (), quick=True)) == len(world.sizes)
 
 
 def test_held_rows_stand_still_and_new_ones_come_last() -> None:

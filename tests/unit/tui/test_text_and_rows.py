@@ -1,4 +1,4 @@
-"""Text, durations, gauges, filters, listings: the small pure parts of the cockpit."""
+"""Text, durations, gauges, filters: the small pure parts of the cockpit."""
 # the signs of the screen
 
 import pytest
@@ -11,8 +11,8 @@ from tui.views.durations import age_text, clock_text, duration_text
 from tui.views.filtering import FilterProblem, compile_filter
 from tui.views.gauge import bar, curve, lease_bar, standing_of_agent
 from tui.views.glyphs import ASCII, UNICODE
-from tui.views.rows import Column, Listing, Row, RowKey, Sorting
 from tui.views.text import Span, clean, fit, fit_line, line, plain, spread
+from tui.views.texts import Texts
 
 NOON = Instant(1_793_966_400_000)
 
@@ -152,52 +152,17 @@ ROWS = {
 def test_the_filter_language(text: str, stays: bool) -> None:
     keep = compile_filter(text)
     assert keep is not None
-    assert keep(ROWS) is stays
+    assert keep(Texts(tuple(ROWS), tuple(ROWS.values()))) is stays
+
+
+def test_a_word_is_not_found_across_two_texts() -> None:
+    keep = compile_filter("ab")
+    assert keep is not None
+    assert not keep(Texts(("one", "two"), ("A", "b")))
+    assert keep(Texts(("one", "two"), ("", "AB")))
 
 
 def test_an_empty_filter_is_none_and_a_broken_one_says_so() -> None:
     assert compile_filter("  ") is None
     with pytest.raises(FilterProblem, match="regular expression"):
         compile_filter("a|(")
-
-
-class _Maker:
-    def __init__(self) -> None:
-        self.values = {"a": 3, "b": 10, "c": 2}
-        self.made: list[RowKey] = []
-
-    def make(self, key: RowKey) -> Row | None:
-        self.made.append(key)
-        value = self.values.get(str(key))
-        if value is None:
-            return None
-        return Row(
-            key=key,
-            cells=(Span(str(key)), Span(str(value))),
-            sort={"N": float(value)},
-            place=(str(key),),
-        )
-
-
-def test_a_listing_makes_rows_again_only_when_told() -> None:
-    maker, listing = _Maker(), Listing((Column(name="NAME"), Column(name="N")))
-    keys: list[RowKey] = ["a", "b", "c", "gone"]
-    assert [row.key for row in listing.rows(keys, maker.make)] == ["a", "b", "c"]
-    maker.made.clear()
-    listing.rows(keys, maker.make)
-    assert maker.made == ["gone"]
-    listing.forget(["b"])
-    listing.rows(keys, maker.make)
-    assert maker.made == ["gone", "b", "gone"]
-
-
-def test_a_listing_sorts_by_value_and_filters_by_column() -> None:
-    maker, listing = _Maker(), Listing((Column(name="NAME"), Column(name="N")))
-    keys: list[RowKey] = ["a", "b", "c"]
-    up = listing.rows(keys, maker.make, sorting=Sorting(column="N"))
-    down = listing.rows(keys, maker.make, sorting=Sorting(column="N", descending=True))
-    assert [row.key for row in up] == ["c", "a", "b"]
-    assert [row.key for row in down] == ["b", "a", "c"]
-    few = listing.rows(keys, maker.make, keep=compile_filter("n>2"))
-    assert [row.key for row in few] == ["a", "b"]
-    assert listing.total == 3
