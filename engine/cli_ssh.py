@@ -3,6 +3,7 @@
 
 import asyncio
 import json
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +28,8 @@ from engine.errors import EngineError
 ssh_app = typer.Typer(help="Keys of hosts that are reached by SSH.", no_args_is_help=True)
 
 HOSTS_AT_A_TIME: Final = 16
-COMMAND_CHARACTERS: Final = 60
+HOSTS_NAMED_MAX: Final = 10
+COLUMNS_BEFORE_COMMAND: Final = 55
 _SHOWN_MARKS: Final = ("step", "orphan", "left behind", "lost", "other session", "foreign")
 _HEADINGS: Final = ("PID", "USER", "MARK", "S", "CPU s", "RSS KiB", "COMMAND")
 
@@ -136,7 +138,9 @@ def _confirmed(question: str, hint: str) -> bool:
 
 
 def processes(
-    host: Annotated[str | None, typer.Argument(help="Host; absent: all hosts in short.")] = None,
+    host: Annotated[
+        str | None, typer.Argument(help="Its name or address; absent: all hosts in short.")
+    ] = None,
     everyone: Annotated[
         bool, typer.Option("--all", help="Processes of other accounts, too.")
     ] = False,
@@ -155,7 +159,7 @@ def processes(
             else:
                 _print_hosts(rows)
             return
-        shown = _look(client, host, everyone=everyone)
+        shown = _look(client, _named(client, host), everyone=everyone)
     if as_json:
         typer.echo(json.dumps(shown, indent=2))
     else:
@@ -191,7 +195,7 @@ def orphans(
         typer.echo(f"{run['token']}  {run['host']}  {whose}  task {run['task']}  pids {pids}")
     for row in unreachable:
         typer.echo(f"{row['host']}: {row['problem'] or 'not looked at'}", err=True)
-    typer.echo(f"{len(found)} orphans on {len(rows)} hosts", err=True)
+    typer.echo(f"{_counted(found, 'orphan')} on {_counted(rows, 'host')}", err=True)
 
 
 def kill(
@@ -215,13 +219,14 @@ def kill(
 
     Every signal is verified on the host in the breath that sends it.
     """
+    named = (signal or "").upper().removeprefix("SIG")
     act = "dry_run" if dry_run else "signal" if signal else "kill" if now else "end"
     with connect(engine, data, token_file, ca_file) as client:
         host, expected = _find(client, token)
         request = {
             "act": act,
             "token": token,
-            "signal": signal or ("KILL" if now else "TERM"),
+            "signal": named or ("KILL" if now else "TERM"),
             "expected": expected,
             "origin": "command line",
             "confirmed": yes,
@@ -243,6 +248,29 @@ def kill(
 
 
 # --- parts ---------------------------------------------------------------------------------------
+
+
+def _named(client: EngineClient, host: str) -> str:
+    """Return how the engine calls a host that is given by its name or its address."""
+    rows = client.get("/api/processes")["hosts"]
+    names = [str(row["host"]) for row in rows]
+    if host in names:
+        return host
+    found = [
+        str(row["host"])
+        for row in rows
+        if host in {row["address"], f"{row['address']}:{row['port']}"}
+    ]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise EngineError(f"{host} may be {' or '.join(found)}")
+    known = ", ".join(names[:HOSTS_NAMED_MAX]) + (", …" if len(names) > HOSTS_NAMED_MAX else "")
+    raise EngineError(f"there is no host {host}; known: {known or 'none yet'}")
+
+
+def _counted(things: Sequence[object], name: str) -> str:
+    return f"{len(things)} {name}" + ("" if len(things) == 1 else "s")
 
 
 def _look(client: EngineClient, host: str, *, everyone: bool = False) -> dict[str, Any]:
@@ -287,13 +315,17 @@ def _print_processes(shown: dict[str, Any]) -> None:
         typer.echo(f"{shown['host']}: {shown['problem']}", err=True)
         return
     typer.echo("{:>8} {:<10} {:<14} {} {:>7} {:>9}  {}".format(*_HEADINGS))
+    # A person gets what fits on a line, a program everything.
+    room = None
+    if sys.stdout.isatty():
+        room = max(shutil.get_terminal_size().columns - COLUMNS_BEFORE_COMMAND, 20)
     for row in shown["processes"]:
         mark = row["mark"] + ("*" if row["inherited"] else "")
         command = "  " * min(row["depth"], 8) + row["command"]
         typer.echo(
             f"{row['pid']:>8} {row['user']:<10} {mark:<14} {row['state']} "
             f"{_number(row['cpu_s']):>7} {_number(row['rss_kib']):>9}  "
-            f"{command[:COMMAND_CHARACTERS]}"
+            f"{command[:room]}"
         )
     for run in shown["runs"]:
         whose = run["order"] or run["job"] or "not of this engine"

@@ -79,20 +79,27 @@ def test_an_orphan_is_listed_explained_ended_and_recorded(world: SshEngine) -> N
     assert [each["token"] for each in orphans] == [run["token"]]
     assert run["token"] in world.ask("orphans").stdout
     assert "orphan" in world.ask("processes", host_of(world)).stdout
+    by_address = world.ask("processes", "127.0.0.1").stdout
+    assert any(line.endswith("sleep 5700") for line in by_address.splitlines()), "not cut off"
+    elsewhere = world.call("processes", "127.0.0.2", "--data", str(world.data))
+    assert f"no host 127.0.0.2; known: {host_of(world)}" in elsewhere.stderr
+    unfit = world.call("kill", run["token"], "--signal", "FOO", "--data", str(world.data))
+    assert "FOO is no signal that may be sent; CONT, HUP" in unfit.stdout
+    assert "CONT was sent" in world.ask("kill", run["token"], "--signal", "sigcont").stdout
     tried = world.ask("kill", run["token"], "--dry-run").stdout
     assert "TERM would go to" in tried
     assert len(world.server.processes()) >= 3, "a dry run signals nobody"
     assert "done" in world.ask("kill", run["token"]).stdout
     world.awaited("the end of all processes", lambda: not world.server.processes())
     records = world.get("/api/process-audit")["records"]
-    assert [record["act"] for record in records] == ["end", "dry run"]
+    assert [record["act"] for record in records] == ["end", "dry run", "signal", "signal"]
     assert {record["origin"] for record in records} == {"command line"}
     assert {record["by"] for record in records} == {"local"}
     assert records[0]["outcome"] == "done"
     assert "command line" in world.task_log(task)
     assert "nothing there" in world.ask("kill", run["token"]).stdout
     world.engine_again()
-    assert len(world.get("/api/process-audit")["records"]) == 3, "the audit outlives the engine"
+    assert len(world.get("/api/process-audit")["records"]) == 5, "the audit outlives the engine"
 
 
 def _if_shown(shown: dict[str, Any], mark: str) -> dict[str, Any] | None:

@@ -179,7 +179,8 @@ def refusal_of(
     if not request.may_act:
         return _refused("this role may look and try, but not signal")
     if request.act is Act.SIGNAL and request.signal not in SIGNALS:
-        return _refused(f"{request.signal} is no signal that may be sent")
+        allowed = ", ".join(sorted(SIGNALS))
+        return _refused(f"{request.signal} is no signal that may be sent; {allowed} are")
     mark = mark_of(request, view, known)
     if mark is Mark.FOREIGN and request.act is Act.KILL and not allow_foreign_kill:
         return _refused("a process that is none of ours is not killed (allow_foreign_kill)")
