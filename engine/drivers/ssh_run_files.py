@@ -30,7 +30,7 @@ async def run_files(
     allow_custom_commands: bool,
 ) -> RunFiles:
     """Return the contents of a run's directory. Raises SshError for what cannot be sent."""
-    commands, script = await _work(job.work, run.parameters)
+    commands, script = await _work(job.work, {**run.special, **run.parameters})
     variables = _variables(run, job, engine_environment)
     rules = job.rules
     return RunFiles(
@@ -70,7 +70,7 @@ def _environment(variables: Mapping[str, str]) -> str:
         raise SshError(str(error)) from error
 
 
-async def _work(work: Work, parameters: Mapping[str, str]) -> tuple[tuple[str, ...], str | None]:
+async def _work(work: Work, values: Mapping[str, str]) -> tuple[tuple[str, ...], str | None]:
     match work:
         case Commands(texts=texts):
             return texts, None
@@ -81,7 +81,7 @@ async def _work(work: Work, parameters: Mapping[str, str]) -> tuple[tuple[str, .
                 text = await asyncio.to_thread(_read, path)
             except (OSError, UnicodeDecodeError) as error:
                 raise SshError(f"the script file {path} cannot be read: {error}") from error
-            return (_call(arguments),), substitute(text, parameters).replace("\r", "")
+            return (_call(arguments),), substitute(text, values).replace("\r", "")
         case _ as other:
             assert_never(other)
 

@@ -44,6 +44,7 @@ from engine.kernel.split_sync import successor_agents
 from engine.kernel.state import FILE_ORDER_PARAM, Order, State, Task, TaskStatus
 from engine.kernel.watchdog import (
     CLEANUP_KINDS,
+    cleanup_parameters,
     special_variables,
     ssh_parameters,
     watched_run,
@@ -95,15 +96,18 @@ def demand_of(state: State, task: Task) -> Demand | None:
         return _ssh_run(state, task, job, job.script)
     if isinstance(job.script, NativeScript):
         order = None if task.order is None else state.orders[task.order]
+        is_cleanup = job.script.kind in CLEANUP_KINDS
         return RunNative(
             key=task.key,
             task=task.id,
             kind=job.script.kind,
-            parameters=merge(
+            parameters=cleanup_parameters(state, task)
+            if is_cleanup
+            else merge(
                 task.params, {} if order is None else order.params, _sink_target(state, order)
             ),
             agents=() if order is None else _native_agents(state, order),
-            watched=_watched(state, task, order) if job.script.kind in CLEANUP_KINDS else None,
+            watched=_watched(state, task, order) if is_cleanup else None,
         )
     return _run_of(state, task, job)
 

@@ -66,6 +66,15 @@ def ssh_parameters(state: State, task: Task) -> dict[str, str]:
     )
 
 
+def cleanup_parameters(state: State, task: Task) -> dict[str, str]:
+    """Return those of a cleanup task: scheduler variables count, too, before all others (1.2)."""
+    order = None if task.order is None else state.orders[task.order]
+    sources = (state.main.params, task.params, NO_PARAMS if order is None else order.params)
+    job = state.jobs[task.job].definition.path
+    found = resolved(sources, job=job, node=None if order is None else order.state)
+    return substituted(found, special_variables(state, task))
+
+
 def special_variables(state: State, task: Task) -> dict[str, str]:
     """Return what placeholders may name beside parameters, as far as the state knows (1.2)."""
     job = state.jobs[task.job].definition

@@ -256,7 +256,7 @@ class Dispatcher:
         """Open what the jobs of a cleanup chain log in with; other native jobs take no secrets."""
         if demand.watched is None:
             return demand
-        parameters = demand.watched.parameters
+        parameters: Mapping[str, str] = substituted(demand.watched.parameters, self._special)
         with contextlib.suppress(SealBroken):  # the job will say that it cannot log in
             parameters = self._opened(parameters)
         return replace(demand, watched=replace(demand.watched, parameters=parameters))
@@ -285,7 +285,7 @@ class Dispatcher:
                 self._refuse(run.key, str(error))
                 return None
             return replace(run, may_start=False, refusal=str(error))
-        return replace(run, script=substitute(script, {**special, **parameters}))
+        return replace(run, script=substitute(script, {**special, **parameters}), special=special)
 
     def _script(self, key: ExecutionKey, parts: Sequence[Text | Include], refusal: str = "") -> str:
         """Return a script with its includes read. Raises _Refused when it cannot be (399)."""

@@ -101,10 +101,11 @@ async def test_a_script_of_any_interpreter_runs_with_its_arguments(
         assert end.exit_code == 0
         assert world.text("e/5.1") == "one two-three\n"
         file = tmp_path / "script"
-        file.write_text('echo "%who% ${who} ${else} $1"\n')
-        world.start("e/5.2", parameters | {"command_script_file": str(file), "who": "me"})
+        file.write_text('echo "%who% ${who} ${else} $1 ${SCHEDULER_JOB_NAME}"\n')
+        named = parameters | {"command_script_file": str(file), "who": "me"}
+        world.start("e/5.2", named, special={"SCHEDULER_JOB_NAME": "nightly"})
         await world.exited("e/5.2")
-        assert world.text("e/5.2") == "me me  one two\n"
+        assert world.text("e/5.2") == "me me  one two nightly\n"
 
 
 async def test_values_never_stand_on_a_command_line_and_no_secret_is_exported(

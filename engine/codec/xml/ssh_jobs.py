@@ -9,9 +9,10 @@ from engine.codec.xml.reading import Reading
 from engine.kernel.definitions import NativeScript, Script
 from engine.kernel.native import SSH, SSH_KILL
 from engine.kernel.params import Params
-from engine.kernel.sessions.parameters import session_of
+from engine.kernel.sessions.parameters import TRUE_TEXTS, session_of
 from engine.kernel.sessions.resolution import connection_of
 
+_STRICT = "strict_hostKey_checking"
 _COMES_WITH_THE_ORDER = frozenset({"cleanupJobchain"})
 
 
@@ -38,6 +39,14 @@ def _check_session(reading: Reading, element: Element, params: Params) -> None:
         for name, value in connection_of(params).items()
         if not _has_placeholder(name, value)
     }
+    strict = next((text for name, text in written.items() if name == _STRICT), None)
+    if strict is not None and strict.strip().casefold() not in TRUE_TEXTS:
+        reading.findings.warning(
+            element,
+            f"{_STRICT}={strict} takes any key in JobScheduler 1.x; "
+            "here an unknown key is recorded at the first contact, and a changed one is refused",
+            advice="Remove the parameter and accept keys with: pointsman ssh trust HOST",
+        )
     problems = session_of(written)
     for problem in problems if isinstance(problems, list) else ():
         if problem.name in _COMES_WITH_THE_ORDER:

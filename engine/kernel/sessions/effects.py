@@ -38,6 +38,8 @@ class RunSsh:
     """Body of the job's script element, for jobs without a command of their own."""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     """SCHEDULER_* variables for the remote side; the parameters are exported by the driver."""
+    special: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What placeholders in a script file may name beside parameters."""
     variable_prefix: str = "SCHEDULER_PARAM_"
     """`scheduler.variable_name_prefix`; empty for `*NONE`."""
     state: str | None = None

@@ -50,7 +50,8 @@ def is_failing(end: RemoteEnd, rules: ResultRules) -> tuple[str, ...]:
 def step_result(end: RemoteEnd, rules: ResultRules) -> StepResult:
     """Apply the rules for success. A lost connection never comes here: it proves nothing."""
     problems = is_failing(end, rules)
-    ignored = not end.signal and end.status != 0 and end.status in rules.ignored_codes
+    is_tolerated = rules.ignore_error or end.status in rules.ignored_codes
+    ignored = not end.signal and end.status != 0 and is_tolerated
     parameters = {
         "exit_code": str(end.status),
         "exit_signal": end.signal,

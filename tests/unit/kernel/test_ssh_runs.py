@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from engine.kernel.commands import ApplyDefinitions
 from engine.kernel.definitions import Job, OnError
 from engine.kernel.demands import SshRun, demand_of
 from engine.kernel.effects import RunNative
@@ -252,6 +253,25 @@ def test_a_final_failure_leads_to_the_error_state_past_all_setbacks() -> None:
     native(world, succeeded=False, is_final=True, text="host unreachable")
     assert key not in world.state.orders
     assert world.tasks(TaskStatus.STARTING)
+
+
+def test_scheduler_variables_count_for_the_cleanup_jobs_before_all_others() -> None:
+    world = world_with(ssh_job(**WATCH))
+    shared = {
+        "ssh_job_timeout_kill_after": "5",
+        "command": "none",
+        "about": "${SCHEDULER_JOB_NAME}",
+    }
+    world.does(ApplyDefinitions(main=replace(world.state.main, params=shared)))
+    world.adds("1", params={"COMMAND": "of the order"})
+    world.passes(seconds(15))
+    visit = demand_of(world.state, cleanup_task(world))
+    assert isinstance(visit, RunNative)
+    assert visit.parameters["ssh_job_timeout_kill_after"] == "5"
+    assert visit.parameters["about"] == "read"
+    assert [text for name, text in visit.parameters.items() if name.lower() == "command"] == [
+        "none"
+    ], "what to run is no business of the watch"
 
 
 def test_an_order_that_names_no_known_run_is_set_back() -> None:

@@ -51,6 +51,13 @@ def test_a_value_that_can_mean_nothing_is_an_error_at_once(
     assert said in text
 
 
+def test_taking_unknown_host_keys_is_told_once_for_each_job() -> None:
+    ((severity, text),) = told(ssh_job_xml(LOGIN | {"ssh_strict_hostkey_checking": "false"}))
+    assert severity is Severity.WARNING
+    assert "a changed one is refused" in text
+    assert told(ssh_job_xml(LOGIN | {"strict_hostKey_checking": "true"})) == []
+
+
 @pytest.mark.parametrize(
     "params",
     [

@@ -125,6 +125,9 @@ def test_results_become_parameters_unless_switched_off() -> None:
     rules = ResultRules(ignored_codes=frozenset({3}))
     parameters = step_result(end, rules).parameters
     assert (parameters["exit_code"], parameters["exit_code_ignored"]) == ("3", "true")
+    tolerant = step_result(end, ResultRules(ignore_error=True)).parameters
+    assert tolerant["exit_code_ignored"] == "true"
+    assert step_result(end, ResultRules()).parameters["exit_code_ignored"] == "false"
     assert len(parameters["std_out_output"]) == 65536
     assert "std_out_output" not in step_result(end, ResultRules(output_parameters=False)).parameters
 
