@@ -68,13 +68,13 @@ class CredentialStores:
             + "; ".join(problems)
         )
 
-    def have_changed(self, target: Target) -> bool:
+    async def have_changed(self, target: Target) -> bool:
         """Tell whether a new look may give another answer than the last one."""
         if not isinstance(target.login, StoredLogin):
             return False
         access = target.login.connection.access
         opened = self._opened.get(access)
-        return opened is None or opened.stamp != _stamp(access)
+        return opened is None or opened.stamp != await _look_at(access)
 
     async def _values(self, connection: StoredConnection) -> dict[str, Secret]:
         access = connection.access
@@ -90,17 +90,24 @@ class CredentialStores:
             raise CredentialsUnusable(text) from None
 
     async def _store(self, access: StoreAccess) -> "Store":
-        async with self._turn:
-            stamp = await asyncio.to_thread(_stamp, access)
-            opened = self._opened.get(access)
-            if opened is None or opened.stamp != stamp:
-                opened = await asyncio.to_thread(_open, access, stamp)
-                while len(self._opened) >= STORES_MAX:
-                    del self._opened[next(iter(self._opened))]
-                self._opened[access] = opened
+        opened = self._opened.get(access)
+        if opened is None or opened.stamp != await _look_at(access):
+            opened = await self._open(access)
         if opened.store is None:
             raise ValueError(opened.fault)
         return opened.store
+
+    async def _open(self, access: StoreAccess) -> _Opened:
+        async with self._turn:
+            stamp = await _look_at(access)
+            opened = self._opened.get(access)
+            if opened is None or opened.stamp != stamp:  # nobody else has, meanwhile
+                opened = await asyncio.to_thread(_open, access, stamp)
+                self._opened.pop(access, None)
+                while len(self._opened) >= STORES_MAX:
+                    del self._opened[next(iter(self._opened))]
+                self._opened[access] = opened
+            return opened
 
 
 def _looked_up(store: "Store", references: tuple[tuple[str, Reference], ...]) -> dict[str, Secret]:
@@ -148,6 +155,10 @@ def _paths(access: StoreAccess) -> tuple[str, str | None]:
             if os.path.exists(base + suffix):  # noqa: PTH110
                 return path, base + suffix
     return path, None
+
+
+async def _look_at(access: StoreAccess) -> Stamp:
+    return await asyncio.to_thread(_stamp, access)
 
 
 def _stamp(access: StoreAccess) -> Stamp:

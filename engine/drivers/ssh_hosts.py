@@ -249,6 +249,7 @@ class HostLink:
     async def _hold(self, purpose: Purpose) -> Connection:
         """Return a connection with a session taken on it; waits for its turn."""
         self._waiting += 1
+        has_looked = False
         try:
             while True:
                 free = [
@@ -265,11 +266,14 @@ class HostLink:
                     raise self._crash
                 if self._closed:
                     raise HostUnreachable(f"{self.target} is closed", host=self.target.host)
-                if not self._logins:
-                    self._raise_known()
+                if not self._logins and not has_looked:
+                    await self._raise_known()
+                    has_looked = True  # that may have taken a while: see again what there is
+                    continue
                 self._begin_login()
                 self._changed.clear()
                 await self._changed.wait()
+                has_looked = False
         finally:
             self._waiting -= 1
 
@@ -292,12 +296,13 @@ class HostLink:
         channel.close()
         self._keep(self._release(channel.held, channel.process))
 
-    def _raise_known(self) -> None:
+    async def _raise_known(self) -> None:
         """Raise what is known against the host, unless it is time to look again."""
         if isinstance(self._failure, HostKeyUnknown) and self._hosts.keys.have_changed():
             return  # somebody has accepted a key
-        if isinstance(self._failure, LoginRefused) and self._hosts.stores.have_changed(self.target):
-            return  # somebody has put another password there
+        if isinstance(self._failure, LoginRefused):
+            if await self._hosts.stores.have_changed(self.target):
+                return  # somebody has put another password there
         if self._failure is not None and time.monotonic() < self._retry_at:
             raise type(self._failure)(str(self._failure), host=self.target.host)
 

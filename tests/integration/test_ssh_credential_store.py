@@ -101,6 +101,23 @@ def test_a_wrong_password_says_so_and_a_corrected_database_helps_at_once(world: 
     assert world.run_of("open")["state"] == "done"
 
 
+def test_a_refused_login_is_tried_again_when_the_database_has_changed(world: SshEngine) -> None:
+    keys = world.server.folder / "authorized_keys"
+    allowed = keys.read_text()
+    keys.write_text("")
+    world.write_ssh_chain(store(world) | BY_KEY)
+    world.start_engine()
+    world.add("refused")
+    assert world.run_of("refused")["state"] == "failed"
+    assert "refused the login" in world.task_log(1)
+    keys.write_text(allowed)
+    world.add("remembered")
+    assert world.run_of("remembered")["state"] == "failed", "nothing has changed that we know of"
+    put(world, "4-chacha20-argon2id")
+    world.add("again")
+    assert world.run_of("again")["state"] == "done"
+
+
 def test_an_order_may_name_the_entry(world: SshEngine) -> None:
     short = {"host": "cs://@url", "user": "cs://@user", "auth_file": "cs://@id_ed25519"}
     world.write_ssh_chain(store(world) | short)

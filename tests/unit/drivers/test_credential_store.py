@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -81,7 +82,7 @@ async def test_a_target_without_references_is_left_alone(openings: Openings) -> 
     plain = Target(host="db1", user="me", login=KeyLogin(file="/keys/id"))
     stores = CredentialStores()
     assert await stores.resolved(plain) is plain
-    assert not stores.have_changed(plain)
+    assert not await stores.have_changed(plain)
     assert openings.count == 0
 
 
@@ -123,12 +124,36 @@ async def test_a_database_is_opened_once_and_again_only_when_it_has_changed(
     first, other = target(file), target(file, host="db9")
     await asyncio.gather(*(stores.resolved(each) for each in (first, other, first, other)))
     assert openings.count == 1
-    assert not stores.have_changed(first)
+    assert not await stores.have_changed(first)
     put("4-chacha20-argon2id", file)
-    assert stores.have_changed(first)
+    assert await stores.have_changed(first)
     await stores.resolved(first)
     await stores.resolved(other)
     assert openings.count == 2
+
+
+async def test_a_slow_database_holds_up_nobody_who_needs_another_one(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, go = threading.Event(), threading.Event()
+    real = container.opened
+
+    def slow(data: bytes, composite: bytes) -> container.Content:
+        entered.set()
+        assert go.wait(60)
+        return real(data, composite)
+
+    stores = CredentialStores()
+    await stores.resolved(target(file))
+    monkeypatch.setattr(container, "opened", slow)
+    other = asyncio.create_task(
+        stores.resolved(target(put("3-keepassxc", tmp_path / "other.kdbx"), port="22"))
+    )
+    await asyncio.to_thread(entered.wait, 60)
+    assert (await stores.resolved(target(file))).user == "tester"
+    assert not other.done()
+    go.set()
+    assert (await other).user == "tester"
 
 
 async def test_a_database_that_does_not_open_is_tried_again_only_when_it_has_changed(
@@ -139,9 +164,9 @@ async def test_a_database_that_does_not_open_is_tried_again_only_when_it_has_cha
     for _ in range(3):
         assert "the password or the key file is not the right one" in await fault(stores, wanted)
     assert openings.count == 1
-    assert not stores.have_changed(wanted)
+    assert not await stores.have_changed(wanted)
     file.unlink()  # noqa: ASYNC240 -- a file of the test
-    assert stores.have_changed(wanted)
+    assert await stores.have_changed(wanted)
     assert "No such file" in await fault(stores, wanted)
     put("4-aes256-argon2d", file)
     assert (await stores.resolved(target(file))).user == "tester"
