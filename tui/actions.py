@@ -1,6 +1,7 @@
 """What an action is, and which keys may not stand for one."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 NEVER_BOUND = frozenset({"ctrl+h", "ctrl+i", "ctrl+j", "ctrl+m", "ctrl+["})
 """Backspace, tab, newline, enter, escape: the terminal sends the same bytes."""
@@ -11,6 +12,16 @@ TORN_ENDS = frozenset("ABCDEFHPQRSZ~[")
 EVERYWHERE = "everywhere"
 LISTS = "lists"
 """All screens that show a table."""
+
+
+class Move(NamedTuple):
+    """Keys that move the cursor, in every list and page."""
+
+    id: str
+    keys: tuple[str, ...]
+    action: str
+    """Of the widget that has the keys."""
+    help: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from datetime import tzinfo
 from functools import partial
 from typing import Any, ClassVar
 
@@ -19,11 +20,14 @@ from textual.binding import Binding, BindingType
 from textual.events import Resize
 from textual.geometry import Size
 
+from engine import __version__
+from engine.kernel.ids import JobKey, OrderKey
 from engine.kernel.instants import Duration, Instant
 from tui.answers import LOCAL_NAMES, Person
 from tui.asking import Asking
 from tui.being_told import BeingTold
 from tui.client import EngineAway, EngineClient, NotAdmitted, connection
+from tui.clocks import check_clock, zone_of
 from tui.commanding import Commanding
 from tui.commands import (
     CommandProblem,
@@ -34,25 +38,27 @@ from tui.commands import (
 from tui.engine_watch import EngineWatch
 from tui.follower import Follower, system_now
 from tui.habits import load_habits
-from tui.host_watch import HostWatch
+from tui.host_watch import SHOWN_EVERY_S, HostWatch
 from tui.intents import Intent
 from tui.keys import ACTIONS, Action
 from tui.known_engines import KnownEngine, SettingsProblem
 from tui.looking_back import LookingBack
 from tui.mirror import Changes, Link, LinkStatus, Mirror
+from tui.pages import about_page
 from tui.screen_table import SCREENS
 from tui.screens.base import CockpitScreen
 from tui.screens.help import HelpPage
 from tui.screens.shell import Look
-from tui.settings import Settings
+from tui.settings import Settings, config_folder
 from tui.terminal_manners import TerminalManners, has_shell_behind
 from tui.theme_files import ThemeFile, ThemeProblem
 from tui.theming import Theming, theme_for
 from tui.tools import ToolProblem, run_tool
 from tui.tour import Tour
+from tui.views.durations import zone_name
 from tui.views.frame import ORDER_COUNTS, notice_line
 from tui.views.glyphs import Glyphs
-from tui.views.help import help_lines
+from tui.views.help import KEY_ROOM, help_lines
 from tui.views.needs import Need, pressing
 from tui.views.rows import RowKey
 from tui.views.scene import Scene
@@ -81,7 +87,7 @@ NOTICE_BAD_S = 10.0
 HISTORY_MAX = 50
 
 
-_OF_AN_ENGINE = ("follower", "hosts", "asking", "signals", "name", "past")
+_OF_AN_ENGINE = ("follower", "hosts", "asking", "signals", "name", "past", "recall")
 """Work that ends when another engine is shown."""
 
 
@@ -119,6 +125,7 @@ class Cockpit(App[int], inherit_bindings=False):
             settings.engines, self.engine, connect=connect, now=now, told=self.redraw
         )
         self.actions: tuple[Action, ...] = settings.actions or ACTIONS
+        self.set_keymap({move.id: ",".join(move.keys) for move in settings.moves})
         self.tour = Tour()
         self.shows_header = self.habits.shows_header
         self.shows_crumbs = self.habits.shows_crumbs
@@ -146,7 +153,9 @@ class Cockpit(App[int], inherit_bindings=False):
         self.mirror = Mirror()
         self.follower = Follower(client, self.mirror, now=self._now)
         now = self.follower.now
-        self.hosts = HostWatch(client, self.mirror, now=now, is_shown=self._shows_hosts)
+        self.hosts = HostWatch(
+            client, self.mirror, now=now, is_shown=self._shows_hosts, every_s=self.refresh_s
+        )
         self.asking = Asking(client, self.mirror, self)
         self.looking_back = LookingBack(client, self.mirror, self, now=now)
         self.last_start: Intent | None = None
@@ -298,6 +307,7 @@ class Cockpit(App[int], inherit_bindings=False):
             mirror=self.mirror if past is None else past.mirror,
             now=self.follower.now() if past is None else past.now,
             glyphs=self._glyphs,
+            zone=self.zone,
             asked=self.asking.marks(self._clock()),
             allowed=not self.why_not_allowed(),
             engines=self.engines.looks,
@@ -388,6 +398,18 @@ class Cockpit(App[int], inherit_bindings=False):
         current = self.current()
         return current is not None and current.watches_hosts
 
+    def refresh_s(self) -> float:
+        """Return every how many seconds what the shown screen is about is looked at."""
+        current = self.current()
+        noun = "" if current is None else current.noun
+        return self.settings.refresh.get(noun, SHOWN_EVERY_S)
+
+    @property
+    def zone(self) -> tzinfo:
+        """The zone of all times that are shown and typed."""
+        control = self.mirror.state.control
+        return zone_of(self.settings.clock, control.time_zone)
+
     def who(self) -> str:
         """Return the person and their rights, for the header."""
         known = self.person
@@ -457,6 +479,26 @@ class Cockpit(App[int], inherit_bindings=False):
             return
         work = self.asking.send(fresh, reason, gone)
         self.run_worker(work, group="asking", exit_on_error=False)
+
+    def recall(
+        self,
+        then: Callable[[], None],
+        *,
+        order: OrderKey | None = None,
+        job: JobKey | None = None,
+    ) -> None:
+        """Have the engine's history asked for tasks of an order or a job, then go on."""
+        work = self._recall(then, order=order, job=job)
+        self.run_worker(work, exclusive=True, group="recall", exit_on_error=False)
+
+    async def _recall(
+        self, then: Callable[[], None], *, order: OrderKey | None, job: JobKey | None
+    ) -> None:
+        try:
+            self.mirror.recall((), await self.client.past_tasks(order=order, job=job))
+        except (EngineAway, NotAdmitted) as away:
+            self.say(str(away), bad=True)
+        then()
 
     def why_not_allowed(self) -> str:
         """Return why this person may change nothing here; empty when they may."""
@@ -548,24 +590,47 @@ class Cockpit(App[int], inherit_bindings=False):
                 self.settings = replace(self.settings, clipboard=value)
             case ["bell", ("on" | "off") as value]:
                 self.settings = replace(self.settings, bell=value == "on")
+            case ["clock", value]:
+                self.settings = replace(self.settings, clock=check_clock(value))
+                self.redraw()
             case _:
-                raise CommandProblem("set clipboard terminal or file; set bell on or off")
+                raise CommandProblem(
+                    "set clock utc|local|engine|Europe/Berlin, bell on|off, clipboard terminal|file"
+                )
         self.say(f"{words[0]}: {words[1]}, until you leave; cockpit.toml keeps it")
-
-    def engine_now(self) -> Instant:
-        """Return the engine's time as far as we know it."""
-        return self.follower.now()
 
     def show_help(self, title: str, actions: Sequence[Action]) -> None:
         """Show all keys of a screen."""
         lines = help_lines(
-            title, actions, for_help(), self._glyphs, allowed=not self.why_not_allowed()
+            title,
+            actions,
+            for_help(),
+            self._glyphs,
+            allowed=not self.why_not_allowed(),
+            moves=self.settings.moves,
         )
-        self.show_page(f"help: {title}", lines)
+        self.show_page(f"help: {title}", lines, indent=KEY_ROOM + 4)
 
-    def show_page(self, title: str, lines: Sequence[Line]) -> None:
+    def about(self) -> Sequence[Line]:
+        """Return what is shown by which program, to whom, and where its files are."""
+        scene, engine = self.scene(), self.engine
+        folder = self.settings.state_folder
+        facts = (
+            ("cockpit", f"Pointsman {__version__}"),
+            ("engine", scene.engine_name + (f" ({engine.name})" if engine.name else "")),
+            ("address", engine.address),
+            ("you are", f"{self.who()}{f': {why}' if (why := self.why_not_allowed()) else ''}"),
+            ("clock", f"{zone_name(scene.now, scene.zone)}, as :set clock {self.settings.clock}"),
+            ("theme", self.theming.file.name),
+            ("settings", f"{config_folder()}: cockpit.toml, keys.toml, themes"),
+            ("kept in", "" if folder is None else str(folder)),
+        )
+        return about_page(facts, ("? keys of a screen   :aliases commands   :tour shows all keys",))
+
+    def show_page(self, title: str, lines: Sequence[Line], *, indent: int = 4) -> None:
         """Show lines over the screen."""
-        page = HelpPage(self.palette, title, lines, partial(self.copy, what="the page"))
+        copy = partial(self.copy, what="the page")
+        page = HelpPage(self.palette, title, lines, copy, indent)
         self.push_screen(page)
 
     def note(self, tried: str) -> None:
@@ -602,7 +667,7 @@ class Cockpit(App[int], inherit_bindings=False):
 
     def look_back(self, text: str) -> None:
         """Show everything as it was at a time of today or of another day. Raises ValueError."""
-        self._in_the_past(self.looking_back.go_to(self.looking_back.moment(text)))
+        self._in_the_past(self.looking_back.go_to(self.looking_back.moment(text, self.zone)))
 
     def step_past(self, events: int) -> None:
         """Look so many events on, or back; from the present: to the last event."""
@@ -660,9 +725,38 @@ class Cockpit(App[int], inherit_bindings=False):
     def use_theme(self, name: str) -> None:
         """Change the theme. Raises ThemeProblem; the present one stays then."""
         if not name:
-            raise CommandProblem(f"themes: {' '.join(self.theming.names())}")
+            self._choose_theme()
+            return
         self.theming.use(name)
         self.habits.theme, self.habits.theme_over = name, self.settings.theme
+
+    def _choose_theme(self) -> None:
+        """Show each theme while it is being chosen; leaving goes back to the present one."""
+        former, names = self.theming.file.name, self.theming.names()
+
+        def chosen(choice: Choice | None) -> None:
+            if choice is None:
+                self._try_theme(former)
+            else:
+                choice.act()
+
+        choices = [
+            Choice(
+                name=name,
+                note="shown until now" if name == former else "",
+                act=partial(self.command, f"theme {name}"),
+                preview=partial(self._try_theme, name),
+            )
+            for name in names
+        ]
+        at = names.index(former) if former in names else 0
+        self.push_screen(PaletteBox(self.palette, choices, title="theme", at=at), chosen)
+
+    def _try_theme(self, name: str) -> None:
+        try:
+            self.theming.use(name)
+        except ThemeProblem as problem:
+            self.say(str(problem), bad=True)
 
     def _reload_theme(self) -> None:
         """Take the theme's file again when it was edited; a broken one keeps the last good one."""
@@ -681,3 +775,5 @@ class Cockpit(App[int], inherit_bindings=False):
         for made in self._made.values():
             if made.is_ready:
                 made.repaint()
+        if isinstance(self.screen, PaletteBox):
+            self.screen.repaint(self.palette)

@@ -176,8 +176,14 @@ class EngineClient(Protocol):
         """Return finished runs of orders, newest first."""
         ...
 
-    async def past_tasks(self) -> list[FinishedTask]:
-        """Return finished tasks, newest first."""
+    async def past_tasks(
+        self, *, order: OrderKey | None = None, job: JobKey | None = None
+    ) -> list[FinishedTask]:
+        """Return finished tasks, newest first: all, those of an order, or those of a job."""
+        ...
+
+    async def order_log(self, order: OrderKey) -> str:
+        """Return what happened to an order in its present or last run; empty: not known."""
         ...
 
     async def overview(self) -> Overview:
@@ -389,13 +395,23 @@ class HttpEngine:
         rows = answer.json()["orders"]
         return [run for run in (_run_of_row(row) for row in rows) if run is not None]
 
-    async def past_tasks(self) -> list[FinishedTask]:
+    async def past_tasks(
+        self, *, order: OrderKey | None = None, job: JobKey | None = None
+    ) -> list[FinishedTask]:
         """Return finished tasks, newest first."""
-        answer = await self._get("/api/history/tasks", limit=HISTORY_MAX)
+        wanted: dict[str, str] = {} if job is None else {"job": job}
+        if order is not None:
+            wanted |= {"chain": order.chain, "order": order.id}
+        answer = await self._get("/api/history/tasks", limit=HISTORY_MAX, **wanted)
         if answer.status_code != 200:
             return []
         rows = answer.json()["tasks"]
         return [task for task in (_task_of_row(row) for row in rows) if task is not None]
+
+    async def order_log(self, order: OrderKey) -> str:
+        """Return what happened to an order in its present or last run."""
+        answer = await self._get("/api/orders/log", chain=order.chain, order=order.id)
+        return str(answer.json().get("text") or "") if answer.status_code == 200 else ""
 
     async def overview(self) -> Overview:
         """Return the engine at a glance. Raises EngineAway, NotAdmitted."""

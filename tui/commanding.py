@@ -5,11 +5,12 @@ from functools import partial
 from typing import Protocol
 
 from engine.kernel.ids import ChainKey, NodeState, OrderKey, TaskId, chain_key
-from engine.kernel.instants import Instant
 from tui import intents
+from tui.clocks import CLOCKS
 from tui.commands import NOUNS, VERBS, CommandProblem, Doing, Noun, Place, Verb, all_names
 from tui.looking_back import LookingBack
 from tui.mirror import Mirror
+from tui.pages import ALIASES_INDENT, PAGE_INDENT, aliases_page
 from tui.screens.acting import Acting
 from tui.screens.base import CockpitScreen
 from tui.screens.shell import Shell
@@ -18,10 +19,16 @@ from tui.theming import Theming
 from tui.views.frame import key_name
 from tui.views.order import find_order
 from tui.views.starting import parse_start
-from tui.views.text import clean, line
+from tui.views.text import Line, clean, line
 from tui.widgets.palette_box import Choice
 
 ORDERS_OFFERED_MAX = 2_000
+_VALUES = {
+    "bell": ("on", "off"),
+    "clipboard": ("terminal", "file"),
+    "clock": CLOCKS,
+}
+"""What can be set while working, and to what."""
 
 
 class Program(Shell, Protocol):
@@ -35,8 +42,8 @@ class Program(Shell, Protocol):
         """Return the screen that is shown."""
         ...
 
-    def engine_now(self) -> Instant:
-        """Return the engine's time."""
+    def about(self) -> Sequence[Line]:
+        """Return what is shown by which program."""
         ...
 
     def look_back(self, text: str) -> None:
@@ -73,6 +80,10 @@ class Commanding:
                 current = program.current()
                 if current is not None:
                     current.do_help()
+            case "aliases":
+                program.show_page("commands", aliases_page(), indent=ALIASES_INDENT)
+            case "about":
+                program.show_page("about", program.about(), indent=PAGE_INDENT)
             case "engine":
                 program.use_engine(first)
             case "at":
@@ -152,13 +163,14 @@ class Commanding:
                 options["at"] = value
             else:
                 params[name] = value
+        scene = self._program.scene()
         start_order(
             self._program,
             intents.start_order(
                 chain,
                 order_id=options.get("id", ""),
                 params=params,
-                at=parse_start(options.get("at", "now"), self._program.engine_now()),
+                at=parse_start(options.get("at", "now"), scene.now, scene.zone),
                 state=NodeState(options["from"]) if "from" in options else None,
                 end_state=NodeState(options["until"]) if "until" in options else None,
                 priority=int(options.get("priority", "0")),
@@ -187,11 +199,16 @@ class Commanding:
             case "theme":
                 return program.theming.names()
             case "set":
-                return ["clipboard", "bell"] if len(words) == 1 else ["terminal", "file"]
+                return self._settings(words)
             case "start":
                 return self._parameters(words[1])
             case _:
                 return [f"@{name}" for name in sorted(program.settings.filters)]
+
+    def _settings(self, words: Sequence[str]) -> Iterable[str]:
+        if len(words) == 1:
+            return sorted(_VALUES)
+        return _VALUES.get(words[1], ())
 
     def _parameters(self, name: str) -> Iterable[str]:
         mirror = self._program.mirror

@@ -66,7 +66,12 @@ NOUNS: tuple[Noun, ...] = (
     Noun(name="events", aliases=("ev",), help="what happened, and who asked for it"),
     Noun(name="problems", aliases=("pr",), help="definition files that were refused"),
     Noun(name="engines", aliases=("ctx",), help="the engines this cockpit knows; switch here"),
-    Noun(name="log", argument="TASK", needs_argument=True, help="output of a task"),
+    Noun(
+        name="log",
+        argument="TASK",
+        needs_argument=True,
+        help="output of a task, or of an order's last task",
+    ),
 )
 
 VERBS: tuple[Verb, ...] = (
@@ -83,10 +88,16 @@ VERBS: tuple[Verb, ...] = (
     Verb(name="at", argument="14:00", help="show everything as it was then"),
     Verb(name="play", argument="10x", help="let the past pass, so many times as fast; play stop"),
     Verb(name="now", help="come back from looking back"),
-    Verb(name="theme", argument="NAME", help="change the theme"),
+    Verb(name="theme", argument="NAME", help="change the theme; without a name: try each"),
     Verb(name="tour", argument="begin|next|back|end", help="be shown every key, one by one"),
-    Verb(name="set", argument="clipboard file", help="change a setting until you leave"),
+    Verb(
+        name="set",
+        argument="clock|bell|clipboard VALUE",
+        help="change a setting until you leave",
+    ),
     Verb(name="help", aliases=("h", "keys"), help="the keys of this screen"),
+    Verb(name="aliases", help="all commands with their short names"),
+    Verb(name="about", help="versions, engine, person, clock, folders"),
     Verb(name="quit", aliases=("q", "exit"), help="leave; the engine goes on"),
 )
 

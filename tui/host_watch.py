@@ -36,12 +36,14 @@ class HostWatch:
         *,
         now: Callable[[], Instant],
         is_shown: Callable[[], bool],
+        every_s: Callable[[], float] = lambda: SHOWN_EVERY_S,
     ) -> None:
         self._client = client
         self._mirror = mirror
         self._now = now
         self._wake = asyncio.Event()
         self._is_shown = is_shown
+        self._every_s = every_s
         self._looks_left = 0
         self._asked_until = Instant(0)
 
@@ -71,7 +73,7 @@ class HostWatch:
         while True:
             if self._mirror.link.status is LinkStatus.LIVE and self._has_reason():
                 await self.look()
-            await self._rest(SHOWN_EVERY_S if self._is_shown() else TICK_S)
+            await self._rest(self._every_s() if self._is_shown() else TICK_S)
 
     async def look(self) -> None:
         """Take the engine's last look at all hosts, and the rows of those that changed."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engine.errors import CodecError
 from engine.kernel.commands import Request
-from engine.kernel.ids import EventNumber, TaskId
+from engine.kernel.ids import EventNumber, JobKey, OrderKey, TaskId
 from engine.kernel.instants import Instant
 from engine.kernel.problems import Problem
 from engine.kernel.state import State
@@ -109,9 +109,17 @@ class JournalFile:
         """Return nothing: they come from the events."""
         return []
 
-    async def past_tasks(self) -> list[FinishedTask]:
+    async def past_tasks(
+        self, *, order: OrderKey | None = None, job: JobKey | None = None
+    ) -> list[FinishedTask]:
         """Return nothing: they come from the events."""
+        _ = (order, job)
         return []
+
+    async def order_log(self, order: OrderKey) -> str:
+        """Return nothing: logs are not in the journal."""
+        _ = order
+        return ""
 
     async def overview(self) -> Overview:
         """Refuse: there is no engine."""

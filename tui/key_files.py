@@ -20,7 +20,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tui.keys import ACTIONS, EVERYWHERE, MOVES, Action, KeysProblem, check_keys, rebound
+from tui.keys import (
+    ACTIONS,
+    EVERYWHERE,
+    MOVES,
+    Action,
+    KeysProblem,
+    Move,
+    check_keys,
+    check_moves,
+    rebound,
+    rebound_moves,
+)
 from tui.known_engines import nearest
 
 VALUES = ("ORDER", "CHAIN", "TASK", "HOST", "LOG")
@@ -40,6 +51,10 @@ class KeyFile:
     def actions(self) -> tuple[Action, ...]:
         """Return all actions with the keys in force."""
         return (*rebound(self.rebound), *self.own)
+
+    def moves(self) -> tuple[Move, ...]:
+        """Return the keys that move, as they are in force."""
+        return rebound_moves(self.rebound)
 
 
 def load_keys(path: Path) -> KeyFile:
@@ -65,12 +80,13 @@ def parse_keys(text: str, file: str) -> KeyFile:
     )
     found = KeyFile(rebound=_identifiers(data, file), own=own)
     check_keys(found.actions(), file)
+    check_moves(found.moves(), found.actions(), file)
     _check_hidden(found.actions(), file)
     return found
 
 
 def _identifiers(data: Mapping[str, object], file: str) -> dict[str, tuple[str, ...]]:
-    known = frozenset({action.id for action in ACTIONS} | {move[0] for move in MOVES})
+    known = frozenset({action.id for action in ACTIONS} | {move.id for move in MOVES})
     found: dict[str, tuple[str, ...]] = {}
     for name, value in _flat(data):
         if name not in known:

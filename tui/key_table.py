@@ -1,6 +1,6 @@
 """All actions with their keys, harm and words: the one list."""
 
-from tui.actions import LISTS, Action
+from tui.actions import LISTS, Action, Move
 
 
 def _on(*places: str) -> tuple[str, ...]:
@@ -221,6 +221,13 @@ ACTIONS: tuple[Action, ...] = (
         help="output of the task behind the row",
         places=_on("orders", "order", "tasks", "graph", "jobs", "needs", "history", "processes"),
         rank=12,
+    ),
+    Action(
+        id="graph.node_log",
+        keys=("L",),
+        label="log",
+        help="output of the task at the node; on the map l walks along the edges",
+        places=_on("graph"),
     ),
     Action(
         id="row.mark",
@@ -503,7 +510,12 @@ ACTIONS: tuple[Action, ...] = (
         places=_on("graph"),
     ),
     Action(
-        id="graph.map", keys=("v",), label="map", help="rail or map", places=_on("graph"), rank=12
+        id="graph.map",
+        keys=("v",),
+        label="map",
+        help="rail or map; on the map h j k l walk from node to node",
+        places=_on("graph"),
+        rank=12,
     ),
     Action(
         id="graph.follow",
@@ -607,12 +619,13 @@ ACTIONS: tuple[Action, ...] = (
     Action(id="log.clear", keys=("C",), label="clear", help="clear the view", places=_on("log")),
 )
 
-MOVES: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
-    ("move.down", ("j", "down"), "move(1)", "down"),
-    ("move.up", ("k", "up"), "move(-1)", "up"),
-    ("move.page_down", ("ctrl+f", "pagedown"), "page(1)", "a page down"),
-    ("move.page_up", ("ctrl+b", "pageup"), "page(-1)", "a page up"),
-    ("move.top", ("g", "home"), "edge(-1)", "the first row"),
-    ("move.bottom", ("G", "end"), "edge(1)", "the last row"),
+MOVES: tuple[Move, ...] = (
+    Move("move.down", ("j", "down"), "move(1)", "down"),
+    Move("move.up", ("k", "up"), "move(-1)", "up"),
+    Move("move.page_down", ("ctrl+f", "pagedown"), "page(1)", "a page down"),
+    Move("move.page_up", ("ctrl+b", "pageup"), "page(-1)", "a page up"),
+    Move("move.top", ("g", "home"), "edge(-1)", "the first row"),
+    Move("move.bottom", ("G", "end"), "edge(1)", "the last row"),
+    Move("move.left", ("left",), "sideways(-8)", "to the left; on the map along the edge, as h"),
+    Move("move.right", ("right",), "sideways(8)", "to the right; on the map along the edge, as l"),
 )
-"""Identifier, keys, action of the widget, words."""

@@ -8,7 +8,7 @@ torn arrow or function key ends.
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from tui.actions import EVERYWHERE, LISTS, NEVER_BOUND, TORN_ENDS, Action
+from tui.actions import EVERYWHERE, LISTS, NEVER_BOUND, TORN_ENDS, Action, Move
 from tui.key_table import ACTIONS, MOVES
 
 __all__ = [
@@ -20,9 +20,12 @@ __all__ = [
     "TORN_ENDS",
     "Action",
     "KeysProblem",
+    "Move",
     "actions_for",
     "check_keys",
+    "check_moves",
     "rebound",
+    "rebound_moves",
 ]
 
 
@@ -50,6 +53,27 @@ def rebound(keys: Mapping[str, tuple[str, ...]]) -> tuple[Action, ...]:
     return tuple(
         replace(action, keys=keys[action.id]) if action.id in keys else action for action in ACTIONS
     )
+
+
+def rebound_moves(keys: Mapping[str, tuple[str, ...]]) -> tuple[Move, ...]:
+    """Return all moves with these keys in place of the defaults."""
+    return tuple(move._replace(keys=keys[move.id]) if move.id in keys else move for move in MOVES)
+
+
+def check_moves(moves: Iterable[Move], actions: Iterable[Action], file: str) -> None:
+    """Refuse a key that moves and does something else as well; moving is the same everywhere."""
+    taken: dict[str, str] = {}
+    for move in moves:
+        for key in move.keys:
+            if key in NEVER_BOUND:
+                raise KeysProblem(f"{file}: {move.id}: terminals cannot send {key!r} apart")
+            former = taken.setdefault(key, move.id)
+            if former != move.id:
+                raise KeysProblem(f"{file}: {key!r} is both {former} and {move.id}")
+    for action in actions:
+        for key in action.keys:
+            if key in taken:
+                raise KeysProblem(f"{file}: {key!r} is both {taken[key]} and {action.id}")
 
 
 def check_keys(actions: Iterable[Action], file: str) -> None:

@@ -5,6 +5,7 @@ While the past is shown nothing can be sent. A saved journal is nothing but past
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, tzinfo
 from typing import Protocol
 
 from engine.kernel.instants import Instant
@@ -62,12 +63,12 @@ class LookingBack:
             return "this is a saved journal, not an engine"
         return "this is the past; :now comes back"
 
-    def moment(self, text: str) -> Instant | None:
+    def moment(self, text: str, zone: tzinfo = UTC) -> Instant | None:
         """Return the moment that is meant; None for the last event. Raises ValueError."""
         if not text.strip():
             return None
         now = self._now() if self.shown is None else max(self.shown.last_at, self.shown.now)
-        return parse_past(text, now)
+        return parse_past(text, now, zone)
 
     async def go_to(self, moment: Instant | None) -> None:
         """Show everything as it was; None: at the last event."""

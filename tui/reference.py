@@ -27,6 +27,7 @@ _SETTINGS = """
 ```toml
 theme = "harbour"              # bell, mouse, glyphs, start_screen, read_only, production: as above
 bell = true                    # ring when something new needs a person
+clock = "utc"                  # or "local", "engine", "Europe/Berlin": shown and read in forms
 clipboard = "terminal"         # or "file": copies go into clipboard.txt in the state folder
 
 [engines.prod-a]               # :engines lists them, :engine prod-a shows one
@@ -35,6 +36,9 @@ token_file = "~/.config/pointsman/prod-a.token"
 theme = "contrast"
 production = true              # every change asks first
 read_only = false
+
+[refresh]                      # seconds between two looks while the screen is shown
+processes = 2                  # hosts = 2, engines = 10
 
 [columns]                      # by list, in this order; ctrl+w still shows all
 orders = ["STATUS", "ORDER", "NODE", "WAITS FOR, ON"]
@@ -49,6 +53,7 @@ task as a file) stand for what the row is about.
 
 ```toml
 "orders.suspend" = "s,f7"
+"move.down" = "j,down,f9"      # moving is the same in every list and page
 
 [[command]]
 key = "f5"
@@ -70,10 +75,10 @@ _ASKING = """
 ## Questions, forms, refusals
 
 A question names the engine, what would be changed and what becomes of it. `y` is yes; enter, esc
-and ten seconds of silence are no, and it goes away when what it is about changes meanwhile. `t`
-asks the engine what would happen, `v` shows all names, tab is the reason where something is
-destroyed: it stands in the journal beside the name of whoever asked. From 100 rows on the count is
-typed in place of `y`. On a `production` engine everything is asked for like that.
+and ten seconds of silence are no, and it goes away when what it is about changes meanwhile.
+`ctrl+t` asks the engine what would happen, `v` shows all names, tab is the reason where something
+is destroyed: it stands in the journal beside the name of whoever asked. From 100 rows on the count
+is typed in place of `y`. On a `production` engine everything is asked for like that.
 
 In the form of an order enter does it, ctrl+t tries on the engine without doing it, ctrl+y copies
 the same as a command line of `pointsman`.

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from tui.clocks import UTC_CLOCK, check_clock
 from tui.key_files import load_keys
-from tui.keys import Action
+from tui.keys import MOVES, Action, Move
 from tui.known_engines import KnownEngine, SettingsProblem, nearest, parse_engines
 from tui.theme_files import DEFAULT_THEME
 
@@ -46,6 +47,10 @@ class Settings:
     mouse: bool = True
     bell: bool = False
     """Ring when something new needs a person."""
+    clock: str = UTC_CLOCK
+    """Whose clock is shown and read: `utc`, `local`, `engine`, or a zone such as Europe/Berlin."""
+    refresh: Mapping[str, float] = field(default_factory=dict)
+    """By screen of hosts: every how many seconds they are looked at while it is shown."""
     clipboard: str = "terminal"
     """Where copies go: to the terminal (OSC 52), or into a file for terminals that refuse."""
     person: str = ""
@@ -63,15 +68,21 @@ class Settings:
     """Saved filters, by the name after the `@`."""
     actions: tuple[Action, ...] = ()
     """All actions with the keys in force; empty: the defaults."""
+    moves: tuple[Move, ...] = MOVES
+    """The keys that move, as they are in force."""
 
 
 _IN_FILE = frozenset(
     {
         "theme", "start_screen", "read_only", "production", "glyphs", "mouse", "bell",
-        "clipboard", "engines", "columns", "filters",
+        "clipboard", "clock", "engines", "columns", "filters", "refresh",
     }
 )  # fmt: skip
-_TABLES = frozenset({"engines", "columns", "filters"})
+_TABLES = frozenset({"engines", "columns", "filters", "refresh"})
+REFRESHED = ("engines", "hosts", "processes")
+"""Screens whose refresh can be set."""
+REFRESH_S = (1.0, 3600.0)
+"""Oftener a host has no rest, more seldom nobody waits."""
 
 
 def config_folder() -> Path:
@@ -113,6 +124,7 @@ def load_settings(
         or (settings.glyphs == "auto" and not can_draw_unicode(env)),
         themes_folder=themes if themes.is_dir() else None,
         actions=keys.actions(),
+        moves=keys.moves(),
     )
 
 
@@ -147,12 +159,31 @@ def parse_settings(text: str, file: str) -> Settings:
     for name, choices in CHOICES.items():
         if data.get(name, next(iter(choices))) not in choices:
             raise SettingsProblem(f"{file}: {name} must be {' or '.join(sorted(choices))}")
+    try:
+        data["clock"] = check_clock(data.get("clock", UTC_CLOCK))
+    except ValueError as problem:
+        raise SettingsProblem(f"{file}: {problem}") from problem
     return Settings(
         **{name: value for name, value in data.items() if name not in _TABLES},
+        refresh=_refresh(data.get("refresh", {}), file),
         engines=parse_engines(data.get("engines", {}), file),
         columns=_columns(data.get("columns", {}), file),
         filters=_filters(data.get("filters", {}), file),
     )
+
+
+def _refresh(data: Mapping[str, Any], file: str) -> Mapping[str, float]:
+    least, most = REFRESH_S
+    for name, value in data.items():
+        if name not in REFRESHED:
+            known = ", ".join(REFRESHED)
+            raise SettingsProblem(f"{file}: refresh.{name}: only {known} can be set")
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not least <= value <= most:
+            raise SettingsProblem(
+                f"{file}: refresh.{name} must be seconds from {least:.0f} to {most:.0f}"
+            )
+    return {name: float(value) for name, value in data.items()}
 
 
 def _columns(data: Mapping[str, Any], file: str) -> Mapping[str, tuple[str, ...]]:

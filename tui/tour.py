@@ -56,7 +56,13 @@ STEPS: tuple[Step, ...] = (
     Step(
         title="The graph",
         text="Errors lead elsewhere; the map needs 120 columns; trouble is two keys away.",
-        tries=("graph.errors", "graph.map", "graph.next_trouble", "graph.last_trouble"),
+        tries=(
+            "graph.errors",
+            "graph.map",
+            "graph.node_log",
+            "graph.next_trouble",
+            "graph.last_trouble",
+        ),
     ),
     Step(
         title="Start with a form",
@@ -97,7 +103,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         title="Change the course",
-        text="These ask first; enter means no, y yes, and t tries without changing anything.",
+        text="These ask first: enter is no, y is yes, ctrl+t tries without changing anything.",
         tries=("orders.move", "orders.reset", "orders.edit"),
     ),
     Step(

@@ -11,7 +11,7 @@ from engine.codec.snapshot import snapshot_bytes, state_from_snapshot
 from engine.kernel.commands import Request
 from engine.kernel.events import Event
 from engine.kernel.evolve import evolve
-from engine.kernel.ids import AgentUri, EventNumber, TaskId
+from engine.kernel.ids import AgentUri, EventNumber, JobKey, OrderKey, TaskId
 from engine.kernel.instants import Duration, Instant, seconds
 from engine.kernel.problems import Problem
 from engine.kernel.reports import AgentStatus
@@ -42,6 +42,8 @@ class RecordedEngine:
         self.known_pulses: dict[AgentUri, AgentPulse] = {}
         self.runs: list[FinishedRun] = []
         self.tasks: list[FinishedTask] = []
+        self.older_tasks: list[FinishedTask] = []
+        self.order_logs: dict[OrderKey, str] = {}
         self.on_ask: Callable[[Request], Sequence[Event] | Problem] = lambda _request: ()
         self.reasons: list[str] = []
         self.may_answer = asyncio.Event()
@@ -135,6 +137,9 @@ class RecordedEngine:
         """Follow the story."""
         self._check()
         stream: asyncio.Queue[Fact | AgentPulse | None] = asyncio.Queue()
+        # What was heard between the asking for pulses and the stream is not lost.
+        for pulse in self.known_pulses.values():
+            stream.put_nowait(pulse)
         for fact in self._facts:
             if fact.number > after:
                 stream.put_nowait(fact)
@@ -215,10 +220,20 @@ class RecordedEngine:
         self._check()
         return list(self.runs)
 
-    async def past_tasks(self) -> list[FinishedTask]:
-        """Return the tasks of before."""
+    async def past_tasks(
+        self, *, order: OrderKey | None = None, job: JobKey | None = None
+    ) -> list[FinishedTask]:
+        """Return the tasks of before; those of long ago only to who asks for an order or a job."""
         self._check()
-        return list(self.tasks)
+        if order is None and job is None:
+            return list(self.tasks)
+        found = [*self.tasks, *self.older_tasks]
+        return [one for one in found if order in {None, one.order} and job in {None, one.job}]
+
+    async def order_log(self, order: OrderKey) -> str:
+        """Return what happened to an order."""
+        self._check()
+        return self.order_logs.get(order, "")
 
     async def overview(self) -> Overview:
         """Return the engine at a glance."""

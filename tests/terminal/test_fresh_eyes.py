@@ -98,6 +98,7 @@ async def test_the_agents_of_the_start_screen_have_their_gauge_at_120_columns(de
     async with desk("pulses", size=(120, 36)) as d:
         d.engine.pulse("http://127.0.0.1:44461", heard_ago_s=2)
         d.engine.pulse("http://127.0.0.1:44462", heard_ago_s=20)
+        d.engine.wait(1)
         await d.shows("LEASE LEFT", "██████", "late ")
 
 

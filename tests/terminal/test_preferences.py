@@ -324,7 +324,7 @@ async def test_copies_go_into_a_file_after_set_clipboard_file(desk: Any, tmp_pat
         await d.shows("copied the row", "clipboard.txt")
         assert "end_of_day" in (tmp_path / "clipboard.txt").read_text()
         await d.command("set clipboard xclip")
-        await d.shows("set clipboard terminal or file")
+        await d.shows("clipboard terminal|file")
 
 
 async def test_below_60x16_one_line_says_so(desk: Any) -> None:

@@ -29,7 +29,7 @@ class EnginesScreen(TableScreen):
     async def _look(self) -> None:
         while True:
             await self.shell.engines.look()
-            await asyncio.sleep(EVERY_S)
+            await asyncio.sleep(self.shell.settings.refresh.get(self.noun, EVERY_S))
 
     def enter(self, key: RowKey) -> None:
         """Show the engine."""

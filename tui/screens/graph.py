@@ -260,6 +260,11 @@ class GraphScreen(CockpitScreen):
         labels = {node.state: label(scene, drawing, node.state) for node in drawing.shape.nodes}
         room = max(6, int(self.size.height * _GRAPH_SHARE))
         self.map.styles.height = "1fr" if self.is_zoomed else min(flow.height + 2, room)
+        shape, errors = drawing.shape, drawing.with_errors
+        self.map.targets = {
+            node.state: [edge.target for edge in shape.edges_from(node.state, with_errors=errors)]
+            for node in shape.nodes
+        }
         selected = self.nodes.cursor_key
         self.map.draw_flow(
             flow, labels, scene.glyphs, None if selected is None else NodeState(str(selected))
@@ -460,11 +465,29 @@ class GraphScreen(CockpitScreen):
         if subjects:
             show_log_of(self.shell, subjects[0])
             return
+        scene = self.shell.scene()
+        node = None if (state := self._node()) is None else scene.state.node(self.chain, state)
+        if self._last_task_at_node(scene) is None and isinstance(node, JobNode):
+            self.shell.recall(self._show_node_log, job=node.job)
+        else:
+            self._show_node_log()
+
+    def _show_node_log(self) -> None:
         last = self._last_task_at_node(self.shell.scene())
         if last is None:
-            self.shell.say("nothing has run at this node since the cockpit opened")
+            self.shell.say("nothing has run at this node, as far as the engine remembers")
         else:
             self.shell.go(Place(noun="log", argument=str(last)))
+
+    def do_node_log(self) -> None:
+        """Show the log, on the map as well."""
+        self.do_log()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """On the map leave `h` and `l` to walking."""
+        if action == "act" and parameters == ("row.log",) and self.map.has_focus:
+            return "l" not in next(one.keys for one in self.actions if one.id == "row.log")
+        return super().check_action(action, parameters)
 
     def do_errors(self) -> None:
         """Show or hide the error edges."""

@@ -34,9 +34,12 @@ class HelpPage(ModalScreen[None]):
         title: str,
         lines: Sequence[Line],
         copy: Callable[[str], None],
+        indent: int = 4,
     ) -> None:
         super().__init__()
         self._copy = copy
+        self._indent = indent
+        """Where broken lines go on."""
         self._palette = palette
         self._title = title
         self._lines = lines
@@ -57,7 +60,7 @@ class HelpPage(ModalScreen[None]):
     def _fill(self) -> None:
         page = self.query_one("#help", ScrolledLines)
         width = page.size.width
-        page.show([piece for spans in self._lines for piece in wrapped(spans, width)])
+        page.show([piece for spans in self._lines for piece in wrapped(spans, width, self._indent)])
 
     def on_resize(self) -> None:
         """Break the lines anew."""

@@ -1,12 +1,13 @@
 """The nouns that are tables: chains, orders, tasks, agents."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import cast
 
-from engine.kernel.ids import AgentUri, ChainKey, NodeState, OrderKey, TaskId
+from engine.kernel.ids import AgentUri, ChainKey, JobKey, NodeState, OrderKey, TaskId, job_key
 from tui.commands import Place
 from tui.screens.acting import Acting
-from tui.screens.shell import Shell
+from tui.screens.shell import Look, Shell
 from tui.screens.starting import edit_order, start_again, start_at_once, start_with_form
 from tui.screens.table_screen import TableScreen
 from tui.views import agents, chains, orders, tasks
@@ -201,6 +202,12 @@ class TasksScreen(TableScreen):
             return super().crumbs(scene)
         return [self.noun, f"on {agent_name(argument[1:])}"]
 
+    def open_place(self, place: Place, look: Look | None = None) -> None:
+        """Show tasks; of a job also those that ended long ago."""
+        super().open_place(place, look)
+        if place.argument and not place.argument.startswith("@"):
+            self.shell.recall(self.shell.redraw, job=job_key(place.argument))
+
     def enter(self, key: RowKey) -> None:
         """Show the log."""
         self.shell.go(Place(noun="log", argument=str(key)))
@@ -292,10 +299,25 @@ def last_task_of(scene: Scene, key: OrderKey) -> TaskId | None:
     )
 
 
+def last_task_of_job(scene: Scene, job: JobKey) -> TaskId | None:
+    """Return a running task of a job, or the last one that ended."""
+    running = scene.state.tasks_of_job.get(job, {})
+    ended = (task.task for task in reversed(scene.mirror.ended_tasks) if task.job == job)
+    return next(reversed(running), None) or next(ended, None)
+
+
 def show_log_of(shell: Shell, key: OrderKey) -> None:
-    """Show the log of the task of an order."""
+    """Show the log of the task of an order, of one that the engine's history knows at least."""
+    task = last_task_of(shell.scene(), key)
+    if task is not None:
+        shell.go(Place(noun="log", argument=str(task)))
+    else:
+        shell.recall(partial(_show_recalled, shell, key), order=key)
+
+
+def _show_recalled(shell: Shell, key: OrderKey) -> None:
     task = last_task_of(shell.scene(), key)
     if task is None:
-        shell.say("no task has worked on this order since the cockpit opened")
+        shell.say("no task has worked on this order, as far as the engine remembers")
     else:
         shell.go(Place(noun="log", argument=str(task)))

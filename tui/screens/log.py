@@ -15,9 +15,10 @@ from tui.client import EngineAway, NotAdmitted
 from tui.commands import Place
 from tui.screens.acting import Acting
 from tui.screens.base import CockpitScreen
-from tui.screens.lists import order_of_task
+from tui.screens.lists import last_task_of, order_of_task
 from tui.screens.reading import PIECE_BYTES, Picking, Reading, read_log, read_older
 from tui.screens.shell import Look, Shell
+from tui.views.order import find_order
 from tui.views.scene import Scene
 from tui.views.tasks import ended_task, task_detail
 from tui.views.text import Line, Span, clean, line
@@ -43,6 +44,8 @@ class LogScreen(CockpitScreen):
         """In words: `last 5 min`."""
         self._is_full = False
         self._is_fetching = False
+        self._has_recalled = False
+        """Whether the engine's history was asked for the order that is meant."""
 
     def body(self) -> Iterable[Widget]:
         """Build the log."""
@@ -70,6 +73,7 @@ class LogScreen(CockpitScreen):
         super().open_place(place, look)
         if changed and self.is_ready:
             self._picking, self._range = Picking(), ""
+            self._has_recalled = False
             self._start()
 
     def on_mount(self) -> None:
@@ -86,10 +90,29 @@ class LogScreen(CockpitScreen):
         view.set_follow(follow=not at_head)
         self._reading = Reading(task=task or TaskId(0), picking=self._picking, is_head=at_head)
         if task is None:
-            self._reading.problem = f"{self.place.argument!r} is no task number"
+            self._reading.problem = self._no_task()
             return
         work = read_log(self.shell.client, self._reading, self.log_view, self._changed)
         self.run_worker(work, exclusive=True, group="log", exit_on_error=False)
+
+    def _no_task(self) -> str:
+        """Go to the last task of the order that is meant; else return why there is no log."""
+        name = self.place.argument
+        order = find_order(self.shell.scene(), name)
+        task = None if order is None else last_task_of(self.shell.scene(), order)
+        if task is not None:
+            self.call_later(self._turn_to, task)
+            return ""
+        if order is not None and not self._has_recalled:
+            self._has_recalled = True
+            self.shell.recall(self._start, order=order)
+            return "asking the engine's history"
+        if order is not None:
+            return f"no task has worked on {clean(name)}, as far as the engine remembers"
+        return f"{clean(name)!r} is no task number and no order; :events tells what the engine did"
+
+    def _turn_to(self, task: TaskId) -> None:
+        self.open_place(Place(noun=self.noun, argument=str(task)))
 
     def _changed(self) -> None:
         self.draw_frame(self.shell.scene())

@@ -1,12 +1,19 @@
 """More nouns that are tables: jobs, locks, classes, history, plan, events, problems, needs."""
 
+from functools import partial
+
 from engine.kernel.commands import ObjectRef
 from engine.kernel.ids import AgentUri, ClassPath, JobKey, LockPath, OrderKey
 from tui.commands import Place
 from tui.screens.acting import Acting
-from tui.screens.lists import OrdersScreen, order_of_task, show_log_of
+from tui.screens.lists import (
+    OrdersScreen,
+    last_task_of_job,
+    order_of_task,
+    show_log_of,
+)
 from tui.screens.shell import Shell
-from tui.screens.table_screen import TableScreen
+from tui.screens.table_screen import NOTHING_HERE, TableScreen
 from tui.views import events, history, jobs, needs, plan, problems, resources
 from tui.views.needs import NeedKind
 from tui.views.putting_aside import parse_until
@@ -30,12 +37,19 @@ class JobsScreen(TableScreen):
     def do_log(self) -> None:
         """Show the log of the job's last task."""
         key = self.table.cursor_key
-        scene = self.shell.scene()
-        running = scene.state.tasks_of_job.get(JobKey(str(key)), {})
-        ended = [task.task for task in scene.mirror.ended_tasks if task.job == key]
-        task = next(reversed(running), None) or (ended[-1] if ended else None)
+        if key is None:
+            self.shell.say(NOTHING_HERE)
+            return
+        job = JobKey(str(key))
+        if last_task_of_job(self.shell.scene(), job) is not None:
+            self._show_log(job)
+        else:
+            self.shell.recall(partial(self._show_log, job), job=job)
+
+    def _show_log(self, job: JobKey) -> None:
+        task = last_task_of_job(self.shell.scene(), job)
         if task is None:
-            self.shell.say("no task of this job has run since the cockpit opened")
+            self.shell.say("no task of this job has run, as far as the engine remembers")
         else:
             self.shell.go(Place(noun="log", argument=str(task)))
 
@@ -82,12 +96,16 @@ class ClassesScreen(TableScreen):
         super().__init__(shell, resources.CLASSES)
 
     def enter(self, key: RowKey) -> None:
-        """Show the agents of the class."""
-        known = self.shell.scene().state.process_classes.get(ClassPath(str(key)))
-        if known is None or not known.definition.agents:
-            self.shell.say("this class runs its tasks on the engine's own host")
+        """Go to the holder; of several, to their tasks."""
+        state = self.shell.scene().state
+        holders = list(state.class_slots.get(ClassPath(str(key)), {}))
+        task = state.tasks.get(holders[0]) if len(holders) == 1 else None
+        if task is not None and task.order is not None:
+            self.shell.go(Place(noun="order", argument=str(task.order)))
+        elif holders:
+            self.shell.go(Place(noun="tasks", filter_text=f"class={key} !done !FAIL"))
         else:
-            self.shell.go(Place(noun="agents", argument=str(key)))
+            self.shell.say("nobody uses this class; :agents and a filter class=… show its agents")
 
 
 class ProblemsScreen(TableScreen):
@@ -257,7 +275,8 @@ class NeedsScreen(OrdersScreen):
             super().entry_done(purpose, text)
             return
         try:
-            until = parse_until(text, self.shell.scene().now)
+            scene = self.shell.scene()
+            until = parse_until(text, scene.now, scene.zone)
         except ValueError as problem:
             self.shell.say(str(problem), bad=True)
         else:

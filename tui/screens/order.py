@@ -5,18 +5,24 @@ from collections.abc import Iterable
 from textual.widget import Widget
 
 from engine.kernel.ids import NodeState, OrderKey
-from tui.mirror import Changes
+from tui.client import EngineAway, NotAdmitted
+from tui.commands import Place
+from tui.mirror import Changes, LinkStatus
 from tui.screens.acting import Acting
 from tui.screens.base import CockpitScreen
 from tui.screens.lists import node_of, show_graph_of, show_log_of, tasks_of
-from tui.screens.shell import Shell
+from tui.screens.shell import Look, Shell
 from tui.screens.starting import edit_order, start_again, start_at_once, start_with_form
 from tui.screens.table_screen import show_definition
-from tui.views.order import find_order, key_of_argument, order_lines
+from tui.views.order import find_order, key_of_argument, no_order_lines, order_lines
 from tui.views.orders import order_detail
 from tui.views.scene import Scene
-from tui.views.text import Line, Span, clean, line, plain
+from tui.views.text import Line, clean, plain
 from tui.widgets.lines import ScrolledLines
+
+LOG_EVERY_S = 2.0
+"""How soon what happened to the order is asked for again after something did."""
+LOG_LINES_MAX = 500
 
 
 class OrderScreen(CockpitScreen):
@@ -28,6 +34,41 @@ class OrderScreen(CockpitScreen):
     def __init__(self, shell: Shell) -> None:
         super().__init__(shell)
         self.acting = Acting(shell)
+        self._log: tuple[str, ...] = ()
+        """What happened to it, as the engine tells."""
+        self._log_is_old = True
+
+    def on_mount(self) -> None:
+        """Keep what happened up to date."""
+        super().on_mount()
+        self.set_interval(LOG_EVERY_S, self._refresh_log)
+
+    def open_place(self, place: Place, look: Look | None = None) -> None:
+        """Show another order."""
+        if place.argument != self.place.argument:
+            self._log = ()
+        self._log_is_old = True
+        super().open_place(place, look)
+        if self.is_ready:
+            self._refresh_log()
+
+    def _refresh_log(self) -> None:
+        key = self.key
+        is_present = self.shell.scene().mirror.link.status is LinkStatus.LIVE
+        if self._log_is_old and is_present and key is not None and self.is_current:
+            self._log_is_old = False
+            work = self._read_log(key)
+            self.run_worker(work, exclusive=True, group="order log", exit_on_error=False)
+
+    async def _read_log(self, key: OrderKey) -> None:
+        try:
+            text = await self.shell.client.order_log(key)
+        except (EngineAway, NotAdmitted):
+            self._log_is_old = True
+            return
+        if key == self.key:
+            self._log = tuple(text.splitlines()[-LOG_LINES_MAX:])
+            self.draw(Changes(others=True))
 
     def body(self) -> Iterable[Widget]:
         """Build the page."""
@@ -58,13 +99,13 @@ class OrderScreen(CockpitScreen):
 
     def draw_body(self, scene: Scene, changes: Changes) -> None:
         """Bring the page up to date."""
-        _ = changes
         key = self.key
+        self._log_is_old |= changes.everything or key in changes.orders
         if key is None:
-            said = f" no order, or more than one, is called {clean(self.place.argument)}"
-            self.page.show([line(Span(said, "late"))])
+            self.page.show(no_order_lines(scene, self.place.argument))
         else:
-            self.page.show(order_lines(scene, key))
+            told = self._log if scene.mirror.link.status is not LinkStatus.PAST else ()
+            self.page.show(order_lines(scene, key, told))
 
     def strip(self, scene: Scene) -> list[Line]:
         """Return the order in one line."""

@@ -16,6 +16,7 @@ from tui.screens.shell import Shell
 from tui.screens.signalling import Signalling, Target
 from tui.screens.table_screen import TableScreen
 from tui.views import hosts, processes
+from tui.views.durations import counted
 from tui.views.frame import rule_line
 from tui.views.rows import RowKey
 from tui.views.scene import Scene
@@ -76,7 +77,8 @@ class ProcessesScreen(WatchingScreen):
         """Return the noun with the number of hosts."""
         count = len(scene.mirror.remote.hosts)
         whose = scene.mirror.remote.breadth.value
-        return [f"{self.noun}  {count} {'host' if count == 1 else 'hosts'}, {whose}"]
+        every = f"every {self.shell.refresh_s():g} s"
+        return [f"{self.noun}  {counted(count, 'host')}, {whose}, {every}"]
 
     def summary(self) -> str:
         """Return how many processes there are of which kind."""

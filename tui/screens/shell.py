@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from engine.kernel.ids import JobKey, OrderKey
 from engine.kernel.instants import Instant
 from tui.client import EngineClient
 from tui.commands import Place
@@ -57,6 +58,10 @@ class Shell(Protocol):
         """Return what there is to see now."""
         ...
 
+    def refresh_s(self) -> float:
+        """Return every how many seconds what the shown screen is about is looked at."""
+        ...
+
     def who(self) -> str:
         """Return the person and their rights, for the header."""
         ...
@@ -82,6 +87,16 @@ class Shell(Protocol):
 
     last_start: Intent | None
     """What was started last from here, for doing it again."""
+
+    def recall(
+        self,
+        then: Callable[[], None],
+        *,
+        order: OrderKey | None = None,
+        job: JobKey | None = None,
+    ) -> None:
+        """Have the engine's history asked for tasks of an order or a job, then go on."""
+        ...
 
     def question(self, query: Query, act: Callable[[str], None]) -> None:
         """Ask first; after a yes `act` gets the reason that was given."""
@@ -143,6 +158,10 @@ class Shell(Protocol):
         """Put a text on the clipboard."""
         ...
 
+    def redraw(self) -> None:
+        """Draw everything anew."""
+        ...
+
     def resynchronise(self) -> None:
         """Take a fresh snapshot."""
         ...
@@ -159,8 +178,8 @@ class Shell(Protocol):
         """Show a form; `start` gets what was entered."""
         ...
 
-    def show_page(self, title: str, lines: Sequence[Line]) -> None:
-        """Show lines over the screen."""
+    def show_page(self, title: str, lines: Sequence[Line], *, indent: int = 4) -> None:
+        """Show lines over the screen; `indent` is where broken ones go on."""
         ...
 
     def show_help(self, title: str, actions: Sequence[Action]) -> None:

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import tzinfo
 from xml.sax.saxutils import quoteattr
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,7 @@ from tui.client import EngineAway, NotAdmitted
 from tui.intents import Intent
 from tui.screens.acting import Acting, trial_lines
 from tui.screens.shell import Shell
+from tui.views.durations import counted, moment_text, zone_name
 from tui.views.scene import Scene
 from tui.views.starting import StartPlan, foresee, parse_start, start_plan
 from tui.views.text import Line, Span, clean, line
@@ -77,7 +79,7 @@ def start_with_form(
             chain,
             order_id=entered.order_id,
             params=entered.params,
-            at=parse_start(entered.at, shell.scene().now),
+            at=parse_start(entered.at, shell.scene().now, shell.scene().zone),
             state=NodeState(entered.state) if entered.state else None,
             end_state=NodeState(entered.end_state) if entered.end_state else None,
             priority=int(entered.priority or "0"),
@@ -99,7 +101,7 @@ def start_with_form(
         shell.palette,
         title=f"Start an order: {clean(plan.path)}",
         plan=plan,
-        rows=start_rows(state or ""),
+        rows=start_rows(state or "", zone_name(shell.scene().now, shell.scene().zone)),
         work=work,
     )
     shell.show_form(form, lambda entered: start_order(shell, intent_of(entered)))
@@ -118,21 +120,23 @@ def edit_order(shell: Shell, acting: Acting, key: OrderKey) -> None:
         return intents.change_order(_changes(order, entered, scene))
 
     def forecast(entered: Entered) -> str:
-        lines = _change_lines(order, _changes(order, entered, shell.scene()))
-        return f"changes {len(lines)} of its fields" if lines else "nothing is changed yet"
+        lines = _change_lines(order, _changes(order, entered, shell.scene()), scene.zone)
+        return f"changes {counted(len(lines), 'field')}" if lines else "nothing is changed yet"
 
     def change(entered: Entered) -> None:
         request = _changes(order, entered, shell.scene())
-        lines = _change_lines(order, request)
+        lines = _change_lines(order, request, scene.zone)
         if lines:
             acting.change([key], [intents.change_order(request)], lines)
         else:
             shell.say("nothing was changed")
 
-    start = order.start_at
-    planned = f"{to_datetime(start):%Y-%m-%d %H:%M:%S}" if scene.now < start < NEVER else ""
+    start, zone = order.start_at, zone_name(scene.now, scene.zone)
+    planned = moment_text(start, scene.zone) if scene.now < start < NEVER else ""
     rows = (
-        FormRow(label="Start at", name="at", placeholder=planned or "as it is   or now, 14:30"),
+        FormRow(
+            label="Start at", name="at", placeholder=planned or f"as it is   or now, 14:30 ({zone})"
+        ),
         FormRow(
             label="Until node",
             name="end_state",
@@ -160,7 +164,7 @@ def edit_order(shell: Shell, acting: Acting, key: OrderKey) -> None:
 def _check(shell: Shell, plan: StartPlan) -> Callable[[Entered], str | None]:
     def check(entered: Entered) -> str | None:
         try:
-            parse_start(entered.at, shell.scene().now)
+            parse_start(entered.at, shell.scene().now, shell.scene().zone)
         except ValueError as problem:
             return str(problem)
         if entered.priority and not entered.priority.removeprefix("-").isdecimal():
@@ -202,19 +206,19 @@ def _changes(order: Order, entered: Entered, scene: Scene) -> ModifyOrder:
         params=params,
         priority=priority if priority != order.priority else None,
         end_state=end if end is not None and end != order.end_state else None,
-        at=parse_start(entered.at, scene.now) if entered.at else None,
+        at=parse_start(entered.at, scene.now, scene.zone) if entered.at else None,
         title=entered.title if entered.title != order.title else None,
     )
 
 
-def _change_lines(order: Order, request: ModifyOrder) -> list[Line]:
+def _change_lines(order: Order, request: ModifyOrder, zone: tzinfo) -> list[Line]:
     lines: list[Line] = []
     for name, value in request.params.items():
         former = order.params.get(name)
         was = "new" if former is None else f"was {former}"
         lines.append(line(f" {clean(name)} = {clean(value)}  ", Span(f"({clean(was)})", "dim")))
     if isinstance(request.at, AtInstant):
-        lines.append(line(f" starts {to_datetime(request.at.at):%Y-%m-%d %H:%M:%S}Z"))
+        lines.append(line(f" starts {moment_text(request.at.at, zone)}"))
     elif request.at is not None:
         lines.append(line(" starts after a delay"))
     if request.priority is not None:
@@ -237,7 +241,8 @@ def command_of(plan: StartPlan, entered: Entered, scene: Scene) -> str:
     words += [entered.order_id] if entered.order_id else []
     for name, value in entered.params.items():
         words += ["--param", f"{name}={value}"]
-    at = parse_start(entered.at, scene.now) if entered.at not in {"", "now"} else None
+    given = entered.at not in {"", "now"}
+    at = parse_start(entered.at, scene.now, scene.zone) if given else None
     if isinstance(at, AtInstant):
         words += ["--at", to_datetime(at.at).isoformat(timespec="seconds")]
     elif at is not None:

@@ -56,6 +56,11 @@ def zone_mark(moment: datetime) -> str:
     return f" {moment.tzname() or f'{moment:%z}'}"
 
 
+def zone_name(instant: Instant, zone: tzinfo) -> str:
+    """Return what a zone is called at that time: `UTC`, `CEST`."""
+    return to_datetime(instant, zone).tzname() or "UTC"
+
+
 def counted(count: int, one: str, many: str = "") -> str:
     """Return a number with its noun: `1 order`, `2 orders`, `2 processes` (given as `many`)."""
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"

@@ -1,17 +1,23 @@
 """Everything about one order: where it stands, parameters, children, trail, steps."""
 
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
 from engine.kernel.events import orders as order_events
 from engine.kernel.events import tasks as task_events
 from engine.kernel.ids import OrderKey, order_key
+from engine.kernel.instants import from_datetime
 from engine.kernel.state import Order
 from tui.mirror import Fact
-from tui.views.durations import clock_text, duration_text, moment_text
+from tui.views.durations import clock_text, counted, duration_text, moment_text
 from tui.views.scene import Scene
 from tui.views.standing import glyph_span, role_of, standing_of_order
 from tui.views.text import Line, Span, clean, fit, fit_middle, line, width_of
 from tui.views.waits import agent_name, all_reasons, order_waits_for
 
 _TRAIL_MAX = 200
+_SAME_MAX = 20
 
 
 def find_order(scene: Scene, argument: str) -> OrderKey | None:
@@ -27,14 +33,30 @@ def find_order(scene: Scene, argument: str) -> OrderKey | None:
     return found[0] if len(found) == 1 else None
 
 
+def no_order_lines(scene: Scene, argument: str) -> list[Line]:
+    """Return why no order is shown: none is called so, or several are, and which."""
+    found = [key for key in scene.state.orders if key.id == argument]
+    if not found:
+        said = f" no order is called {clean(argument)}; it may have ended: :history"
+        return [line(Span(said, "late")), (), line(" :orders lists all that there are")]
+    lines = [
+        line(Span(f" {counted(len(found), 'order')} are called {clean(argument)}:", "late")),
+        (),
+    ]
+    return [*lines, *(line(f"   :order {clean(str(key))}") for key in found[:_SAME_MAX])]
+
+
 def key_of_argument(argument: str) -> OrderKey | None:
     """Return the key that `chain,id` spells, whether such an order exists or not."""
     chain, comma, order_id = argument.rpartition(",")
     return order_key(chain, order_id) if comma else None
 
 
-def order_lines(scene: Scene, key: OrderKey) -> list[Line]:
-    """Return the page about an order; of one that is gone, what is remembered."""
+def order_lines(scene: Scene, key: OrderKey, told: Sequence[str] = ()) -> list[Line]:
+    """Return the page about an order; of one that is gone, what is remembered.
+
+    `told` is what the engine's log says of its run; without it, what the cockpit has seen.
+    """
     order = scene.state.orders.get(key)
     lines: list[Line] = []
     if order is not None:
@@ -96,9 +118,25 @@ def order_lines(scene: Scene, key: OrderKey) -> list[Line]:
         )
     lines += _children(scene, key)
     lines += [(), line(Span(" what happened", "head"))]
-    trail = trail_of(scene, key)
+    trail = [_told(scene, text) for text in told] or trail_of(scene, key)
     lines += trail or [line(Span("   nothing that is remembered", "dim"))]
     return lines
+
+
+_STAMP = re.compile(r"^(\d{4}-\d\d-\d\dT[\d:]{8})[\d.]*Z? \[(\w+)\] (?:SCHEDULER-\d+ +)?")
+"""How a line of an order's log begins: time, level, number of the message."""
+
+
+def _told(scene: Scene, text: str) -> Line:
+    """Return a line of an order's log in the form of the page."""
+    found = _STAMP.match(text)
+    if found is None:
+        return line(f"   {clean(text)}")
+    said = clean(text[found.end() :])
+    role = {"error": "fail", "warn": "late"}.get(found[2], "")
+    at = from_datetime(datetime.fromisoformat(found[1]).replace(tzinfo=UTC))
+    when = clock_text(at, scene.now, scene.zone)
+    return line(Span(f"   {when}  ", "dim"), Span(said, role))
 
 
 def _reasons(scene: Scene, order: Order, waits: str) -> list[Line]:

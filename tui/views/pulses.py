@@ -15,10 +15,10 @@ from tui.views.text import Line, Span, fit, line, width_of
 _HOUR = 3600_000
 _MINUTE = 60_000
 _CURVE = 15
-_ROOMY = 29
+_ROOMY = 28
 """So much room for a counter lets the curve say which time it shows."""
-_SAMPLED = f"last {_CURVE * SAMPLE_EVERY // 1000} s"
-_MINUTES = f"last {_CURVE} min"
+_SAMPLED = f"{_CURVE * SAMPLE_EVERY // 1000} s"
+_MINUTES = f"{_CURVE} min"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta, tzinfo
 
 from engine.kernel.commands import AfterDelay, AtInstant, NodeAction, StartAt
 from engine.kernel.definitions import EndNode, JobNode, NestedNode
@@ -120,8 +120,8 @@ def _obstacles(scene: Scene, chain: ChainState, node: JobNode) -> list[str]:
     return found
 
 
-def parse_start(text: str, now: Instant) -> StartAt:
-    """Return when `now`, `now+60`, `14:30` or `2026-01-31 14:30` is; times are UTC.
+def parse_start(text: str, now: Instant, zone: tzinfo = UTC) -> StartAt:
+    """Return when `now`, `now+60`, `14:30` or `2026-01-31 14:30` is; times are of this zone.
 
     Raises ValueError with the accepted forms.
     """
@@ -133,13 +133,13 @@ def parse_start(text: str, now: Instant) -> StartAt:
     try:
         if len(word) <= 8:
             clock = time.fromisoformat(word if len(word.partition(":")[0]) == 2 else f"0{word}")
-            moment = datetime.combine(to_datetime(now).date(), clock, UTC)
+            moment = datetime.combine(to_datetime(now, zone).date(), clock, zone)
             if from_datetime(moment) <= now:
                 moment += timedelta(days=1)
         else:
             moment = datetime.fromisoformat(word)
             if moment.tzinfo is None:
-                moment = moment.replace(tzinfo=UTC)
+                moment = moment.replace(tzinfo=zone)
     except ValueError:
         raise ValueError(
             f"{text!r} is no time; write now, now+60, 14:30 or 2026-01-31 14:30"
@@ -151,8 +151,8 @@ _AGO = re.compile(r"-(\d{1,6})([smhd])")
 _UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
-def parse_past(text: str, now: Instant) -> Instant:
-    """Return when something was, in UTC.
+def parse_past(text: str, now: Instant, zone: tzinfo = UTC) -> Instant:
+    """Return when something was, by the clock of this zone.
 
     `14:00` or `2`: the last time it was that late; `-90s`, `-5m`, `-8h`: so long ago;
     `2026-01-31 02:00`.
@@ -166,13 +166,13 @@ def parse_past(text: str, now: Instant) -> Instant:
     try:
         if len(word) <= 8:
             clock = time.fromisoformat(word if len(word.partition(":")[0]) == 2 else f"0{word}")
-            moment = datetime.combine(to_datetime(now).date(), clock, UTC)
+            moment = datetime.combine(to_datetime(now, zone).date(), clock, zone)
             if from_datetime(moment) > now:
                 moment -= timedelta(days=1)
         else:
             moment = datetime.fromisoformat(word)
             if moment.tzinfo is None:
-                moment = moment.replace(tzinfo=UTC)
+                moment = moment.replace(tzinfo=zone)
     except ValueError:
         raise ValueError(f"{text!r} is no time; write 14:00, -5m or 2026-01-31 14:00") from None
     return from_datetime(moment)

@@ -116,6 +116,7 @@ def task_row(scene: Scene, task: Task) -> Row:
             "status": standing.value,
             "on": agent_name(task.agent),
             "chain": task.order.chain if task.order is not None else "",
+            "class": task.process_class,
         },
         place=(0, -task.id),
         trouble=standing in TROUBLES or overdue,

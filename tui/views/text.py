@@ -108,6 +108,12 @@ def wrapped(spans: Line, width: int, indent: int = 4) -> list[Line]:
         while width_of(text) > left:
             cut = text.rfind(" ", 0, left) + 1
             if not text[:cut].strip():
+                if left < width - indent:
+                    # A word of another role: it goes to the next line as a whole.
+                    text = text.lstrip()
+                    pieces.append([Span(" " * indent)])
+                    left = width - indent
+                    continue
                 cut = left
             pieces[-1].append(Span(text[:cut].rstrip(), span.role))
             text = text[cut:]

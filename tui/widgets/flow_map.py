@@ -1,8 +1,10 @@
 """The map of a chain: drawn lines, and a selection that walks from node to node."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from textual import events
+from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from engine.kernel.ids import NodeState
@@ -22,7 +24,14 @@ class FlowMap(ScrolledLines):
             super().__init__()
             self.state = state
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("h", "sideways(-8)", "along the edge", show=False, priority=True),
+        Binding("l", "sideways(8)", "along the edge", show=False, priority=True),
+    ]
+
     flow: Flow | None = None
+    targets: Mapping[NodeState, Sequence[NodeState]] = {}
+    """Where the edges that are drawn lead, by node."""
     selected: NodeState | None = None
     _above = 0
 
@@ -73,10 +82,14 @@ class FlowMap(ScrolledLines):
             self._select(states[0] if direction < 0 else states[-1])
 
     def action_sideways(self, columns: int) -> None:
-        """Select the nearest node of the next or previous layer."""
+        """Walk along an edge, forth or back; without one to the nearest node of that side."""
         if self.flow is None or self.selected is None:
             return
         step = 1 if columns > 0 else -1
+        reached = self._along_edges(step)
+        if reached is not None:
+            self._select(reached)
+            return
         index = next(i for i, layer in enumerate(self.flow.layers) if self.selected in layer)
         here = self.flow.boxes[self.selected]
         while 0 <= (index := index + step) < len(self.flow.layers):
@@ -85,6 +98,23 @@ class FlowMap(ScrolledLines):
                 boxes = self.flow.boxes
                 self._select(min(layer, key=lambda state: abs(boxes[state].y - here.y)))
                 return
+
+    def _along_edges(self, step: int) -> NodeState | None:
+        """Return the node at the other end of an edge, the most level one of several."""
+        assert self.flow is not None, "a map is drawn"
+        assert self.selected is not None, "a node is selected"
+        here = self.flow.boxes[self.selected]
+        if step > 0:
+            ends = list(self.targets.get(self.selected, ()))
+        else:
+            ends = [state for state, found in self.targets.items() if self.selected in found]
+        sides = [
+            box
+            for state in ends
+            if (box := self.flow.boxes.get(state)) is not None and (box.x - here.x) * step > 0
+        ]
+        best = min(sides, key=lambda box: (abs(box.y - here.y), abs(box.x - here.x)), default=None)
+        return None if best is None else best.state
 
     def _select_by(self, steps: int) -> None:
         if self.flow is None or self.selected is None:

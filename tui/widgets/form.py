@@ -50,12 +50,17 @@ class FormRow:
     """Nodes of the chain are offered while typing."""
 
 
-def start_rows(state: str) -> tuple[FormRow, ...]:
-    """Return what a new order can be given; `state` is the node where it begins."""
+def start_rows(state: str, zone: str) -> tuple[FormRow, ...]:
+    """Return what a new order can be given.
+
+    `state` is the node where it begins, `zone` that in which times are read.
+    """
     return (
         FormRow(label="Order id", name="order_id", placeholder="(generated)"),
         FormRow(
-            label="Start at", name="at", placeholder="now   or 14:30, now+60, 2026-01-31 14:30"
+            label="Start at",
+            name="at",
+            placeholder=f"now   or now+60, 14:30, 2026-01-31 14:30 ({zone})",
         ),
         FormRow(
             label="From node", name="state", value=state, placeholder="(the first)", is_node=True

@@ -12,10 +12,7 @@ from tui.keys import MOVES
 
 def move_bindings() -> list[BindingType]:
     """Return bindings to `move`, `page`, `edge` and `sideways`."""
-    found: list[BindingType] = [
-        Binding(",".join(keys), action, words, show=False, id=move_id, priority=True)
-        for move_id, keys, action, words in MOVES
+    return [
+        Binding(",".join(move.keys), move.action, move.help, show=False, id=move.id, priority=True)
+        for move in MOVES
     ]
-    found.append(Binding("left", "sideways(-8)", "left", show=False, priority=True))
-    found.append(Binding("right", "sideways(8)", "right", show=False, priority=True))
-    return found

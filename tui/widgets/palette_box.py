@@ -10,6 +10,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
+from tui.views.glyphs import UNICODE
 from tui.views.text import Line, Span, fit, line
 from tui.widgets.field import OrderedField
 from tui.widgets.lines import Lines
@@ -27,6 +28,8 @@ class Choice:
     name: str
     note: str
     act: Callable[[], None]
+    preview: Callable[[], None] | None = None
+    """Shows what it would be like, as long as it is the selected one."""
 
 
 def score(letters: str, name: str) -> int | None:
@@ -68,17 +71,32 @@ class PaletteBox(ModalScreen[Choice | None], inherit_bindings=False):
         Binding("up,ctrl+p,shift+tab", "step(-1)", show=False, priority=True),
     ]
 
-    def __init__(self, palette: Palette, choices: Sequence[Choice]) -> None:
+    def __init__(
+        self,
+        palette: Palette,
+        choices: Sequence[Choice],
+        *,
+        title: str = "find",
+        at: int = 0,
+    ) -> None:
         super().__init__()
         self._palette = palette
         self._choices = list(choices)
         self._found: list[Choice] = self._choices
-        self._at = 0
+        self._at = at
+        self._title = title
+
+    def repaint(self, palette: Palette) -> None:
+        """Take another theme."""
+        self._palette = palette
+        if self.is_mounted:
+            shown = self.query_one("#choices", Lines)
+            shown.repaint(palette, UNICODE)
 
     def compose(self) -> ComposeResult:
         """Build field and list."""
         with Vertical() as box:
-            box.border_title = "find"
+            box.border_title = self._title
             box.border_subtitle = "enter goes   esc closes"
             yield OrderedField(
                 placeholder="a few letters of a screen, chain, order, action …",
@@ -101,8 +119,15 @@ class PaletteBox(ModalScreen[Choice | None], inherit_bindings=False):
             if (points := score(letters, choice.name)) is not None
         ]
         self._found = [choice for _, _, choice in sorted(scored, key=lambda entry: entry[:2])]
-        self._at = 0
+        if letters or len(self._found) != len(self._choices):
+            self._at = 0
         self._draw()
+        self._preview()
+
+    def _preview(self) -> None:
+        preview = self._found[self._at].preview if self._found else None
+        if preview is not None:
+            preview()
 
     def _take(self) -> None:
         """Take the selected one."""
@@ -114,6 +139,7 @@ class PaletteBox(ModalScreen[Choice | None], inherit_bindings=False):
         if self._found:
             self._at = (self._at + steps) % len(self._found)
             self._draw()
+            self._preview()
 
     def action_leave(self) -> None:
         """Close without doing anything."""

@@ -86,7 +86,7 @@ class Question(ModalScreen[Verdict]):
         Binding("y", "answer(True)", show=False),
         Binding("n,enter,escape,q", "answer(False)", show=False),
         Binding("v", "names", show=False),
-        Binding("t", "try_it", show=False),
+        Binding("ctrl+t", "try_it", show=False),
         Binding("tab", "reason", show=False),
         Binding("ctrl+c", "answer(False)", show=False),
     ]
@@ -197,7 +197,7 @@ class Question(ModalScreen[Verdict]):
         if len(query.names) > _NAMES_SHOWN:
             third += [Span("<v>", "key"), "fewer " if self._shows_names else "show all "]
         if query.try_it is not None:
-            third += [Span("<t>", "key"), "try, no change"]
+            third += [Span("<ctrl+t>", "key"), "try, no change"]
         return [first, line(*second), *([line(*third)] if len(third) > 1 else [])]
 
     # --- keys --------------------------------------------------------------------------------

@@ -177,10 +177,10 @@ def test_a_bad_key_file_is_refused_with_names(text: str, said: str) -> None:
 
 
 def test_keys_are_rebound_by_identifier() -> None:
-    keys = parse_keys('"orders.suspend" = "p,f6"\n[row]\nlog = "L"', "keys.toml")
+    keys = parse_keys('"orders.suspend" = "p,f6"\n[row]\nlog = "K"', "keys.toml")
     actions = {action.id: action for action in keys.actions()}
     assert actions["orders.suspend"].keys == ("p", "f6")
-    assert actions["row.log"].keys == ("L",)
+    assert actions["row.log"].keys == ("K",)
 
 
 def test_a_screens_own_key_goes_before_one_of_all_screens() -> None:
