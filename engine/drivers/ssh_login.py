@@ -71,6 +71,7 @@ class _ConnectOptions(TypedDict, total=False):
     agent_path: str | None
     password: str
     preferred_auth: str
+    agent_forwarding: str | bool
 
 
 async def log_in(
@@ -150,7 +151,7 @@ async def _options(
     ring: "KeyRing",
     tunnel: "asyncssh.SSHClientConnection | None",
 ) -> _ConnectOptions:
-    options: _ConnectOptions = {}
+    options: _ConnectOptions = {"agent_forwarding": _forwarded_agent(target)}
     if target.port is not None:
         options["port"] = target.port
     match target.login:
@@ -179,6 +180,17 @@ async def _options(
             timeout_s=settings.connect_timeout_s,
         )
     return options
+
+
+def _forwarded_agent(target: Target) -> str | bool:
+    """Return the agent that jobs on the host may use: none unless asked for, whatever files say."""
+    if not target.forwards_agent:
+        return False
+    path = os.environ.get("SSH_AUTH_SOCK")
+    if not path:
+        text = f"there is no agent for {target} to use: the engine runs without SSH_AUTH_SOCK"
+        raise LoginRefused(text, host=target.host)
+    return path
 
 
 class KeyRing:

@@ -4,6 +4,7 @@
 import asyncio
 import contextlib
 import socket
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,14 @@ from engine.kernel.sessions.parameters import (
 )
 from engine.kernel.sessions.secret import Secret
 from tests.support.ssh_world import login, settings_for, ssh_world, until
-from tests.support.sshd import SshServer, free_port, missing, needs_own_accounts, ssh_server
+from tests.support.sshd import (
+    SshServer,
+    eventually,
+    free_port,
+    missing,
+    needs_own_accounts,
+    ssh_server,
+)
 
 pytestmark = [
     pytest.mark.anyio,
@@ -121,6 +129,70 @@ async def test_passwords_open_where_keys_do_not(server: SshServer, tmp_path: Pat
     async with hosts_with(settings_for(tmp_path, server)) as hosts:
         right = replace(target(server), login=PasswordLogin(password=Secret(PASSWORD)))
         assert await said(hosts.link(right)) == "hi\n"
+
+
+@pytest.fixture
+def agent(server: SshServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An agent with the server's key."""
+    place = tmp_path / "agent"
+    running = subprocess.Popen(
+        ["ssh-agent", "-D", "-a", str(place)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        eventually(place.exists)
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(place))
+        subprocess.run(["ssh-add", "-q", str(server.key)], check=True, timeout=30)
+        yield place
+    finally:
+        running.kill()
+        running.wait(30)
+
+
+def by_agent(server: SshServer, **more: str) -> Target:
+    plain = {name: value for name, value in login(server).items() if name != "auth_file"}
+    found = target_of(plain | {"use_keyagent": "true"} | more)
+    assert isinstance(found, Target)
+    return found
+
+
+@pytest.mark.usefixtures("agent")
+async def test_the_keys_of_an_agent_open_where_they_are_asked_for(
+    server: SshServer, tmp_path: Path
+) -> None:
+    async with hosts_with(settings_for(tmp_path, server)) as hosts:
+        assert await said(hosts.link(by_agent(server))) == "hi\n"
+        wrong = replace(target(server), login=PasswordLogin(password=Secret("wrong")))
+        with pytest.raises(LoginRefused):
+            await said(hosts.link(wrong))
+
+
+@pytest.mark.usefixtures("agent")
+async def test_an_agent_is_forwarded_only_where_it_is_asked_for(
+    server: SshServer, tmp_path: Path
+) -> None:
+    config = tmp_path / "config"
+    config.write_text("Host *\n  ForwardAgent yes\n")
+    settings = replace(settings_for(tmp_path, server), config_files=(config,))
+    async with ssh_world(tmp_path, server) as world:
+        plain = login(server) | {"command": "ssh-add -l", "ignore_error": "1", "ignore_stderr": "1"}
+        world.start("a/1.1", plain)
+        await world.exited("a/1.1")
+        assert "SHA256" not in world.text("a/1.1")
+        world.start("a/2.1", plain | {"agent_forwarding": "true"})
+        await world.exited("a/2.1")
+        assert "SHA256" in world.text("a/2.1")
+    async with hosts_with(settings) as hosts:
+        answer = await hosts.link(by_agent(server)).ask(b"echo ${SSH_AUTH_SOCK-none}\n")
+        assert answer.output == b"none\n"
+
+
+async def test_forwarding_an_agent_that_is_not_there_is_named(
+    server: SshServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    async with hosts_with(settings_for(tmp_path, server)) as hosts:
+        with pytest.raises(LoginRefused, match="SSH_AUTH_SOCK"):
+            await said(hosts.link(replace(target(server), forwards_agent=True)))
 
 
 async def test_a_refused_login_is_not_repeated_until_a_parameter_changes(

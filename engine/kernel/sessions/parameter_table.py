@@ -58,6 +58,12 @@ _CONNECTION = (
     _connection("passphrase", Kind.SECRET, None, "Passphrase of the private key."),
     _connection("use_keyagent", Kind.FLAG, "false", "Take the keys of the engine account's agent."),
     _connection(
+        "agent_forwarding",
+        Kind.FLAG,
+        "false",
+        "New: let the job use the engine account's agent while its connection lasts.",
+    ),
+    _connection(
         "strict_hostKey_checking",
         Kind.FLAG,
         None,

@@ -29,6 +29,7 @@ _STAND_INS = {"port": "22", "proxy_port": "1080", "url": "ssh://x@x"}
 _FOR_LOGINS = FROM_STORE | {
     "auth_method",
     "use_keyagent",
+    "agent_forwarding",
     "strict_hostKey_checking",
     "proxy_protocol",
 }
@@ -106,6 +107,7 @@ class Target:
     """None: as the engine's settings say."""
     proxy: Proxy | None = None
     jumps: tuple[str, ...] = ()
+    forwards_agent: bool = False
 
     def __str__(self) -> str:
         account = "" if is_reference(self.host) else f"{self.user}@"
@@ -417,6 +419,7 @@ class _Reader:
             if self.text("strict_hostKey_checking") is not None
             else None,
             proxy=proxy,
+            forwards_agent=self.flag("agent_forwarding"),
             jumps=tuple(hop.strip() for hop in (self.text("proxy_jump") or "").split(",") if hop),
         )
 
