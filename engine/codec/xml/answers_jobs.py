@@ -27,7 +27,7 @@ from engine.codec.xml.answers import (
     yes_no,
 )
 from engine.codec.xml.answers_orders import chain_path, order_queue
-from engine.codec.xml.answers_run_time import run_time_element
+from engine.codec.xml.answers_run_time import written_run_time
 from engine.codec.xml.findings import Element
 from engine.kernel.calendar import CalendarUser
 from engine.kernel.capacity import is_in_period, is_incomplete, lock_is_free, missing_requisites
@@ -79,7 +79,7 @@ def job_element(view: View, job: JobState) -> Element:
     if view.wants("job_params"):
         result.append(params(definition.params))
     if view.wants("run_time") and definition.run_time is not None:
-        result.append(run_time_element(definition.run_time))
+        result.append(written_run_time(definition.run_time, definition.source))
     if definition.locks:
         result.append(_lock_requestor(state, job))
     _append_tasks(view, job, result)

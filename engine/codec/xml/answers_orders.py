@@ -21,7 +21,7 @@ from engine.codec.xml.answers import (
     xml_fragment,
     yes,
 )
-from engine.codec.xml.answers_run_time import run_time_element
+from engine.codec.xml.answers_run_time import written_run_time
 from engine.codec.xml.deferred import appended
 from engine.codec.xml.findings import Element
 from engine.kernel.calendar import CalendarUser
@@ -66,7 +66,7 @@ def order_element(view: View, order: Order) -> Element:
     if view.wants("payload"):
         result.append(element("payload", params(order.params)))
     if view.wants("run_time") and order.run_time is not None:
-        result.append(run_time_element(order.run_time))
+        result.append(written_run_time(order.run_time, order.definition.source))
     payload = xml_fragment("xml_payload", order.xml_payload) if view.wants("payload") else None
     if payload is not None:
         result.append(payload)

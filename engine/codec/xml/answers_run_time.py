@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from engine.codec.xml.answers import element, given, yes
+from engine.codec.xml.answers import element, given, source_element, xml_fragment, yes
 from engine.codec.xml.findings import Element
 from engine.kernel.calendar import (
     DayPeriods,
@@ -14,13 +14,23 @@ from engine.kernel.calendar import (
     WhenHoliday,
 )
 from engine.kernel.calendar.run_time import DAY_SECONDS
-from engine.kernel.definitions import ScheduleFile
+from engine.kernel.definitions import ScheduleFile, Source
 
 _MONTHS = (
     *("january", "february", "march", "april", "may", "june"),
     *("july", "august", "september", "october", "november", "december"),
 )
 _WEEKDAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
+
+
+def written_run_time(run_time: RunTime, source: Source | None) -> Element:
+    """Return `<run_time>` as it was written: in a command, or in the object's file."""
+    command = xml_fragment("written", run_time.written)
+    file = source_element(source) if command is None else None
+    written = None if command is None else command.find("run_time")
+    if file is not None:
+        written = file.find("*/run_time")
+    return run_time_element(run_time) if written is None else written
 
 
 def run_time_element(run_time: RunTime, tag: str = "run_time") -> Element:

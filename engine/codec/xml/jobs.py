@@ -98,7 +98,7 @@ def read_job(reading: Reading, element: Element, path: str, source: Source | Non
         error_delays=_error_delays(reading, element),
         setback_delays=setbacks,
         setback_max=setback_max,
-        run_time=run_time_of(reading, element),
+        run_time=run_time_of(reading, element, source),
         exit_commands=_exit_commands(reading, element),
         settings=_settings(element),
         source=source,

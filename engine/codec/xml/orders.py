@@ -38,7 +38,7 @@ def read_order(
         params=read_order_params(reading, element),
         state=None if state is None else NodeState(state),
         end_state=None if end_state is None else NodeState(end_state),
-        run_time=run_time_of(reading, element),
+        run_time=run_time_of(reading, element, source),
         first_start=start.at if isinstance(start, AtInstant) else None,
         first_delay=start.delay if isinstance(start, AfterDelay) else None,
         suspended=reading.flag(element, "suspended", False),

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
+from engine.codec.xml.document import to_xml
 from engine.codec.xml.findings import Element, did_you_mean
 from engine.codec.xml.includes import included_document
 from engine.codec.xml.reading import Reading
@@ -22,8 +23,11 @@ _ATTRIBUTES = words(
 _ORDER = re.compile(r"<\w+> has to stand before ")
 
 
-def run_time_of(reading: Reading, parent: Element) -> RunTime | None:
-    """Return an element's `<run_time>`; None when it has none."""
+def run_time_of(reading: Reading, parent: Element, source: Source | None = None) -> RunTime | None:
+    """Return an element's `<run_time>`; None when it has none.
+
+    `source` is the file that keeps what is written; without one the run time keeps it itself.
+    """
     element = parent.find("run_time")
     if element is None:
         return None
@@ -31,7 +35,9 @@ def run_time_of(reading: Reading, parent: Element) -> RunTime | None:
         element, _report(reading), include=_include(reading), folder=reading.context.folder
     )
     path = reading.path(element, "schedule")
-    return run_time if path is None else replace(run_time, schedule=SchedulePath(path))
+    if path is not None:
+        run_time = replace(run_time, schedule=SchedulePath(path))
+    return run_time if source is not None else replace(run_time, written=to_xml(element))
 
 
 def schedule_of(

@@ -4,7 +4,7 @@ Inheritance is already applied: a period carries the attributes it takes from it
 days and local times are texts, because they mean an instant only together with a zone.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import NewType
 
@@ -133,6 +133,8 @@ class RunTime:
     time_zone: str | None = None
     start_time_function: str | None = None
     """A script function of releases before 1.8; kept for messages, it starts nothing."""
+    written: str = field(default="", compare=False)
+    """The XML that it was read from, where no file keeps that: it is shown unchanged (1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

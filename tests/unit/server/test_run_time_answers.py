@@ -1,5 +1,7 @@
 """What XML answers say of run times: `show_calendar` (E97 to E102), next starts, schedules."""
 
+from dataclasses import replace
+
 import pytest
 from lxml import etree
 
@@ -32,7 +34,7 @@ from engine.kernel.ids import MonitorPath, OrderId, OrderKey, SchedulePath, chai
 from engine.kernel.instants import seconds
 from tests.support.http_engine import HttpEngine
 from tests.support.timetable import moment
-from tests.support.world import chain, node, setback, shell_job
+from tests.support.world import chain, file_source, node, setback, shell_job
 
 pytestmark = pytest.mark.anyio
 
@@ -324,3 +326,30 @@ async def test_a_schedule_that_never_was_readable_is_shown_with_its_error() -> N
     problem = shown.find("file_based[@state='undefined']/ERROR")
     assert problem is not None
     assert problem.get("code") == "SCHEDULER-486"
+
+
+WRITTEN = '<run_time><period begin="8:00" end="10:00" repeat="00:10"/></run_time>'
+
+
+async def test_a_calendar_given_by_command_is_shown_as_it_was_written() -> None:
+    http = engine(job("<run_time/>"))
+    shows = '<show_order job_chain="/walk" order="x" what="run_time"/>'
+    await http.xml(f'<order job_chain="/walk" id="x">{WRITTEN}</order>')
+    assert (await http.xml(shows)).xpath("//run_time/period/@begin") == ["8:00"]
+    later = WRITTEN.replace("8:00", "9:00")
+    await http.xml(f'<modify_order job_chain="/walk" order="x">{later}</modify_order>')
+    assert (await http.xml(shows)).xpath("//run_time/period/@begin") == ["9:00"]
+    await http.xml(f'<modify_job job="/job">{WRITTEN}</modify_job>')
+    shown = await http.xml('<show_job job="/job" what="run_time"/>')
+    assert shown.xpath("//run_time/period/@repeat") == ["00:10"]
+
+
+async def test_a_calendar_of_a_file_is_shown_as_it_is_written_there() -> None:
+    xml = f'<job><script language="shell">x</script>{WRITTEN}</job>'
+    source = replace(file_source("job.job.xml"), xml=xml)
+    http = engine(job(WRITTEN, source=source))
+    shown = await http.xml('<show_job job="/job" what="run_time"/>')
+    assert shown.xpath("//run_time/period/@repeat") == ["00:10"]
+    await http.xml('<modify_job job="/job"><run_time><period repeat="5"/></run_time></modify_job>')
+    shown = await http.xml('<show_job job="/job" what="run_time"/>')
+    assert shown.xpath("//run_time/period/@repeat") == ["5"]
