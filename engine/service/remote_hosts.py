@@ -380,7 +380,7 @@ def _enter(
 ) -> _Listed:
     listed = found.get(_place(target))
     if listed is None:
-        listed = found[_place(target)] = _Listed(target=target, name=str(target))
+        listed = found[_place(target)] = _Listed(target=target, name=_name_of(target))
     if source not in listed.sources:
         listed.sources.append(source)
     listed.folders |= dict.fromkeys(folders)
@@ -389,6 +389,11 @@ def _enter(
 
 def _folders(folder: str | None) -> tuple[str, ...]:
     return () if folder is None or folder.strip() in {"", ".", "./"} else (folder.strip(),)
+
+
+def _name_of(target: Target) -> str:
+    """Return what a host is called: a part of addresses, so without slashes."""
+    return str(target).replace("://", ":").replace("/", ".")
 
 
 def _unique(name: str, taken: Mapping[str, object]) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.keepass_files import FOLDER, PASSPHRASE, PASSWORD
 from tests.support.ssh_engine import SshEngine, ssh_engine
+from tests.support.ssh_example import cleanup_run
 from tests.support.ssh_world import ssh_world
 from tests.support.sshd import missing
 
@@ -99,6 +100,28 @@ def test_a_wrong_password_says_so_and_a_corrected_database_helps_at_once(world: 
     put(world, "4-aes256-argon2d")
     world.add("open")
     assert world.run_of("open")["state"] == "done"
+
+
+def test_watch_and_browser_go_by_the_references_too(world: SshEngine) -> None:
+    watch = {"runWithWatchdog": "true", "cleanupJobchain": "kill_jobs/remote_cleanup_test"}
+    leaves = {"command": "setsid sleep 5900 & sleep 5901", "ignore_error": "false"}
+    world.write_ssh_chain(store(world) | BY_KEY | watch | leaves)
+    world.write_cleanup_chain()
+    world.start_engine()
+    world.add("one")
+    task = world.task_of("one")
+    world.awaited("its processes", lambda: len(sleeping(world)) == 2 or None)
+    name = f"cs:hosts.db1:{world.server.port}"
+    assert "sleep 5900" in world.ask("processes", name).stdout
+    world.server.cut()
+    world.ask("command", f'<kill_task job="/remote" id="{task}" immediately="yes"/>')
+    assert world.run_of("one")["state"] == "failed"
+    world.awaited("the end of all processes", lambda: not sleeping(world))
+    assert cleanup_run(world)["state"] == "SUCCESS"
+
+
+def sleeping(world: SshEngine) -> list[str]:
+    return [text for text in world.server.processes().values() if text.startswith("sleep 59")]
 
 
 def test_a_refused_login_is_tried_again_when_the_database_has_changed(world: SshEngine) -> None:

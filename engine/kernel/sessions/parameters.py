@@ -110,8 +110,12 @@ class Target:
     forwards_agent: bool = False
 
     def __str__(self) -> str:
-        account = "" if is_reference(self.host) else f"{self.user}@"
-        return f"{account}{self.host}" + ("" if self.port in {None, 22} else f":{self.port}")
+        account, host = f"{self.user}@", self.host
+        if is_reference(self.user) or is_reference(host):
+            account = ""
+        if is_reference(host):
+            host = host.rpartition("@")[0]
+        return f"{account}{host}" + ("" if self.port in {None, 22} else f":{self.port}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

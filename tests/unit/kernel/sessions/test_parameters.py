@@ -223,7 +223,7 @@ def test_references_into_a_credential_store_stay_references() -> None:
         }
     )
     assert isinstance(found, Target)
-    assert str(found) == found.host == "cs://hosts/db1@url"
+    assert (str(found), found.host) == ("cs://hosts/db1", "cs://hosts/db1@url")
     assert found.user == "cs://hosts/db1@user"
     assert found.proxy is None
     assert isinstance(found.login, StoredLogin)
@@ -241,6 +241,8 @@ def test_an_account_may_stand_in_a_store_while_the_host_is_written_out() -> None
     found = target_of(STORE | plain)
     assert isinstance(found, Target)
     assert (str(found), found.host, found.port) == ("me@db9:2200", "db9", 2200)
+    unnamed = target_of(STORE | plain | {"user": "cs://@user"})
+    assert str(unnamed) == "db9:2200"
     same = target_of(STORE | plain)
     assert same == found, "so that steps share their connection"
     assert target_of(STORE | plain | {"credential_store_password": "another"}) != found
