@@ -1,11 +1,14 @@
 """Answers about job chains and their nodes (xml-commands.md 7.5)."""
 
+import re
+from errno import EIO
 from typing import assert_never
 
 from engine.codec.xml.answers import (
     Requisite,
     View,
     element,
+    error,
     file_based,
     given,
     moment,
@@ -182,6 +185,9 @@ def _node(
     return result
 
 
+_ERRNO = re.compile(r"\(errno (\d+)\)")
+
+
 def _file_order_source(view: View, source: FileOrderSource, chain: Chain) -> Element:
     result = element(
         "file_order_source",
@@ -195,7 +201,8 @@ def _file_order_source(view: View, source: FileOrderSource, chain: Chain) -> Ele
     )
     known = view.state.sources.get(source_key(chain.key, source.directory))
     if known is not None and known.error:
-        result.append(element("ERROR", text=known.error))
+        found = _ERRNO.search(known.error)
+        result.append(error(f"ERRNO-{found[1] if found else EIO}", known.error))
     waiting = view.source_files.get(source_key(chain.key, source.directory))
     if waiting is not None:
         shown = [
@@ -204,7 +211,10 @@ def _file_order_source(view: View, source: FileOrderSource, chain: Chain) -> Ele
         ]
         result.append(element("files", *shown, snapshot_time=moment(view.now), count=len(shown)))
     if known is not None and known.ignored:
-        files = [element("file", path=path) for path in known.ignored]
+        files = [
+            element("file", error("SCHEDULER-346", "The path is too long for an order"), path=path)
+            for path in known.ignored
+        ]
         result.append(element("bad_files", *files, count=len(files)))
     return result
 

@@ -455,8 +455,10 @@ def test_what_is_wrong_with_a_directory_is_shown() -> None:
     )
     key = chain_key("/files")
     world.state.sources[source_key(key, "/in")] = SourceState(
-        chain=key, directory="/in", error="There is no such directory", ignored=("/in/long",)
+        chain=key, directory="/in", error="No such directory (errno 2)", ignored=("/in/long",)
     )
     shown = chain_element(view(world), world.state.chains[key])
-    assert texts(shown, "file_order_source/ERROR/@text") == ["There is no such directory"]
+    assert texts(shown, "file_order_source/ERROR/@code") == ["ERRNO-2"]
+    assert texts(shown, "file_order_source/ERROR/@text") == ["ERRNO-2  No such directory (errno 2)"]
     assert texts(shown, "file_order_source/bad_files/file/@path") == ["/in/long"]
+    assert texts(shown, "file_order_source/bad_files/file/ERROR/@code") == ["SCHEDULER-346"]
