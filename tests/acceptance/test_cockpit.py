@@ -47,7 +47,7 @@ def test_the_demo_shows_its_order_and_the_loss_of_an_agent(world: World, program
         terminal.keys("t")
         on_others = [f"on 127.0.0.1:{other}" for other, _ in others]
         running = terminal.shows("2 runs", *on_others)
-        assert f"127.0.0.1:{port}" not in running
+        assert f"on 127.0.0.1:{port}" not in running
         terminal.shows("2 done")
 
         terminal.keys("C-c")

@@ -14,6 +14,7 @@ from tests.support.recorded_engine import RecordedEngine
 from tui.app import Cockpit
 from tui.commands import Place
 from tui.settings import Settings, load_settings
+from tui.widgets import question
 
 
 @pytest.fixture
@@ -31,6 +32,8 @@ class OpenDesk(Protocol):
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OpenDesk:
     """Return a function that opens a cockpit at a place."""
     monkeypatch.delenv("NO_COLOR", raising=False)
+    # A busy machine may need longer for the next key than a person may hesitate.
+    monkeypatch.setattr(question, "PATIENCE_S", 600.0)
 
     @asynccontextmanager
     async def open_desk(

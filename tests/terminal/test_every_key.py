@@ -1,11 +1,12 @@
 """Every key of every screen does something, and nothing that cannot be undone goes unasked."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.support.desk import TURN_S
+from tests.support.desk import PATIENCE_S, TURN_S
 from tests.support.end_of_day import CHAIN, MAIN
 from tui.commands import Place
 from tui.keys import ACTIONS, Action
@@ -88,7 +89,8 @@ async def does_something(d: Any, key: str) -> bool:
     """Press a key and wait for anything to change."""
     before = looks(d), d.app.clipboard, d.engine.snapshots
     await d.keys(key)
-    for _ in range(80):
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
         if (looks(d), d.app.clipboard, d.engine.snapshots) != before:
             return True
         await d.pilot.pause(TURN_S)

@@ -68,7 +68,7 @@ def test_a_killed_client_leaves_the_engine_and_other_clients_alone(
         os.kill(one.pid_of("-m tui"), signal.SIGKILL)
         one.shows("exit-status 137")
         two.keys("t")
-        two.shows("run 1")
+        two.shows("1 run seen")
         assert world.engine is not None
         assert world.engine.process.poll() is None
         two.keys(":q", "Enter")
@@ -102,7 +102,7 @@ def test_a_terminal_that_stops_reading_stops_nobody_else(world: World, tmp_path:
             world.ask("order", "add", "/invoice", f"o{number}")
         wait_for("the orders' ends", lambda: len(world.runs("/invoice")) == ORDERS, PATIENCE_S)
         deaf.unlink()
-        terminal.shows("live", f"{ORDERS} runs seen", patience_s=PATIENCE_S)
+        terminal.shows("live", f"{ORDERS} runs known", patience_s=PATIENCE_S)
         terminal.keys(":history", "Enter")
         terminal.shows(f"o{ORDERS}")
         terminal.keys(":q", "Enter")

@@ -17,13 +17,16 @@ pytestmark = [
     pytest.mark.skipif(not is_there(), reason="tmux is not installed"),
 ]
 
-SCRIPT = 'echo "rows of $SCHEDULER_PARAM_REGION"; sleep 3; echo the last line'
+SCRIPT = """echo "rows of $SCHEDULER_PARAM_REGION"
+until test -e {go}; do sleep 0.1; done
+echo the last line"""
+"""Ends when it is told to: what is to be seen while it runs may take any time."""
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     with World(tmp_path / "world") as world:
-        world.write_job("load", SCRIPT)
+        world.write_job("load", SCRIPT.format(go=tmp_path / "go"))
         world.write_job("check", "true")
         world.write_chain("invoice", ["load", "check"])
         world.start_engine()
@@ -54,6 +57,7 @@ def test_the_walk(world: World, tmp_path: Path) -> None:
         terminal.shows("► 1 runs", "o1")
         terminal.keys("l")
         terminal.shows("rows of EU", "follow ●")
+        (tmp_path / "go").touch()
         terminal.shows("the last line", "complete")
         terminal.keys("Escape")
         terminal.shows("✓ 1 done")

@@ -142,7 +142,7 @@ def chain_detail(scene: Scene, key: RowKey) -> list[Line]:
     ]
     runs = [run for run in scene.mirror.runs if run.order.chain == chain.key]
     failed = sum(1 for run in runs if run.failed)
-    seen = f"{counted(len(runs), 'run')} known, {failed} failed" if runs else "no run known yet"
+    seen = f"{counted(len(runs), 'run')} seen, {failed} failed" if runs else "no run seen yet"
     limit = f"  at most {counted(definition.max_orders, 'order')}" if definition.max_orders else ""
     nodes = counted(len(definition.nodes) - len(ends), "node")
     at_end = f", ends at {' or '.join(map(clean, ends))}" if ends else ""
