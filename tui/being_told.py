@@ -17,6 +17,7 @@ _MANY = {
     NeedKind.RUN: "runs failed",
     NeedKind.AGENT: "agents are late or lost",
     NeedKind.ORPHAN: "runs left processes behind",
+    NeedKind.MISSED: "starts were missed",
     NeedKind.SUSPENDED: "orders are suspended",
     NeedKind.JOB: "jobs are stopped",
     NeedKind.NODE: "nodes hold orders",

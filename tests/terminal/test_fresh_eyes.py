@@ -1,9 +1,13 @@
 """What somebody sees who is woken at three in the morning and has never seen the cockpit."""
+# ruff: noqa: RUF001  # the signs of the screen
 
 from typing import Any
 
 import pytest
 
+from engine.kernel.events.orders import OrderStartsMissed
+from engine.kernel.instants import Instant
+from tests.support.end_of_day import MAIN
 from tui.screens.graph import GraphScreen
 from tui.views.durations import counted
 from tui.views.faults import brief
@@ -127,3 +131,21 @@ async def test_a_chain_that_is_not_there_says_what_to_do(desk: Any) -> None:
     async with desk("chain nosuch") as d:
         assert isinstance(d.app.current(), GraphScreen)
         await d.shows("there is no such chain; :chains lists all")
+
+
+async def test_a_start_that_was_missed_needs_a_person_until_the_order_has_run(desk: Any) -> None:
+    async with desk("needs", size=(160, 30)) as d:
+        at = d.engine.time
+        d.engine.play(OrderStartsMissed(order=MAIN, first=Instant(at - 3_600_000), count=2, at=at))
+        await d.shows("start missed", "was to start 2 times from 11:00:00 on", "t starts it")
+        await d.keys("enter")
+        await d.shows("orders › end_of_day › end_of_day")
+        await d.keys("escape")
+        d.engine.wait(5)
+        d.story.begin()
+        await d.shows("nothing needs a person")
+        for _ in range(2):
+            d.story.end()
+            d.story.begin()
+        d.story.end()
+        await d.shows("nothing needs a person")

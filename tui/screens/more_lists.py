@@ -310,7 +310,9 @@ def enter_need(shell: Shell, key: RowKey) -> None:
             shell.go(Place(noun="agents"), key=AgentUri(str(need.subject)))
         case NeedKind.ORPHAN:
             shell.go(Place(noun="processes"), key=need.subject)
-        case NeedKind.JOB:
+        case NeedKind.MISSED if isinstance(need.subject, OrderKey):
+            shell.go(Place(noun="order", argument=str(need.subject)))
+        case NeedKind.JOB | NeedKind.MISSED:
             shell.go(Place(noun="jobs"), key=JobKey(str(need.subject)))
         case NeedKind.NODE:
             assert isinstance(need.subject, tuple), "a node is named by chain and state"

@@ -12,6 +12,7 @@ from engine.kernel.ids import NodeState, OrderKey
 from engine.kernel.instants import Instant
 from engine.kernel.reports import AgentStatus
 from engine.kernel.sessions.marks import Mark
+from engine.kernel.state import Missed
 from tui.mirror import FinishedRun
 from tui.views.agents import agent_uris, status_of
 from tui.views.durations import clock_text, counted, duration_text
@@ -37,6 +38,7 @@ class NeedKind(Enum):
     RUN = "run failed"
     AGENT = "agent"
     ORPHAN = "orphan"
+    MISSED = "start missed"
     SUSPENDED = "suspended"
     JOB = "job stopped"
     NODE = "node stopped"
@@ -87,6 +89,7 @@ def _find(scene: Scene) -> list[Need]:
         *_runs(scene),
         *_agents(scene),
         *_orphans(scene),
+        *_missed(scene),
         *_jobs(scene),
         *_nodes(scene),
         *_tasks(scene),
@@ -197,6 +200,41 @@ def _orphans(scene: Scene) -> Iterable[Need]:
                 age=scene.now - min(began) if began else None,
                 said=f"{count}{whose}",
             )
+
+
+def _missed(scene: Scene) -> Iterable[Need]:
+    """Yield orders and jobs whose start passed while the engine was down, until they have run."""
+    for order in scene.state.orders.values():
+        if order.missed is not None and not _has_run_since(order.missed, order.started_at):
+            runs = (run.started_at for run in scene.mirror.runs if run.order == order.key)
+            if not any(_has_run_since(order.missed, started) for started in runs):
+                name = f"{clean(order.key.id)}  {scene.chain_name(order.key.chain)}"
+                yield from _miss(scene, order.key, name, order.missed)
+    for job in scene.state.jobs.values():
+        if job.missed is not None:
+            tasks = (task.started_at for task in scene.mirror.ended_tasks if task.job == job.key)
+            running = scene.state.tasks_of_job.get(job.key)
+            if not running and not any(_has_run_since(job.missed, at) for at in tasks):
+                yield from _miss(scene, job.key, scene.job_name(job.key), job.missed)
+
+
+def _has_run_since(missed: Missed, started: Instant | None) -> bool:
+    return started is not None and started >= missed.until
+
+
+def _miss(scene: Scene, subject: RowKey, name: str, missed: Missed) -> Iterable[Need]:
+    if scene.now - missed.until >= _RECENT:
+        return
+    first = clock_text(missed.first, scene.now, scene.zone)
+    when = f"at {first}" if missed.count == 1 else f"{missed.count} times from {first} on"
+    yield Need(
+        kind=NeedKind.MISSED,
+        subject=subject,
+        name=name,
+        age=scene.now - missed.first,
+        said=f"was to start {when}; the engine was down, nothing starts it now",
+        role="late",
+    )
 
 
 def _jobs(scene: Scene) -> Iterable[Need]:
@@ -320,6 +358,7 @@ def _detail(scene: Scene, key: RowKey) -> list[Line]:
         NeedKind.RUN: "enter: the log of the failed step",
         NeedKind.AGENT: "enter: the agents",
         NeedKind.ORPHAN: "enter: the processes, there x ends them",
+        NeedKind.MISSED: "enter: the order or job, there t starts it; a: put aside",
         NeedKind.SUSPENDED: "enter: the order; s: resume it; l: its log",
         NeedKind.JOB: "enter: the jobs, there u lets it go on",
         NeedKind.NODE: "enter: the graph, there u lets it go on",
