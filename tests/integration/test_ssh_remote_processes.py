@@ -112,12 +112,14 @@ def here(server: SshServer) -> WatchedHost:
     return WatchedHost(name="here", target=target(server))
 
 
-async def running(world: SshWorld, server: SshServer, key: str, command: str) -> None:
-    """Start a run and let go of it as a crashed engine would."""
-    before = len(server.processes())
+async def running(
+    world: SshWorld, server: SshServer, key: str, command: str, process: str | None = None
+) -> None:
+    """Start a run, until a process of these words is there if any are given."""
     world.start(key, login(server) | {"command": command})
     await world.launched(key)
-    await until(lambda: len(server.processes()) > before)
+    if process is not None:
+        await until(lambda: process in server.processes().values())
 
 
 async def test_a_host_shows_steps_orphans_what_is_left_behind_and_what_others_have_lost(
@@ -125,7 +127,8 @@ async def test_a_host_shows_steps_orphans_what_is_left_behind_and_what_others_ha
 ) -> None:
     async with ssh_world(tmp_path, server) as world, browser(world, here(server)) as screen:
         for number in range(701, 705):
-            await running(world, server, f"e/{number}.1", f"sleep {number} & sleep {number}")
+            sleep = f"sleep {number}"
+            await running(world, server, f"e/{number}.1", f"{sleep} & {sleep}", sleep)
         screen.knows("e/701.1", RunEnd.OPEN)
         screen.knows("e/702.1", RunEnd.BROKEN)
         screen.knows("e/703.1", RunEnd.NORMAL)
@@ -182,7 +185,7 @@ async def test_nothing_is_sent_when_the_host_shows_something_else_than_the_scree
     server: SshServer, tmp_path: Path
 ) -> None:
     async with ssh_world(tmp_path, server) as world, browser(world, here(server)) as screen:
-        await running(world, server, "e/3.1", "sleep 721")
+        await running(world, server, "e/3.1", "sleep 721", "sleep 721")
         token = screen.knows("e/3.1", RunEnd.BROKEN)
         expected = shown_state(Alive(leader=Leader.GONE, members=()))
         result = await screen.service.signal(screen.request(token, Act.KILL, expected=expected))
@@ -197,7 +200,7 @@ async def test_a_running_step_asks_first_and_a_reader_is_refused(
     server: SshServer, tmp_path: Path
 ) -> None:
     async with ssh_world(tmp_path, server) as world, browser(world, here(server)) as screen:
-        await running(world, server, "e/4.1", "sleep 731")
+        await running(world, server, "e/4.1", "sleep 731", "sleep 731")
         token = screen.knows("e/4.1", RunEnd.OPEN)
         asked = await screen.service.signal(screen.request(token, Act.KILL))
         refused = await screen.service.signal(screen.request(token, Act.KILL, may_act=False))
