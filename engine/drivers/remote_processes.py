@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from engine.drivers.agent_questions import AgentQuestions
-from engine.drivers.ssh_hosts import Answer, SshHosts
+from engine.drivers.ssh_hosts import Answer, HostLink, SshHosts
 from engine.drivers.ssh_wrapper import (
     SHELL,
     Control,
@@ -26,7 +26,7 @@ from engine.drivers.ssh_wrapper import (
     probe_program,
     reap_program,
 )
-from engine.errors import SshError
+from engine.errors import ConnectionLost, SshError
 from engine.kernel.ids import LOCAL, AgentUri
 from engine.kernel.instants import Instant
 from engine.kernel.sessions.browser import (
@@ -59,6 +59,7 @@ PERIOD_S = 5.0
 PROBE_TIMEOUT_S = 10.0
 PERIOD_MAX_S = 60.0
 """A host that is slow or away is asked at least so often while somebody watches."""
+NOT_TRACKED = "the host runs Windows: what runs there is not tracked"
 HOSTS_MAX = 1000
 KILL_AFTER_DEFAULT_S = 10.0
 """From TERM to KILL for one keypress, when the job says nothing."""
@@ -235,11 +236,14 @@ class RemoteProcesses:
                 PROBE_TIMEOUT_S,
             )
         except (SshError, TimeoutError) as error:
-            self._missed(watch, str(error) or "no answer in time", began)
+            lost = isinstance(error, ConnectionLost)
+            problem = NOT_TRACKED if lost and _is_windows(link) else str(error)
+            self._missed(watch, problem or "no answer in time", began)
             return
         table = await asyncio.to_thread(parse_probe, answer.output.decode(errors="replace"))
         if table is None:
-            self._missed(watch, "the host's answer makes no sense", began)
+            problem = NOT_TRACKED if _is_windows(link) else "the host's answer makes no sense"
+            self._missed(watch, problem, began)
             return
         took = time.monotonic() - began
         slow = took > watch.period_s
@@ -404,6 +408,10 @@ class RemoteProcesses:
             took_s=time.monotonic() - began,
             text=result.text,
         )
+
+
+def _is_windows(link: Asked) -> bool:
+    return isinstance(link, HostLink) and link.is_windows
 
 
 def _age_s(began: str, now: int) -> int:

@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from engine.drivers.ssh_following import Pace, TaskOutput
 from engine.drivers.ssh_hosts import HostLink, SshHosts
-from engine.drivers.ssh_steps import Step, StepWorld
+from engine.drivers.ssh_step_world import StepWorld
+from engine.drivers.ssh_steps import Step
 from engine.drivers.ssh_wrapper import reap_program
 from engine.errors import SshError
 from engine.kernel.ids import ExecutionKey

@@ -12,7 +12,7 @@ import contextlib
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,8 @@ BACKOFF_FIRST_S = 1.0
 BACKOFF_MAX_S = 60.0
 REFUSAL_REMEMBERED_S = 600.0
 """As long as a server may lock us out after failed logins (PerSourcePenalties)."""
+WINDOWS_SERVERS = ("windows", "bitvise", "winsshd")
+"""Words by which servers on Windows call themselves."""
 SHELL_IDLE_S = 5.0
 """A shell without a run is kept so long for the next one, then its session is ended."""
 SHELL_AGE_MAX_S = 10.0
@@ -83,6 +85,8 @@ class HostLink:
         self._retry_at = 0.0
         self._waiting = 0
         self._closed = False
+        self.is_windows = False
+        """By the words of its server, as far as one has been heard."""
 
     @property
     def sessions(self) -> int:
@@ -132,13 +136,18 @@ class HostLink:
         *,
         terminal: bool = False,
         timeout_s: float | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> AsyncIterator[Channel]:
         """Start a remote command; its session counts until the server reports its end.
+
+        `environment` is offered to the server, which takes what it is told to accept.
 
         Raises HostUnreachable, LoginRefused or HostKeyUnknown when nothing was started.
         """
         limit = self._settings.answer_timeout_s if timeout_s is None else timeout_s
-        held, process = await self._start(command, purpose, limit, terminal=terminal)
+        held, process = await self._start(
+            command, purpose, limit, terminal=terminal, environment=environment
+        )
         channel = Channel(self.target, process, held)
         try:
             yield channel
@@ -209,7 +218,13 @@ class HostLink:
         self._connections.clear()
 
     async def _start(
-        self, command: str, purpose: Purpose, timeout_s: float, *, terminal: bool
+        self,
+        command: str,
+        purpose: Purpose,
+        timeout_s: float,
+        *,
+        terminal: bool,
+        environment: Mapping[str, str] | None = None,
     ) -> tuple[Connection, "asyncssh.SSHClientProcess[bytes]"]:
         import asyncssh  # noqa: PLC0415 -- half a second of import, only when SSH is used
 
@@ -220,6 +235,7 @@ class HostLink:
                     process = await held.connection.create_process(
                         command,
                         encoding=None,
+                        env=dict(environment or {}),
                         request_pty="force" if terminal else False,
                         term_type="dumb" if terminal else None,
                     )
@@ -364,6 +380,8 @@ class HostLink:
             )
             limit = self._settings.steps_per_connection + self._settings.reserved_sessions
             held = Connection(connection, limit)
+            version = str(connection.get_extra_info("server_version", "")).casefold()
+            self.is_windows = any(word in version for word in WINDOWS_SERVERS)
             self._connections.append(held)
             self._keep(self._watch(held, way.pop_all()))
         self._notify()

@@ -31,7 +31,7 @@ async def run_files(
 ) -> RunFiles:
     """Return the contents of a run's directory. Raises SshError for what cannot be sent."""
     commands, script = await _work(job.work, {**run.special, **run.parameters})
-    variables = _variables(run, job, engine_environment)
+    variables = variables_of(run, job, engine_environment)
     rules = job.rules
     return RunFiles(
         commands=commands,
@@ -48,9 +48,10 @@ async def run_files(
     )
 
 
-def _variables(
+def variables_of(
     run: RunSsh, job: SshJob, engine_environment: Mapping[str, str]
 ) -> Mapping[str, str]:
+    """Return what the remote side is told. Raises SshError for what cannot be sent."""
     variables = dict(run.environment)
     if job.exports_engine_environment:
         variables |= {f"SCHEDULER_MASTER_{name}": text for name, text in engine_environment.items()}

@@ -10,27 +10,26 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
+from engine.drivers import ssh_windows as windows
 from engine.drivers.ssh_bare import NOTE, Bare, follow_channel, nowhere, run_bare
 from engine.drivers.ssh_channels import Purpose
 from engine.drivers.ssh_following import (
     Conversation,
     Followed,
     Launch,
-    Pace,
     ShellUnusable,
     State,
     Stream,
-    TaskOutput,
     conversation,
     is_more_waiting,
 )
-from engine.drivers.ssh_hosts import HostLink, SshHosts
+from engine.drivers.ssh_hosts import HostLink
 from engine.drivers.ssh_login import HostUnreachable
 from engine.drivers.ssh_run_files import run_files
+from engine.drivers.ssh_step_world import StepWorld, custom_of, lost_sight, wait_s
 from engine.drivers.ssh_wrapper import (
     Begun,
     Control,
@@ -55,8 +54,6 @@ from engine.kernel.reports import (
     TaskNotLaunched,
 )
 from engine.kernel.sessions.decisions import (
-    ComeAgain,
-    Decision,
     Deed,
     GoToError,
     Observation,
@@ -68,9 +65,7 @@ from engine.kernel.sessions.effects import Before, RunSsh
 from engine.kernel.sessions.exports import returned_values
 from engine.kernel.sessions.identity import token_of
 from engine.kernel.sessions.outcome import RemoteEnd, step_result
-from engine.kernel.sessions.parameters import (
-    SshJob,
-)
+from engine.kernel.sessions.parameters import SshJob
 from engine.kernel.sessions.verdicts import (
     Alive,
     Gone,
@@ -87,20 +82,6 @@ KILL_ROUNDS = 8
 """How often KILL is repeated in one breath while something is left: forks may outrun one."""
 SIGNAL_NAMES = {9: "KILL", 15: "TERM"}
 _jitter = secrets.SystemRandom()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepWorld:
-    """What a step needs from outside."""
-
-    hosts: SshHosts
-    output: TaskOutput
-    report: Callable[[Report], Awaitable[None]]
-    """Returns when the journal has the report."""
-    now: Callable[[], Instant]
-    pace: Pace
-    engine_environment: Mapping[str, str]
-    """The engine's own variables, for jobs that ask for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +162,11 @@ class Step:
             except ConnectionLost as error:
                 self._before = max(self._before, Before.PERHAPS, key=list(Before).index)
                 final = await self._unreached(error)
-            except (LoginRefused, HostKeyUnknown, ShellUnusable) as error:
+            except ShellUnusable as error:
+                final = await (
+                    self._run_untracked() if self._link.is_windows else self._unreached(error)
+                )
+            except (LoginRefused, HostKeyUnknown) as error:
                 final = await self._unreached(error)
             except SshError as error:  # the host was reached and says why it cannot
                 if self._before is Before.SURELY:
@@ -217,7 +202,7 @@ class Step:
         first = self._world.pace.retry_first_s
         if self._failures:
             decision = decide(self._observe(Unknown(why="")))
-            most = _wait_s(decision)
+            most = wait_s(decision)
             wait = min(first * 2 ** min(self._failures - 1, 16), most) * _jitter.uniform(0.8, 1.2)
         else:
             wait = self._world.pace.poll_first_s
@@ -351,7 +336,7 @@ class Step:
             case _:
                 if self._given_up is not None:
                     return TaskLost(key=self._run.key, text=self._given_up)
-                await self._wait_for_settled(min(_wait_s(decision), self._world.pace.watch_s))
+                await self._wait_for_settled(min(wait_s(decision), self._world.pace.watch_s))
                 return None
 
     async def _finish(self) -> Report | None:
@@ -438,9 +423,7 @@ class Step:
         self._launched_at = self._world.now()
         self._launch_reported = True
         await self._world.report(
-            TaskLaunched(
-                key=self._run.key, pid=pid, started_at=self._launched_at, record=record
-            )
+            TaskLaunched(key=self._run.key, pid=pid, started_at=self._launched_at, record=record)
         )
         self._before = Before.SURELY
         self._changed.set()
@@ -457,6 +440,32 @@ class Step:
                         return
                     await asyncio.sleep(wait)
                     wait = min(wait * 2, self._world.pace.poll_max_s)
+
+    # -- on Windows --------------------------------------------------------------------------------
+
+    async def _run_untracked(self) -> Report | None:
+        """Run on a host that cannot tell who a run is, and has refused our shell."""
+        key, task, target = self._run.key, self._run.task, self._job.target
+        if self._before is not Before.NEVER:
+            return TaskLost(key=key, text=f"{target}: {windows.UNKNOWN}")
+        work = windows.untracked(self._run, self._job, self._world.engine_environment)
+        if isinstance(work, str) or self.is_over:
+            text = work if isinstance(work, str) else windows.NOT_WANTED
+            return TaskNotLaunched(key=key, failure=LaunchFailure.REFUSED, text=f"{target}: {text}")
+        await self._world.output.note(task, windows.NOTE)
+        self._before, self._all_gone = Before.SURELY, True  # there is nothing that could be ended
+        await self._world.report(TaskLaunched(key=key, pid=0, started_at=self._launched_at))
+
+        def is_unwanted() -> bool:
+            return self.is_over or self._run.kill is not None
+
+        status = await windows.run_untracked(self._link, work, self._followed, is_unwanted)
+        if status is None and self._sent:
+            status = 128 + self._sent[-1]
+        if status is None:
+            return TaskLost(key=key, text=f"{target}: {windows.UNKNOWN}")
+        self._end = _End(status=status, returned="")
+        return await self._finish()
 
     # -- ending -----------------------------------------------------------------------------------
 
@@ -512,7 +521,7 @@ class Step:
         match answer.verdict:
             case Alive():
                 self._all_gone = answer.after == "gone"
-                return 0 if self._all_gone else _wait_s(due)
+                return 0 if self._all_gone else wait_s(due)
             case Gone():
                 self._all_gone = True
                 return 0
@@ -545,7 +554,7 @@ class Step:
             scope=Scope.TOKEN if self._record else session.scope,
             rounds=KILL_ROUNDS if act == "KILL" else 1,
             user=self._job.target.user,
-            custom=_custom(act, custom.terminate, custom.kill) if custom is not None else None,
+            custom=custom_of(act, custom.terminate, custom.kill) if custom is not None else None,
             children=custom.children if custom is not None else None,
             active=custom.active if custom is not None else None,
             record=self._record,
@@ -604,16 +613,3 @@ class Step:
     async def _wait_for_settled(self, wait: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._settled.wait(), max(wait, self._world.pace.poll_first_s))
-
-
-def lost_sight(job: SshJob, why: str) -> ConnectionLost:
-    """Return the error for a host that answers but cannot be looked at."""
-    return ConnectionLost(f"{job.target}: {why}", host=job.target.host)
-
-
-def _wait_s(decision: Decision) -> float:
-    return decision.order.after / 1000 if isinstance(decision.order, ComeAgain) else 0.0
-
-
-def _custom(act: str, terminate: str | None, kill: str | None) -> str | None:
-    return {"TERM": terminate, "KILL": kill}.get(act)
