@@ -45,6 +45,7 @@ from tui.known_engines import KnownEngine, SettingsProblem
 from tui.looking_back import LookingBack
 from tui.mirror import Changes, Link, LinkStatus, Mirror
 from tui.pages import about_page
+from tui.recalling import recall_events
 from tui.screen_table import SCREENS
 from tui.screens.base import CockpitScreen
 from tui.screens.help import HelpPage
@@ -499,6 +500,12 @@ class Cockpit(App[int], inherit_bindings=False):
         except (EngineAway, NotAdmitted) as away:
             self.say(str(away), bad=True)
         then()
+
+    def recall_events(self) -> None:
+        """Have the engine's journal asked for the events before those that are known here."""
+        if self.mirror.link.status is LinkStatus.LIVE:
+            work = recall_events(self.client, self.mirror)
+            self.run_worker(work, exclusive=True, group="recall", exit_on_error=False)
 
     def why_not_allowed(self) -> str:
         """Return why this person may change nothing here; empty when they may."""

@@ -471,6 +471,14 @@ ACTIONS: tuple[Action, ...] = (
         rank=9,
     ),
     Action(
+        id="agents.processes",
+        keys=("p",),
+        label="processes",
+        help="the processes on the agent's machine",
+        places=_on("agents"),
+        rank=20,
+    ),
+    Action(
         id="hosts.look",
         keys=("r",),
         label="look",

@@ -6,7 +6,7 @@ tells which keys changed, never "something changed".
 """
 
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from statistics import median
@@ -40,6 +40,7 @@ RUNS_MAX = 2_000
 TASKS_MAX = 1_000
 DURATIONS_PER_JOB_MAX = 20
 SAMPLES_MAX = 120
+BEATS_MAX = 12
 SAMPLE_EVERY = Duration(10_000)
 
 
@@ -185,6 +186,8 @@ class Mirror:
         self.is_filled = False
         """Whether there has been a snapshot; before that, nothing shown means nothing known."""
         self.pulses: dict[AgentUri, AgentPulse] = {}
+        self.beats: dict[AgentUri, deque[int]] = {}
+        """How long each agent was silent between its last signs of life, in milliseconds."""
         self.remote = Remote()
         """Hosts and processes, as far as anybody looked; not journaled."""
         self.facts: deque[Fact] = deque(maxlen=FACTS_MAX)
@@ -234,6 +237,10 @@ class Mirror:
         """Take note of a sign of life; one like the last is shown with the next second."""
         former = self.pulses.get(pulse.agent)
         self.pulses[pulse.agent] = pulse
+        if former is not None and former.heard_at is not None and pulse.heard_at is not None:
+            if pulse.heard_at > former.heard_at:
+                beats = self.beats.setdefault(pulse.agent, deque(maxlen=BEATS_MAX))
+                beats.append(pulse.heard_at - former.heard_at)
         if former is None or (former.status, former.tasks) != (pulse.status, pulse.tasks):
             self._changes.agents.add(pulse.agent)
 
@@ -266,6 +273,14 @@ class Mirror:
             if task.task not in known_tasks and len(self.ended_tasks) < TASKS_MAX:
                 self.ended_tasks.appendleft(task)
                 self._remember_duration(task.job, task.started_at, task.at, at_end=False)
+        self._changes.everything = True
+
+    def recall_facts(self, facts: Sequence[Fact]) -> None:
+        """Take events from before the first one that is remembered, in their order."""
+        first = self.facts[0].number if self.facts else self.number + 1
+        for fact in reversed(facts):
+            if fact.number < first and len(self.facts) < FACTS_MAX:
+                self.facts.appendleft(fact)
         self._changes.everything = True
 
     def take_sample(self, now: Instant) -> None:

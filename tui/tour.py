@@ -161,7 +161,7 @@ STEPS: tuple[Step, ...] = (
     Step(
         title="Agents, locks, classes",
         text="An agent's bar runs down when it does not answer. Locks name who has them.",
-        tries=(":agents", ":locks", ":classes"),
+        tries=(":agents", "agents.processes", ":locks", ":classes"),
     ),
     Step(
         title="Processes on other hosts",

@@ -149,3 +149,19 @@ async def test_a_start_that_was_missed_needs_a_person_until_the_order_has_run(de
             d.story.begin()
         d.story.end()
         await d.shows("nothing needs a person")
+
+
+async def test_the_last_silences_of_an_agent_are_a_curve(desk: Any) -> None:
+    async with desk("agents", size=(160, 30)) as d:
+        for silence in (10, 10, 45):
+            d.engine.wait(silence)
+            d.engine.pulse("http://127.0.0.1:44461")
+        d.engine.wait(1)
+        await d.shows("LAST BEATS", "▁▁▆")
+
+
+async def test_from_an_agent_one_key_goes_to_the_processes_of_its_machine(desk: Any) -> None:
+    async with desk("agents") as d:
+        await d.shows("127.0.0.1:44461", "<p>processes")
+        await d.keys("p")
+        await d.shows("processes", "‹account=agent@127.0.0.1:44461›")

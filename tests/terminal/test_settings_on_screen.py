@@ -235,3 +235,20 @@ async def test_an_order_that_is_not_there_says_where_to_look(desk: Any) -> None:
 def test_a_key_file_may_name_the_keys_that_move(tmp_path: Path) -> None:
     keys = parse_keys('"move.left" = "f9"', str(tmp_path))
     assert next(move.keys for move in keys.moves() if move.id == "move.left") == ("f9",)
+
+
+async def test_events_from_before_the_cockpit_opened_are_there(desk: Any) -> None:
+    async with desk("chains") as d:
+        await d.shows("end_of_day")
+        first = d.engine._facts[0]
+        assert not d.app.mirror.facts or d.app.mirror.facts[0].number > first.number
+        await d.command("events")
+        await d.shows("events › since")
+        await d.until(
+            lambda: bool(d.app.mirror.facts) and d.app.mirror.facts[0] == first,
+            "the events of before",
+        )
+        d.story.begin()
+        await d.shows("order step started")
+        numbers = [fact.number for fact in d.app.mirror.facts]
+        assert numbers == sorted(set(numbers)), "each once, in their order"

@@ -9,7 +9,7 @@ from tui.commands import Place
 from tui.screens.acting import Acting
 from tui.screens.shell import Look, Shell
 from tui.screens.starting import edit_order, start_again, start_at_once, start_with_form
-from tui.screens.table_screen import TableScreen
+from tui.screens.table_screen import NOTHING_HERE, TableScreen
 from tui.views import agents, chains, orders, tasks
 from tui.views.rows import RowKey
 from tui.views.scene import Scene
@@ -255,6 +255,15 @@ class AgentsScreen(TableScreen):
     def enter(self, key: RowKey) -> None:
         """Show the tasks on the agent."""
         self.shell.go(Place(noun="tasks", argument=f"@{AgentUri(str(key))}"))
+
+    def do_processes(self) -> None:
+        """Show the processes on the agent's machine."""
+        key = self.table.cursor_key
+        if key is None:
+            self.shell.say(NOTHING_HERE)
+        else:
+            filter_text = f"account=agent@{agent_name(str(key))}"
+            self.shell.go(Place(noun="processes", filter_text=filter_text))
 
 
 def order_of_task(scene: Scene, task: object) -> OrderKey | None:

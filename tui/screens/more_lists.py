@@ -5,6 +5,7 @@ from functools import partial
 from engine.kernel.commands import ObjectRef
 from engine.kernel.ids import AgentUri, ClassPath, JobKey, LockPath, OrderKey
 from tui.commands import Place
+from tui.recalling import RECALLED_MAX
 from tui.screens.acting import Acting
 from tui.screens.lists import (
     OrdersScreen,
@@ -12,12 +13,14 @@ from tui.screens.lists import (
     order_of_task,
     show_log_of,
 )
-from tui.screens.shell import Shell
+from tui.screens.shell import Look, Shell
 from tui.screens.table_screen import NOTHING_HERE, TableScreen
 from tui.views import events, history, jobs, needs, plan, problems, resources
+from tui.views.durations import clock_text
 from tui.views.needs import NeedKind
 from tui.views.putting_aside import parse_until
 from tui.views.rows import RowKey
+from tui.views.scene import Scene
 from tui.views.text import Line, Span, clean, line
 
 
@@ -146,6 +149,19 @@ class EventsScreen(TableScreen):
 
     def __init__(self, shell: Shell) -> None:
         super().__init__(shell, events.VIEW)
+
+    def open_place(self, place: Place, look: Look | None = None) -> None:
+        """Show the events, those from before the cockpit opened as well."""
+        super().open_place(place, look)
+        if len(self.shell.scene().mirror.facts) < RECALLED_MAX:
+            self.shell.recall_events()
+
+    def crumbs(self, scene: Scene) -> list[str]:
+        """Return how far back it goes."""
+        facts = scene.mirror.facts
+        if not facts:
+            return super().crumbs(scene)
+        return [*super().crumbs(scene), f"since {clock_text(facts[0].at, scene.now, scene.zone)}"]
 
     def enter(self, key: RowKey) -> None:
         """Go to the subject."""

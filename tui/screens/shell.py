@@ -98,6 +98,10 @@ class Shell(Protocol):
         """Have the engine's history asked for tasks of an order or a job, then go on."""
         ...
 
+    def recall_events(self) -> None:
+        """Have the engine's journal asked for the events before those that are known here."""
+        ...
+
     def question(self, query: Query, act: Callable[[str], None]) -> None:
         """Ask first; after a yes `act` gets the reason that was given."""
         ...

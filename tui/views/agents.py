@@ -5,11 +5,12 @@ from dataclasses import replace
 
 from engine.kernel.definitions import AgentReference
 from engine.kernel.ids import LOCAL, AgentUri, name_of
-from engine.kernel.instants import Instant
+from engine.kernel.instants import Duration, Instant
 from engine.kernel.reports import AgentStatus
 from engine.kernel.state import TaskStatus
+from tui.mirror import BEATS_MAX
 from tui.views.durations import age_text, clock_text, counted
-from tui.views.gauge import lease_bar, standing_of_agent
+from tui.views.gauge import curve, lease_bar, standing_of_agent
 from tui.views.glyphs import Glyphs
 from tui.views.rows import Column, Row, RowKey
 from tui.views.scene import Scene
@@ -26,7 +27,7 @@ COLUMNS = (
     Column(name="LEASE LEFT", width_min=_BAR, width_max=_BAR, priority=1),
     Column(name="LEFT", width_min=6, width_max=7, right=True, priority=3),
     Column(name="AGE", width_min=6, width_max=7, right=True, priority=1),
-    Column(name="RTT", width_min=6, width_max=7, right=True, priority=6),
+    Column(name="LAST BEATS", width_min=BEATS_MAX, width_max=BEATS_MAX, priority=6),
     Column(name="TASKS", width_min=5, right=True, priority=2),
     Column(name="CLASS", width_min=6, width_max=24, priority=4, flexible=True),
     Column(name="PERIOD", width_min=6, right=True, priority=7, wide_only=True),
@@ -106,7 +107,6 @@ def agent_row(scene: Scene, key: RowKey) -> Row | None:
         if any(reference.uri == uri for reference in process_class.definition.agents)
     )
     count = len(_tasks_on(scene, uri))
-    trip = None if pulse is None else pulse.round_trip
     return Row(
         key=uri,
         cells=(
@@ -115,7 +115,7 @@ def agent_row(scene: Scene, key: RowKey) -> Row | None:
             _gauge(scene, uri, status, _BAR),
             Span("lost" if left is None else f"{left // 1000} s", role),
             Span("-" if age is None else _whole_age(age), role if role != "ok" else ""),
-            Span("-" if trip is None else f"{trip} ms", "dim"),
+            Span(_beats(scene, uri, timeout), "dim"),
             Span(str(count) if count else "-", "run" if count else "dim"),
             Span(" ".join(classes)),
             Span(f"{period // 1000} s"),
@@ -131,6 +131,12 @@ def agent_row(scene: Scene, key: RowKey) -> Row | None:
         place=(str(uri),),
         trouble=status in {AgentStatus.DELAYED, AgentStatus.LOST},
     )
+
+
+def _beats(scene: Scene, uri: AgentUri, timeout: Duration) -> str:
+    """Return how long each of the last silences was, against that after which it is lost."""
+    beats = scene.mirror.beats.get(uri, ())
+    return curve(beats, scene.glyphs, max(timeout, 1)).rjust(BEATS_MAX)
 
 
 def _gauge(scene: Scene, uri: AgentUri, status: AgentStatus, width: int) -> tuple[Span, ...]:

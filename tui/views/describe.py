@@ -6,7 +6,7 @@ from tui.views.rows import Column, Row
 from tui.views.text import Line, Span, clean, fit, line, width_of
 
 _ROOM_MAX = 24
-_DRAWN = frozenset({"GRAPH", "LAST 24 H"})
+_DRAWN = frozenset({"GRAPH", "LAST 24 H", "LAST BEATS", "LAST RUNS"})
 """Columns that are drawings."""
 
 

@@ -1,6 +1,6 @@
 """Bars and small curves in one role each."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 
 from engine.kernel.instants import Duration, Instant
 from engine.kernel.reports import AgentStatus
@@ -18,7 +18,7 @@ def bar(part: float, width: int, glyphs: Glyphs) -> str:
     return glyphs.full * filled + glyphs.empty * (width - filled)
 
 
-def curve(values: Sequence[float], glyphs: Glyphs, most: float | None = None) -> str:
+def curve(values: Collection[float], glyphs: Glyphs, most: float | None = None) -> str:
     """Return one sign a value, its height relative to the largest."""
     top = max(values, default=0.0) if most is None else most
     steps = len(glyphs.curve) - 1

@@ -1,0 +1,37 @@
+"""What happened before the cockpit opened: the end of the journal, for the screen of events."""
+
+import asyncio
+from contextlib import aclosing
+
+from engine.kernel.ids import EventNumber
+from tui.client import EngineAway, EngineClient, NotAdmitted, SnapshotNeeded
+from tui.mirror import Fact, Mirror
+
+RECALLED_MAX = 1_000
+"""So many events of before are fetched; further back goes looking back (`:at`)."""
+PATIENCE_S = 20.0
+
+
+async def recall_events(client: EngineClient, mirror: Mirror) -> None:
+    """Put the events before those that are known into the mirror; without an answer nothing."""
+    first = mirror.facts[0].number if mirror.facts else mirror.number + 1
+    after = max(first - 1 - RECALLED_MAX, 0)
+    if after >= first - 1:
+        return
+    found: list[Fact] = []
+    try:
+        async with (
+            asyncio.timeout(PATIENCE_S),
+            aclosing(client.notices(EventNumber(after))) as notices,
+        ):
+            async for notice in notices:
+                if not isinstance(notice, Fact):
+                    continue
+                if notice.number < first:
+                    found.append(notice)
+                if notice.number >= first - 1:
+                    break
+    except (EngineAway, NotAdmitted, SnapshotNeeded, TimeoutError):
+        # Parts are of no use: the list would have a hole where nobody expects one.
+        return
+    mirror.recall_facts(found)
