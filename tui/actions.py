@@ -14,6 +14,11 @@ LISTS = "lists"
 """All screens that show a table."""
 
 
+def on(*places: str) -> tuple[str, ...]:
+    """Return the screens where an action is."""
+    return places
+
+
 class Move(NamedTuple):
     """Keys that move the cursor, in every list and page."""
 

@@ -103,7 +103,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         title="Change the course",
-        text="These ask first: enter is no, y is yes, ctrl+t tries without changing anything.",
+        text="These ask first: enter is no, y is yes; ctrl+t tries and changes nothing.",
         tries=("orders.move", "orders.reset", "orders.edit"),
     ),
     Step(
