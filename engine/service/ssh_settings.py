@@ -16,7 +16,7 @@ refresh_s = 5                    # of the browser, while somebody looks
 host = "db1.example.net"
 user = "batch"
 port = 22
-auth_file = "~/.ssh/id_ed25519"  # or use_keyagent = true, or password_file
+auth_file = "~/.ssh/id_ed25519"  # or use_keyagent = true, password_file, a cs:// reference
 name = "database"                # how people call it; default user@host
 protected = true                 # every signal asks first
 """
@@ -28,16 +28,32 @@ from typing import Any, Final
 
 from engine.drivers.remote_processes import WatchedHost
 from engine.drivers.ssh_login import SshSettings
+from engine.kernel.sessions.credentials import is_reference
 from engine.kernel.sessions.parameters import target_of
 
 HOSTS_MAX: Final = 1000
 _DEFAULTS: Final = SshSettings(own_known_hosts=Path())
-_TEXTS: Final = ("host", "user", "proxy_jump", "proxy_protocol", "proxy_host", "proxy_user")
+_TEXTS: Final = (
+    "host",
+    "user",
+    "proxy_jump",
+    "proxy_protocol",
+    "proxy_host",
+    "proxy_user",
+    "credential_store_entry_path",
+)
+_REFERENCES: Final = ("password", "passphrase")
+"""Settings hold no secrets, only where they are."""
 _NUMBERS: Final = ("port", "proxy_port")
-_FILES: Final = ("auth_file",)
-_SECRET_FILES: Final = {"password_file": "password", "passphrase_file": "passphrase"}  # names
+_FILES: Final = ("auth_file", "credential_store_filename", "credential_store_key_filename")
+_SECRET_FILES: Final = {
+    "password_file": "password",
+    "passphrase_file": "passphrase",
+    "credential_store_password_file": "credential_store_password",
+}
 _KEYS: Final = frozenset(
-    {*_TEXTS, *_NUMBERS, *_FILES, *_SECRET_FILES, "use_keyagent", "name", "temp_dir", "protected"}
+    {*_TEXTS, *_REFERENCES, *_NUMBERS, *_FILES, *_SECRET_FILES}
+    | {"use_keyagent", "name", "temp_dir", "protected"}
 )
 
 
@@ -144,8 +160,15 @@ def _host(given: Mapping[str, Any], folder: Path) -> WatchedHost:
 def _parameters(given: Mapping[str, Any], folder: Path, shown: str) -> dict[str, str]:
     """Return a host's settings as parameters of a job, so that one reader checks both."""
     parameters = {name: str(given[name]) for name in (*_TEXTS, *_NUMBERS) if name in given}
-    for name in _FILES:
+    for name in _REFERENCES:
         if name in given:
+            if not is_reference(str(given[name])):
+                raise ValueError(f"{shown}: {name}: write {name}_file, or a cs:// reference")
+            parameters[name] = str(given[name])
+    for name in _FILES:
+        if is_reference(str(given.get(name, ""))):
+            parameters[name] = str(given[name])
+        elif name in given:
             parameters[name] = str(folder / Path(str(given[name])).expanduser())
     for name, secret in _SECRET_FILES.items():
         if name in given:

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from engine.errors import SettingsError
-from engine.kernel.sessions.parameters import AgentLogin, KeyLogin, PasswordLogin
+from engine.kernel.sessions.credentials import StoreAccess
+from engine.kernel.sessions.parameters import AgentLogin, KeyLogin, PasswordLogin, StoredLogin
+from engine.kernel.sessions.secret import Secret
 from engine.service.settings import EngineSettings, read_settings
 
 
@@ -53,11 +55,18 @@ def test_hosts_are_read_with_their_logins(tmp_path: Path) -> None:
         host = "c"
         user = "u"
         use_keyagent = true
+        [[ssh.hosts]]
+        host = "d"
+        user = "cs://@user"
+        password = "cs://hosts/d@password"
+        credential_store_filename = "hosts.kdbx"
+        credential_store_password_file = "password"
+        credential_store_entry_path = "hosts/d"
         """,
     ).ssh
     assert ssh.known_hosts == (tmp_path / "known",)
     assert ssh.for_driver(tmp_path / "own").keepalive_interval_s == 3
-    first, second, third = ssh.hosts
+    first, second, third, fourth = ssh.hosts
     assert (first.name, first.folders) == ("batch@a.example.net", ("/var/tmp/runs",))
     assert first.target.login == KeyLogin(file=str(tmp_path / "keys/id"))
     assert (second.name, second.target.port, second.is_protected) == ("bee", 2222, True)
@@ -65,6 +74,10 @@ def test_hosts_are_read_with_their_logins(tmp_path: Path) -> None:
     assert second.target.login.password.reveal() == "hush"
     assert "hush" not in repr(ssh)
     assert third.target.login == AgentLogin()
+    assert isinstance(fourth.target.login, StoredLogin)
+    access = StoreAccess(file=str(tmp_path / "hosts.kdbx"), password=Secret("hush"))
+    assert fourth.target.login.connection.access == access
+    assert fourth.name == "d"
 
 
 @pytest.mark.parametrize(
@@ -74,6 +87,11 @@ def test_hosts_are_read_with_their_logins(tmp_path: Path) -> None:
         ("[ssh]\nkeepalive_s = 0", "not between 1"),
         ("[ssh]\nhosts = 'x'", "write [[ssh.hosts]]"),
         ("[[ssh.hosts]]\nhost = 'a'", "user is missing"),
+        ("[[ssh.hosts]]\nhost='a'\nuser='u'\npassword='x'", "write password_file, or a cs://"),
+        (
+            "[[ssh.hosts]]\nhost='a'\nuser='u'\npassword='cs://e@password'",
+            "credential_store_filename is missing",
+        ),
         ("[[ssh.hosts]]\nhost='a'\nuser='u'\npasword='x'", "pasword is no setting"),
         ("[[ssh.hosts]]\nhost='a'\nuser='u'\npassword_file='none'", "cannot be read"),
         ("[[ssh.hosts]]\nhost='a'\nuser='u'\nuse_keyagent=true\nname='a/b'", "without a slash"),
