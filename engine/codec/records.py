@@ -21,7 +21,7 @@ import json
 import threading
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass
 from enum import Enum
 from typing import Any, Generic, Literal, TypeVar, cast, overload
@@ -40,6 +40,8 @@ T = TypeVar("T")
 _MISPLACED_SURROGATE = b"\\ud"
 _JSON_ENCODER = msgspec.json.Encoder()
 _JSON_DECODER = msgspec.json.Decoder()
+_OBJECT_SPLITTER = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ARRAY_SPLITTER = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,31 @@ def parse_json(data: bytes) -> Any:
             except (ValueError, RecursionError):
                 pass
         raise CodecError(f"not JSON: {error}") from error
+
+
+def split_object(data: bytes) -> dict[str, bytes]:
+    """Return the entries of a JSON object, each still as JSON; CodecError when it is none."""
+    try:
+        return {name: bytes(part) for name, part in _OBJECT_SPLITTER.decode(data).items()}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        whole = parse_json(data)  # it may be one that only `parse_json` can read
+        if not isinstance(whole, dict):
+            raise CodecError("must be an object") from None
+        return {name: dump_json(part) for name, part in whole.items()}
+
+
+def split_array(data: bytes) -> Iterator[bytes]:
+    """Return the members of a JSON array, each still as JSON; CodecError when it is none.
+
+    Of a long one only the member at hand is ever in memory as builtins.
+    """
+    try:
+        return map(bytes, _ARRAY_SPLITTER.decode(data))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        whole = parse_json(data)
+        if not isinstance(whole, list):
+            raise CodecError("must be an array") from None
+        return map(dump_json, whole)
 
 
 # --- from hints to shapes ------------------------------------------------------------------------

@@ -16,11 +16,19 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
-from engine.codec.records import RecordCodec, codec_for, dump_json, parse_json
+from engine.codec.records import (
+    RecordCodec,
+    codec_for,
+    dump_json,
+    parse_json,
+    split_array,
+    split_object,
+)
 from engine.errors import CodecError
-from engine.kernel.definitions import MainConfiguration
+from engine.kernel.definitions import JobNode, MainConfiguration
+from engine.kernel.ids import OrderKey
 from engine.kernel.params import NO_PARAMS
-from engine.kernel.state import Control, State
+from engine.kernel.state import ChainState, Control, JobState, Order, State
 
 FORMAT = 1
 UPCASTERS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
@@ -100,78 +108,113 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _state_from(content: dict[str, Any]) -> State:
+def _state_from(content: dict[str, bytes]) -> State:
     state = State()
+    share = _Sharer()
     for name, codec in _SINGLE.items():
         if name in content:
             setattr(state, name, _decoded(codec, name, content.pop(name)))
     for name, codec in _LISTS.items():
         if name in content:
-            records = _decoded_list(codec, name, content.pop(name))
+            records = _decoded_list(codec, name, content.pop(name), share.of(name))
             key_of = attrgetter(State.PRIMARY[name][1])
             setattr(state, name, {key_of(record): record for record in records})
     if content:
         raise CodecError(f"a snapshot has no {', '.join(content)}")
-    _share_equal_parts(state)
     state.rebuild_indexes()
     return state
 
 
-def _share_equal_parts(state: State) -> None:
-    """Let orders share what is equal among them, as in the state that was captured.
+class _Sharer:
+    """Lets records share what is equal among them, as in the state that was captured.
 
-    There may be 100,000, each with texts and mappings of its own after decoding: a third of their
-    memory. Only fields whose values are equal and never changed are replaced.
+    There may be 100,000 orders, each with texts and mappings of its own after decoding: a third of
+    their memory. Only fields whose values are equal and never changed are replaced.
     """
-    texts: dict[str, str] = {}
-    set_field = object.__setattr__
-    for key, order in state.orders.items():
-        definition = order.definition
+
+    def __init__(self) -> None:
+        self._known: dict[Any, Any] = {}
+
+    def of(self, name: str) -> Callable[[Any], None]:
+        """Return what is done with each new record of this list."""
+        match name:
+            case "jobs":
+                return self._job
+            case "chains":
+                return self._chain
+            case "orders":
+                return self._order
+            case _:
+                return lambda _record: None
+
+    def _texts(self, record: Any, *names: str) -> None:
+        known, set_field = self._known, object.__setattr__
+        for name in names:
+            text = getattr(record, name)
+            set_field(record, name, known.setdefault(text, text))
+
+    def _job(self, job: JobState) -> None:
+        self._texts(job.definition, "path")
+
+    def _chain(self, chain: ChainState) -> None:
+        self._texts(chain.definition, "path")
+        for node in chain.definition.nodes:
+            self._texts(node, "state")
+            if isinstance(node, JobNode):
+                self._texts(node, "job", "job_path", "next_state", "error_state")
+
+    def _order(self, order: Order) -> None:
+        set_field, definition = object.__setattr__, order.definition
+        chain = self._known.setdefault(order.key.chain, order.key.chain)
+        key = OrderKey(chain, order.key.id)
+        set_field(order, "key", key)
         if definition.key == key:
             set_field(definition, "key", key)
         for record in (order, definition):
             if not record.params:
                 set_field(record, "params", NO_PARAMS)
-        for name in ("state", "initial_state"):
-            text = getattr(order, name)
-            if text is not None:
-                set_field(order, name, texts.setdefault(text, text))
+        self._texts(order, "state", "initial_state", "created_at", "started_at")
 
 
-def _decoded(codec: RecordCodec[Any], name: str, data: object) -> Any:
+def _decoded(codec: RecordCodec[Any], name: str, data: bytes) -> Any:
     try:
-        return codec.decode(data)
+        return codec.decode(parse_json(data))
     except CodecError as error:
         raise error.within(name) from None
 
 
-def _decoded_list(codec: RecordCodec[Any], name: str, data: object) -> list[Any]:
-    """Decode records one by one; what was decoded is forgotten, so that memory has no peak."""
-    if not isinstance(data, list):
-        raise CodecError("must be an array").within(name)
-    data.reverse()
+def _decoded_list(
+    codec: RecordCodec[Any], name: str, data: bytes, share: Callable[[Any], None]
+) -> list[Any]:
+    """Decode records one by one: all of them as builtins would take several times their memory."""
     records: list[Any] = []
     try:
-        while data:
-            records.append(codec.decode(data.pop()))
+        parts = split_array(data)
+    except CodecError as error:
+        raise error.within(name) from None
+    try:
+        for part in parts:
+            record = codec.decode(parse_json(part))
+            share(record)
+            records.append(record)
     except CodecError as error:
         raise error.within(f"[{len(records)}]").within(name) from None
     return records
 
 
-def _content(data: bytes) -> dict[str, Any]:
-    """Return the content of a snapshot in the present format."""
-    content: Any
+def _content(data: bytes) -> dict[str, bytes]:
+    """Return the content of a snapshot in the present format, its parts not yet parsed."""
     try:
-        content = parse_json(zlib.decompress(data))
-    except zlib.error as error:
+        content = split_object(zlib.decompress(data))
+    except (zlib.error, CodecError) as error:
         raise CodecError(f"not a snapshot: {error}") from error
-    if not isinstance(content, dict):
-        raise CodecError("not a snapshot")
-    found = content.pop(_FORMAT, None)
-    while found in UPCASTERS:
-        content = UPCASTERS[found](content)
-        found += 1
+    found = parse_json(content.pop(_FORMAT, b"null"))
+    if found in UPCASTERS:
+        whole = {name: parse_json(part) for name, part in content.items()}
+        while found in UPCASTERS:
+            whole = UPCASTERS[found](whole)
+            found += 1
+        content = {name: dump_json(part) for name, part in whole.items()}
     if found != FORMAT:
         raise CodecError(f"snapshots of format {found!r} are not known")
-    return dict(content)
+    return content

@@ -1,6 +1,7 @@
 """Snapshots: the whole state there and back, with its indexes."""
 
 import zlib
+from dataclasses import replace
 
 import pytest
 
@@ -161,3 +162,23 @@ def test_what_is_no_snapshot_is_refused(data: bytes, text: str) -> None:
     with pytest.raises(CodecError) as caught:
         state_from_snapshot(data)
     assert text in str(caught.value)
+
+
+def test_orders_share_what_is_equal_among_them() -> None:
+    state = state_from_snapshot(snapshot_bytes(world()))
+    one, two = list(state.orders.values())[:2]
+    assert one.definition.key is one.key
+    assert one.key.chain is two.key.chain
+    assert one.state is two.state
+
+
+def test_bytes_that_were_no_text_come_back() -> None:
+    state = world()
+    first = next(iter(state.orders.values()))
+    state.put_order(replace(first, title="caf\udce9"))
+    assert vars(state_from_snapshot(snapshot_bytes(state))) == vars(state)
+
+
+def test_a_list_that_is_none_is_refused() -> None:
+    with pytest.raises(CodecError, match="jobs"):
+        state_from_snapshot(packed(format=1, jobs={"a": 1}))
