@@ -34,7 +34,8 @@ class PriorityQueue(Generic[K, P]):
 
     def __init__(self) -> None:
         self._heap: list[tuple[P, int, K]] = []
-        self._living: dict[K, tuple[P, int]] = {}
+        self._living: dict[K, tuple[P, int, K]] = {}
+        """Each key's entry in the heap, the same object: there may be 100,000."""
         self._serial = 0
 
     def __len__(self) -> int:
@@ -51,13 +52,13 @@ class PriorityQueue(Generic[K, P]):
     __hash__ = None  # type: ignore[assignment]  # mutable
 
     def _priorities(self) -> dict[K, P]:
-        return {key: priority for key, (priority, _) in self._living.items()}
+        return {key: entry[0] for key, entry in self._living.items()}
 
     def set(self, key: K, priority: P) -> None:
         """Insert the key, or give it a new priority."""
         self._serial += 1
-        self._living[key] = (priority, self._serial)
-        heapq.heappush(self._heap, (priority, self._serial, key))
+        self._living[key] = entry = (priority, self._serial, key)
+        heapq.heappush(self._heap, entry)
         self._compact()
 
     def discard(self, key: K) -> None:
@@ -69,9 +70,8 @@ class PriorityQueue(Generic[K, P]):
         """Return priority and key of the first entry without removing it."""
         heap = self._heap
         while heap:
-            priority, serial, key = heap[0]
-            found = self._living.get(key)
-            if found is not None and found[1] == serial:
+            priority, _, key = entry = heap[0]
+            if self._living.get(key) is entry:
                 return priority, key
             heapq.heappop(heap)
         return None
@@ -102,9 +102,7 @@ class PriorityQueue(Generic[K, P]):
 
     def _compact(self) -> None:
         if len(self._heap) > 2 * len(self._living) + _DEAD_ENTRIES_MIN:
-            self._heap = [
-                (priority, serial, key) for key, (priority, serial) in self._living.items()
-            ]
+            self._heap = list(self._living.values())
             heapq.heapify(self._heap)
 
 
