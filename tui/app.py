@@ -152,7 +152,7 @@ class Cockpit(App[int], inherit_bindings=False):
         """Take everything that belongs to one engine."""
         self.client = client
         self.mirror = Mirror()
-        self.follower = Follower(client, self.mirror, now=self._now)
+        self.follower = Follower(client, self.mirror, now=self._now, filled=self._draw)
         now = self.follower.now
         self.hosts = HostWatch(
             client, self.mirror, now=now, is_shown=self._shows_hosts, every_s=self.refresh_s

@@ -7,7 +7,7 @@ kernel values. Importing this module is cheap: httpx and the codecs are loaded w
 import asyncio
 import json
 import sys
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -270,10 +270,13 @@ class HttpEngine:
 
     async def snapshot(self) -> Snapshot:
         """Return the whole state. Raises EngineAway, NotAdmitted."""
-        answer = _found(await self._get("/api/snapshot"))
-        number = EventNumber(int(answer.headers.get("X-Event-Number", "0")))
+        # The codecs are loaded while the engine writes its snapshot.
+        answer, decode = await asyncio.gather(
+            self._get("/api/snapshot"), asyncio.to_thread(_snapshot_decoder)
+        )
+        number = EventNumber(int(_found(answer).headers.get("X-Event-Number", "0")))
         try:
-            state = await asyncio.to_thread(_decode_state, answer.content)
+            state = await asyncio.to_thread(decode, answer.content)
         except CodecError as error:
             raise EngineAway(f"its snapshot cannot be read: {error}") from error
         return Snapshot(state=state, number=number)
@@ -513,10 +516,10 @@ def _host_path(host: str) -> str:
     return f"/api/processes/{quote(host, safe='@:')}"
 
 
-def _decode_state(data: bytes) -> State:
+def _snapshot_decoder() -> Callable[[bytes], State]:
     from engine.codec.snapshot import state_from_snapshot  # noqa: PLC0415
 
-    return state_from_snapshot(data)
+    return state_from_snapshot
 
 
 def _admitted(answer: "httpx.Response") -> "httpx.Response":

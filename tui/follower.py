@@ -35,10 +35,13 @@ class Follower:
         mirror: Mirror,
         *,
         now: Callable[[], Instant] = system_now,
+        filled: Callable[[], None] = lambda: None,
     ) -> None:
+        """`filled` is called when the mirror holds another state."""
         self._client = client
         self._mirror = mirror
         self._now = now
+        self._filled = filled
         self._offset = Duration(0)
         self._wake = asyncio.Event()
         self._is_stale = True
@@ -119,6 +122,7 @@ class Follower:
         # The collector would look through all of it again and again, and a key would wait for that.
         gc.freeze()
         self._is_stale = False
+        self._filled()
         runs = await self._client.past_runs()
         tasks = await self._client.past_tasks()
         self._mirror.recall(runs, tasks)
