@@ -12,12 +12,12 @@ from engine.kernel.ids import ChainKey, NodeState, OrderKey, TaskId, chain_key
 from tui.commands import Place
 from tui.mirror import Changes
 from tui.screens.acting import Acting
-from tui.screens.base import CockpitScreen
-from tui.screens.lists import last_task_of, show_log_of, tasks_of
+from tui.screens.lists import last_task_of, show_log_of
+from tui.screens.order_keys import OrderKeys
 from tui.screens.panel import Panel
 from tui.screens.reading import Reading, read_log
 from tui.screens.shell import Look, Shell
-from tui.screens.starting import start_again, start_at_once, start_with_form
+from tui.screens.starting import start_at_once, start_with_form
 from tui.screens.table_screen import show_definition, text_of_row, wide_words
 from tui.views import orders
 from tui.views.describe import description
@@ -51,7 +51,7 @@ _WIDE = 140
 _MAP_LEAST = 120
 
 
-class GraphScreen(CockpitScreen):
+class GraphScreen(OrderKeys):
     """Nodes as rows beside their rail; below, the orders as a tree."""
 
     noun = "graph"
@@ -567,41 +567,6 @@ class GraphScreen(CockpitScreen):
         known = None if node is None else self.shell.scene().state.node(self.chain, node)
         is_place = isinstance(known, JobNode | NestedNode)
         start_with_form(self.shell, self.chain, state=node if is_place else None)
-
-    def do_again(self) -> None:
-        """Repeat the last start."""
-        start_again(self.shell)
-
-    def do_suspend(self) -> None:
-        """Suspend or resume."""
-        self.acting.suspend(self.subjects())
-
-    def do_run_now(self) -> None:
-        """Run now."""
-        self.acting.run_now(self.subjects())
-
-    def do_move(self) -> None:
-        """Ask for the node."""
-        self.open_entry("move", "move to node: ")
-
-    def entry_done(self, purpose: str, text: str) -> None:
-        """Take the node."""
-        if purpose == "move":
-            self.acting.move(self.subjects(), NodeState(text))
-        else:
-            super().entry_done(purpose, text)
-
-    def do_reset(self) -> None:
-        """Reset."""
-        self.acting.reset(self.subjects())
-
-    def do_remove(self) -> None:
-        """Remove."""
-        self.acting.remove(self.subjects())
-
-    def do_kill(self) -> None:
-        """Kill the tasks of the orders."""
-        self.acting.kill(tasks_of(self.shell.scene(), self.subjects()))
 
     def _node(self) -> NodeState | None:
         key = self.nodes.cursor_key

@@ -7,6 +7,7 @@ from typing import cast
 from engine.kernel.ids import AgentUri, ChainKey, JobKey, NodeState, OrderKey, TaskId, job_key
 from tui.commands import Place
 from tui.screens.acting import Acting
+from tui.screens.order_keys import OrderKeys
 from tui.screens.shell import Look, Shell
 from tui.screens.starting import edit_order, start_again, start_at_once, start_with_form
 from tui.screens.table_screen import NOTHING_HERE, TableScreen
@@ -56,7 +57,7 @@ class ChainsScreen(TableScreen):
         self.acting.stop_chains([ChainKey(str(key)) for key in self.table.subjects()])
 
 
-class OrdersScreen(TableScreen):
+class OrdersScreen(OrderKeys, TableScreen):
     """All orders, or those of one chain."""
 
     noun = "orders"
@@ -106,10 +107,6 @@ class OrdersScreen(TableScreen):
         else:
             self.no_order()
 
-    def do_again(self) -> None:
-        """Repeat the last start."""
-        start_again(self.shell)
-
     def do_stop(self) -> None:
         """Stop or unstop the node where the order stands."""
         node = node_of(self.shell.scene(), self.order_under_cursor())
@@ -153,37 +150,6 @@ class OrdersScreen(TableScreen):
             start_with_form(self.shell, key.chain, like=key)
         else:
             self.no_order()
-
-    def do_suspend(self) -> None:
-        """Suspend or resume."""
-        self.acting.suspend(self.subjects())
-
-    def do_run_now(self) -> None:
-        """Run now."""
-        self.acting.run_now(self.subjects())
-
-    def do_move(self) -> None:
-        """Ask for the node."""
-        self.open_entry("move", "move to node: ")
-
-    def entry_done(self, purpose: str, text: str) -> None:
-        """Take the node."""
-        if purpose == "move":
-            self.acting.move(self.subjects(), NodeState(text))
-        else:
-            super().entry_done(purpose, text)
-
-    def do_reset(self) -> None:
-        """Reset."""
-        self.acting.reset(self.subjects())
-
-    def do_remove(self) -> None:
-        """Remove."""
-        self.acting.remove(self.subjects())
-
-    def do_kill(self) -> None:
-        """Kill the tasks of these orders."""
-        self.acting.kill(tasks_of(self.shell.scene(), self.subjects()))
 
 
 class TasksScreen(TableScreen):
@@ -290,12 +256,6 @@ def show_graph_of(shell: Shell, key: OrderKey | None) -> None:
         shell.say("the order is not in a chain any more")
     else:
         shell.go(Place(noun="chain", argument=node[0]), key=node[1])
-
-
-def tasks_of(scene: Scene, keys: Sequence[OrderKey]) -> list[TaskId]:
-    """Return the tasks that these orders are in."""
-    found = [scene.state.orders[key].task for key in keys if key in scene.state.orders]
-    return [task for task in found if task is not None]
 
 
 def last_task_of(scene: Scene, key: OrderKey) -> TaskId | None:

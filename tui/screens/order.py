@@ -4,15 +4,15 @@ from collections.abc import Iterable
 
 from textual.widget import Widget
 
-from engine.kernel.ids import NodeState, OrderKey
+from engine.kernel.ids import OrderKey
 from tui.client import EngineAway, NotAdmitted
 from tui.commands import Place
 from tui.mirror import Changes, LinkStatus
 from tui.screens.acting import Acting
-from tui.screens.base import CockpitScreen
-from tui.screens.lists import node_of, show_graph_of, show_log_of, tasks_of
+from tui.screens.lists import node_of, show_graph_of, show_log_of
+from tui.screens.order_keys import OrderKeys
 from tui.screens.shell import Look, Shell
-from tui.screens.starting import edit_order, start_again, start_at_once, start_with_form
+from tui.screens.starting import edit_order, start_at_once, start_with_form
 from tui.screens.table_screen import show_definition
 from tui.views.order import find_order, key_of_argument, no_order_lines, order_lines
 from tui.views.orders import order_detail
@@ -25,7 +25,7 @@ LOG_EVERY_S = 2.0
 LOG_LINES_MAX = 500
 
 
-class OrderScreen(CockpitScreen):
+class OrderScreen(OrderKeys):
     """The page of one order."""
 
     noun = "order"
@@ -112,13 +112,14 @@ class OrderScreen(CockpitScreen):
         key = self.key
         return [] if key is None else order_detail(scene, key)[:1]
 
-    def _keys(self) -> list[OrderKey]:
+    def subjects(self) -> list[OrderKey]:
+        """Return the order that is shown."""
         key = self.key
         return [] if key is None else [key]
 
     def do_definition(self) -> None:
         """Show the definition of the order."""
-        for key in self._keys():
+        for key in self.subjects():
             show_definition(self.shell, "orders", key)
 
     def do_graph(self) -> None:
@@ -138,12 +139,8 @@ class OrderScreen(CockpitScreen):
 
     def do_edit(self) -> None:
         """Change what the order was given."""
-        for key in self._keys():
+        for key in self.subjects():
             edit_order(self.shell, self.acting, key)
-
-    def do_again(self) -> None:
-        """Repeat the last start."""
-        start_again(self.shell)
 
     def do_stop(self) -> None:
         """Stop or unstop the node where the order stands."""
@@ -159,46 +156,15 @@ class OrderScreen(CockpitScreen):
 
     def do_log(self) -> None:
         """Show the log of its task."""
-        for key in self._keys():
+        for key in self.subjects():
             show_log_of(self.shell, key)
 
     def do_start(self) -> None:
         """Start an order in its chain."""
-        for key in self._keys():
+        for key in self.subjects():
             start_at_once(self.shell, key.chain)
 
     def do_start_form(self) -> None:
         """Start another one like it."""
-        for key in self._keys():
+        for key in self.subjects():
             start_with_form(self.shell, key.chain, like=key)
-
-    def do_suspend(self) -> None:
-        """Suspend or resume."""
-        self.acting.suspend(self._keys())
-
-    def do_run_now(self) -> None:
-        """Run now."""
-        self.acting.run_now(self._keys())
-
-    def do_move(self) -> None:
-        """Ask for the node."""
-        self.open_entry("move", "move to node: ")
-
-    def entry_done(self, purpose: str, text: str) -> None:
-        """Take the node."""
-        if purpose == "move":
-            self.acting.move(self._keys(), NodeState(text))
-        else:
-            super().entry_done(purpose, text)
-
-    def do_reset(self) -> None:
-        """Reset."""
-        self.acting.reset(self._keys())
-
-    def do_remove(self) -> None:
-        """Remove."""
-        self.acting.remove(self._keys())
-
-    def do_kill(self) -> None:
-        """Kill its task."""
-        self.acting.kill(tasks_of(self.shell.scene(), self._keys()))
