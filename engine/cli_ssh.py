@@ -31,6 +31,10 @@ HOSTS_AT_A_TIME: Final = 16
 HOSTS_NAMED_MAX: Final = 10
 COLUMNS_BEFORE_COMMAND: Final = 55
 _SHOWN_MARKS: Final = ("step", "orphan", "left behind", "lost", "other session", "foreign")
+_IS_IT_THE_KEY: Final = (
+    "Is this the fingerprint that the host itself shows (ssh-keygen -lf)?",
+    "--fingerprint or --yes accepts it",
+)
 _HEADINGS: Final = ("PID", "USER", "MARK", "S", "CPU s", "RSS KiB", "COMMAND")
 
 
@@ -59,6 +63,7 @@ def trust(
         typer.Option(metavar="SHA256:…", help="Accept this key only, without asking."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept whatever key it shows.")] = False,
+    as_json: JsonOption = False,
     engine: EngineOption = None,
     data: DataOption = None,
     token_file: TokenFileOption = None,
@@ -72,17 +77,23 @@ def trust(
     ask = _engine_asks(engine, data, token_file, ca_file)
     shown = ask({"host": host, "port": port})
     key = shown["key"]
-    typer.echo(f"{key['host']} port {key['port']} shows {key['algorithm']} {key['fingerprint']}")
-    if shown["was_known"]:
-        typer.echo("this key is known already")
-        return
-    if fingerprint is None and not yes:
-        question = "Is this the fingerprint that the host itself shows (ssh-keygen -lf)?"
-        if not _confirmed(question, "--fingerprint or --yes accepts it"):
-            raise typer.Exit(REFUSED)
-        fingerprint = key["fingerprint"]
-    ask({"host": host, "port": port, "fingerprint": fingerprint, "accept": yes})
-    typer.echo("accepted")
+    said = f"{key['host']} port {key['port']} shows {key['algorithm']} {key['fingerprint']}"
+    typer.echo(said, err=as_json)
+    if fingerprint not in {None, key["fingerprint"]}:
+        raise EngineError(f"the host shows another key than {fingerprint}")
+    is_accepted = bool(shown["was_known"])
+    if not is_accepted:
+        is_accepted = yes or fingerprint is not None or _confirmed(*_IS_IT_THE_KEY)
+        if is_accepted:  # this one, whatever it shows by then
+            wanted = key["fingerprint"]
+            ask({"host": host, "port": port, "fingerprint": wanted, "accept": yes})
+    if as_json:
+        known = {"was_known": shown["was_known"], "accepted": is_accepted}
+        typer.echo(json.dumps(key | known, indent=2))
+    elif is_accepted:
+        typer.echo("this key is known already" if shown["was_known"] else "accepted")
+    if not is_accepted:
+        raise typer.Exit(REFUSED)
 
 
 Ask = Callable[[dict[str, Any]], Any]
@@ -131,7 +142,7 @@ def _confirmed(question: str, hint: str) -> bool:
     if not sys.stdin.isatty():
         typer.echo(f"{question} Nobody was there to answer; {hint}", err=True)
         return False
-    return typer.confirm(question, default=False)
+    return typer.confirm(question, default=False, err=True)
 
 
 # --- processes -----------------------------------------------------------------------------------

@@ -194,6 +194,21 @@ def test_an_unknown_host_key_says_what_to_do_and_trusting_it_helps_at_once(
     fingerprint = next(word for word in shown.stdout.split() if word.startswith("SHA256:"))
     trusted = world.ask("ssh", "trust", "127.0.0.1", "--port", port, "--fingerprint", fingerprint)
     assert "accepted" in trusted.stdout
+    again = json.loads(world.ask("ssh", "trust", "127.0.0.1", "--port", port, "--json").stdout)
+    assert again["fingerprint"] == fingerprint
+    assert (again["was_known"], again["accepted"]) == (True, True)
+    other = world.call(
+        "ssh",
+        "trust",
+        "127.0.0.1",
+        "--port",
+        port,
+        "--fingerprint",
+        "SHA256:x",
+        "--data",
+        str(world.data),
+    )
+    assert "shows another key than SHA256:x" in other.stderr
     world.add("b")
     assert world.run_of("b")["state"] == "done"
 
