@@ -38,7 +38,7 @@ from engine.server.engine_port import (
     OrderStepEntry,
     TaskHistoryEntry,
 )
-from engine.service.order_messages import order_of, said_of_order, task_of_run
+from engine.service.order_messages import Waits, order_of, said_of_order, task_of_run
 from engine.store.history import History, Projected
 from engine.store.history_records import (
     HistoryFilter,
@@ -86,6 +86,7 @@ class _OpenOrder:
     has_task: bool = False
     """A task has worked on it in this run: its log tells what happens to the order."""
     notes: int = 0
+    """So many notes wait for the next run, or more; of a former life one is supposed."""
     state_text: str = ""
     failed: bool = False
     """The last step ended in an error."""
@@ -99,6 +100,7 @@ class HistoryProjector:
         self._job_params: dict[JobKey, Params] = {
             key: job.definition.params for key, job in state.jobs.items()
         }
+        self._job_waits = Waits()
         self._from_step: dict[JobKey, int] = {}
         """Jobs whose tasks are recorded after so many steps, or never."""
         for job in state.jobs.values():
@@ -125,6 +127,7 @@ class HistoryProjector:
                 history=order.history,
                 step=order.step,
                 has_task=task_of_run(order) is not None,
+                notes=1,
                 state_text=order.state_text,
             )
             for order in state.orders.values()
@@ -241,6 +244,7 @@ class HistoryProjector:
                 self._orders[key] = _OpenOrder(
                     title=event.definition.title,
                     state=event.state,
+                    notes=int(said_of_order(event) is not None),
                     parent="" if event.parent is None else str(event.parent),
                 )
             case o.OrderModified():
@@ -267,6 +271,7 @@ class HistoryProjector:
                     title=order.title,
                     started_at=event.at,
                     parent=order.parent,
+                    has_notes=order.notes > 0,
                 )
             case o.OrderStateTextSet():
                 self._change(event.order, state_text=event.text)
@@ -331,12 +336,14 @@ class HistoryProjector:
         if order is None:
             return
         yield from self._closed(key, order.state, at)
-        if order.history is None and not order.has_task:
+        if order.history is None and not order.has_task and order.notes:
             yield OrderNotesDropped(chain=self._chain(key.chain), order_id=key.id)
         del self._orders[key]
 
     def _noted(self, event: Event, at: Instant, cause: str) -> Iterator[HistoryRecord]:
         """Yield what is said of an order on which no task has worked yet."""
+        if not self._job_waits.is_news(event, at):
+            return
         key = order_of(event)
         order = None if key is None else self._orders.get(key)
         is_new = isinstance(event, o.OrderAdded)

@@ -23,7 +23,7 @@ from engine.kernel.limits import NARRATION_LINES_MAX
 from engine.kernel.signals import signal_name
 from engine.kernel.state import State
 from engine.service.histories import late_result
-from engine.service.order_messages import order_of, said_of_order, task_of_run
+from engine.service.order_messages import Waits, order_of, said_of_order, task_of_run
 from engine.store.task_logs import TaskLogs
 
 log = logging.getLogger(__name__)
@@ -77,6 +77,7 @@ class Narrator:
         self._unfinished = {task.id for task in state.tasks.values() if task.holds_slot}
         """Tasks of which something may still have to be said."""
         self._locks = {task.id: task.locks for task in state.tasks.values() if task.locks}
+        self._job_waits = Waits()
         self._lost = 0
 
     def committed(self, events: Iterable[Event], rows: Iterable[StoredEvent]) -> None:
@@ -152,12 +153,14 @@ class Narrator:
                 path = event.job if job is None else job.definition.path
                 for kept in islice(self._kept_at(event.job), _KEPT_TOLD_MAX):
                     yield _line(kept, row, "info", f"SCHEDULER-931 The job {path} goes on")
-            case _:
+            case _ if self._job_waits.is_news(event, row.at):
                 task = self._task_of(event)
                 said = None if task is None else _said(event, row.cause)
                 if task is not None and said is not None:
                     yield _line(task, row, *said)
                 self._note_end(event)
+            case _:
+                pass
 
     def _task_of(self, event: Event) -> TaskId | None:
         task = getattr(event, "task", None)

@@ -11,11 +11,33 @@ from engine.kernel.events import Event
 from engine.kernel.events import files as f
 from engine.kernel.events import orders as o
 from engine.kernel.events import tasks as t
-from engine.kernel.ids import NodeState, OrderKey, TaskId
+from engine.kernel.ids import JobKey, NodeState, OrderKey, TaskId
 from engine.kernel.instants import IMMEDIATELY, NEVER, Instant, utc_text
 from engine.kernel.state import Order
 
 BY_COMMAND = "by command"
+
+
+class Waits:
+    """Tells which waits of jobs are worth a message: not those that go on with the next order.
+
+    A busy job leaves the queue with one order and joins it again with the next one in the same
+    moment; a message for each of them would say nothing and cost a log file a step.
+    """
+
+    def __init__(self) -> None:
+        self._ended: dict[JobKey, Instant] = {}
+
+    def is_news(self, event: Event, at: Instant) -> bool:
+        """Take in an event that was decided at an instant; whether it may be told."""
+        match event:
+            case t.JobWaitEnded():
+                self._ended[event.job] = at
+                return False
+            case t.JobAwaitsLocks() | t.JobAwaitsProcess():
+                return self._ended.pop(event.job, None) != at
+            case _:
+                return True
 
 
 def order_of(event: Event) -> OrderKey | None:

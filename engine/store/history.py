@@ -257,7 +257,8 @@ def _changes(number: EventNumber, r: HistoryRecord) -> Iterator[tuple[str, tuple
             chain, order_id = _text(r.chain), _text(r.order_id)
             about = (chain, chain.casefold(), order_id, _text(r.title), _text(r.parent))
             yield "order_run_started", (r.history_id, number, *about, r.started_at)
-            yield "notes_of_run_begun", (r.history_id, chain.casefold(), order_id)
+            if r.has_notes:
+                yield "notes_of_run_begun", (r.history_id, chain.casefold(), order_id)
         case OrderStepStarted():
             state = _text(r.state)
             yield "order_step_started", (r.history_id, r.step, number, r.task, state, r.at)

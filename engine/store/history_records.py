@@ -25,6 +25,8 @@ class OrderRunStarted:
     started_at: Instant
     parent: str = ""
     """The order it is a child of, `CHAIN,ID`."""
+    has_notes: bool = True
+    """There may be notes that wait for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

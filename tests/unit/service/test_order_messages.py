@@ -2,13 +2,16 @@
 
 from engine.kernel.commands import ModifyOrder, RemoveOrder
 from engine.kernel.definitions import Lock, LockUse
-from engine.kernel.ids import LockPath, OrderKey
+from engine.kernel.ids import LockPath, OrderId, OrderKey, chain_key
+from engine.kernel.instants import Instant
+from engine.kernel.state import TaskStatus
 from engine.service.histories import HistoryProjector
 from engine.store.history_records import (
     HistoryRecord,
     OrderNoted,
     OrderNotesDropped,
     OrderRunEnded,
+    OrderRunStarted,
 )
 from tests.support.world import World, chain, node, shell_job
 
@@ -102,6 +105,37 @@ def test_the_history_of_a_replaced_order_has_its_last_node() -> None:
 def test_an_order_that_goes_before_its_run_takes_its_notes_with_it() -> None:
     told = Told(walk())
     key = told.world.adds("1", suspended=True)
+    told.world.modifies(key, title="noted")
     told.world.does(RemoveOrder(order=key))
     dropped = [each for each in told.catch_up() if isinstance(each, OrderNotesDropped)]
     assert [(each.chain, each.order_id) for each in dropped] == [("/walk", key.id)]
+
+
+def test_a_run_takes_over_notes_only_where_there_may_be_some() -> None:
+    told = Told(walk())
+    plain, planned = told.world.adds("1"), told.world.adds("2", suspended=True)
+    told.world.modifies(planned, title="noted")
+    told.world.modifies(planned, suspended=False)
+    told.world.ends()
+    records = told.catch_up()
+    begun = {each.order_id: each for each in records if isinstance(each, OrderRunStarted)}
+    assert (begun[plain.id].has_notes, begun[planned.id].has_notes) == (False, True)
+
+
+def test_notes_of_a_former_life_of_the_engine_are_taken_over() -> None:
+    world = walk()
+    world.adds("1", suspended=True)
+    projector = HistoryProjector(world.state)
+    world.modifies(OrderKey(chain_key("/walk"), OrderId("1")), suspended=False)
+    records = [each for event in world.last for each in projector.records(event, world.now)]
+    assert [each.has_notes for each in records if isinstance(each, OrderRunStarted)] == [True]
+
+
+def test_a_busy_job_does_not_tell_each_order_that_it_waits() -> None:
+    told = Told(walk(tasks=2, locks=(LockUse(lock=LockPath("/door")),)))
+    for number in range(4):
+        told.world.adds(str(number))
+    assert [each for each in told.notes() if "SCHEDULER-860" in each], "the first one that waits"
+    told.world.now = Instant(told.world.now + 1000)
+    told.world.ends(told.world.tasks(TaskStatus.STARTING)[0])
+    assert told.notes() == []
