@@ -244,7 +244,6 @@ class HistoryProjector:
                 self._orders[key] = _OpenOrder(
                     title=event.definition.title,
                     state=event.state,
-                    notes=int(said_of_order(event) is not None),
                     parent="" if event.parent is None else str(event.parent),
                 )
             case o.OrderModified():
@@ -346,21 +345,19 @@ class HistoryProjector:
             return
         key = order_of(event)
         order = None if key is None else self._orders.get(key)
-        is_new = isinstance(event, o.OrderAdded)
-        if key is None or isinstance(event, o.OrderRemoved):
+        if key is None or order is None or isinstance(event, o.OrderRemoved):
             return
-        if not is_new and (order is None or order.has_task or order.notes >= ORDER_NOTES_MAX):
+        if order.has_task or order.notes >= ORDER_NOTES_MAX:
             return
         said = said_of_order(event, cause)
         if said is None:
             return
-        if order is not None:
-            self._change(key, notes=order.notes + 1)
+        self._change(key, notes=order.notes + 1)
         level, text = said
         yield OrderNoted(
             chain=self._chain(key.chain),
             order_id=key.id,
-            history_id=None if order is None else order.history,
+            history_id=order.history,
             at=at,
             level=level,
             text=text,

@@ -100,10 +100,6 @@ def _step_ended(event: o.OrderStepEnded) -> tuple[str, str]:
 
 def _said_of_waiting(event: Event, cause: str) -> tuple[str, str] | None:
     match event:
-        case o.OrderAdded():
-            if not IMMEDIATELY < event.start_at < NEVER:
-                return None
-            return "info", _start(event.start_at)
         case o.OrderStartPlanned():
             return "info", _start(event.start_at)
         case o.OrderSetBack():
