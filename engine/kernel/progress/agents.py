@@ -140,11 +140,18 @@ def _is_round_robin(definition: ProcessClass) -> bool:
 def _is_available(
     state: State, process_class: ClassState, agent: AgentReference, at: Instant
 ) -> bool:
+    """Whether the agent may be tried: one that was lost may again after the delay, too (4.5).
+
+    It may be back long before its session is.
+    """
+    delay = retry_delay(state)
     failure = process_class.failures.get(agent.uri)
-    if failure is not None and at < later(failure.at, retry_delay(state)):
+    if failure is not None and at < later(failure.at, delay):
         return False
     known = state.agents.get(agent.uri)
-    return known is None or known.status not in {AgentStatus.LOST, AgentStatus.TERMINATING}
+    if known is None or known.status is not AgentStatus.LOST:
+        return known is None or known.status is not AgentStatus.TERMINATING
+    return at >= later(known.since, delay)
 
 
 def _next_attempt(

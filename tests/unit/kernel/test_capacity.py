@@ -253,6 +253,11 @@ def test_agents_known_to_be_lost_or_terminating_are_skipped() -> None:
     world.adds("1")
     world.adds("2")
     assert chosen(world) == [C, C]
+    world.passes(seconds(29))
+    world.adds("3")
+    world.passes(seconds(1))
+    world.adds("4")
+    assert chosen(world)[2:] == [C, A], "a lost one is tried again after the retry delay"
 
 
 def test_a_task_waits_while_no_agent_is_reachable_and_starts_when_one_comes_back() -> None:
