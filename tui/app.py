@@ -27,7 +27,7 @@ from tui.answers import LOCAL_NAMES, Person
 from tui.asking import Asking
 from tui.being_told import BeingTold
 from tui.client import EngineAway, EngineClient, NotAdmitted, connection
-from tui.clocks import check_clock, zone_of
+from tui.clocks import zone_of
 from tui.commanding import Commanding
 from tui.commands import (
     CommandProblem,
@@ -37,6 +37,7 @@ from tui.commands import (
 )
 from tui.engine_watch import EngineWatch
 from tui.follower import Follower, system_now
+from tui.going import Going
 from tui.habits import load_habits
 from tui.host_watch import SHOWN_EVERY_S, HostWatch
 from tui.intents import Intent
@@ -45,15 +46,14 @@ from tui.known_engines import KnownEngine, SettingsProblem
 from tui.looking_back import LookingBack
 from tui.mirror import Changes, Link, LinkStatus, Mirror
 from tui.pages import about_page
-from tui.recalling import recall_events
-from tui.screen_table import SCREENS
+from tui.recalling import recall_events, recall_tasks
 from tui.screens.base import CockpitScreen
 from tui.screens.help import HelpPage
 from tui.screens.shell import Look
-from tui.settings import Settings, config_folder
+from tui.settings import Settings, changed, config_folder
 from tui.terminal_manners import TerminalManners, has_shell_behind
 from tui.theme_files import ThemeFile, ThemeProblem
-from tui.theming import Theming, theme_for
+from tui.theming import Theming, theme_choices, theme_for
 from tui.tools import ToolProblem, run_tool
 from tui.tour import Tour
 from tui.views.durations import zone_name
@@ -85,7 +85,6 @@ RESTART_S = 5.0
 MOVED_SHOWN = Duration(1_000)
 NOTICE_S = 4.0
 NOTICE_BAD_S = 10.0
-HISTORY_MAX = 50
 
 
 _OF_AN_ENGINE = ("follower", "hosts", "asking", "signals", "name", "past", "recall")
@@ -132,9 +131,7 @@ class Cockpit(App[int], inherit_bindings=False):
         self.shows_crumbs = self.habits.shows_crumbs
         self.shows_strip = self.habits.shows_strip
         self._first = first or Place(noun=settings.start_screen)
-        self._made: dict[str, CockpitScreen] = {}
-        self._past: list[Look] = []
-        self._future: list[Look] = []
+        self.going = Going(self, self)
         self.commanding = Commanding(self)
         self._drawn_second = 0
         self._is_playing = False
@@ -173,7 +170,7 @@ class Cockpit(App[int], inherit_bindings=False):
         """Show the first screen, then begin to follow the engine."""
         self.register_theme(textual_theme(self.theming.file))
         self.theme = self.theming.file.name
-        self._show(Look(place=self._first))
+        self.going.show(Look(place=self._first))
         self.set_interval(DRAW_S, self._draw)
         self.set_interval(DRAW_S, self._play)
         self.set_interval(TOLD_EVERY_S, self._tell_news)
@@ -206,12 +203,11 @@ class Cockpit(App[int], inherit_bindings=False):
         self._join(client)
         self.engines.settle(engine)
         self._use_theme_of(engine)
-        for made in self._made.values():
+        for made in self.going.made.values():
             made.leave_engine()
-        self._past.clear()
-        self._future.clear()
+        self.going.forget()
         self._begin_to_follow()
-        self._show(Look(place=Place(noun=self.settings.start_screen)))
+        self.going.show(Look(place=Place(noun=self.settings.start_screen)))
         self.say(f"this is {engine.name or engine.address} now")
 
     def _use_theme_of(self, engine: KnownEngine) -> None:
@@ -391,9 +387,7 @@ class Cockpit(App[int], inherit_bindings=False):
 
     def current(self) -> CockpitScreen | None:
         """Return the screen that is shown, below questions and pages."""
-        return next(
-            (one for one in reversed(self.screen_stack) if isinstance(one, CockpitScreen)), None
-        )
+        return self.going.current()
 
     def _shows_hosts(self) -> bool:
         current = self.current()
@@ -421,47 +415,16 @@ class Cockpit(App[int], inherit_bindings=False):
 
     def go(self, place: Place, *, key: RowKey | None = None) -> None:
         """Show another place; this one can be come back to."""
-        current = self.current()
-        if current is not None:
-            self._past.append(current.look())
-            del self._past[:-HISTORY_MAX]
-        self._future.clear()
-        self._show(Look(place=place, key=key))
+        self.going.to(place, key)
 
     def go_back(self, steps: int = 1) -> bool:
         """Go back (or forward, negative); False when there is nothing."""
-        source, target = (self._past, self._future) if steps > 0 else (self._future, self._past)
-        if not source:
-            return False
-        current = self.current()
-        if current is not None:
-            target.append(current.look())
-        self._show(source.pop())
-        return True
+        return self.going.back(steps)
 
     def go_last(self) -> None:
         """Go to the place shown before this one; again: come back."""
-        current = self.current()
-        if not self._past or current is None:
+        if not self.going.last():
             self.say("there is no other screen yet")
-            return
-        here = current.look()
-        there = self._past.pop()
-        self._past.append(here)
-        self._show(there)
-
-    def _show(self, look: Look) -> None:
-        noun = look.place.noun
-        self.note(f":{noun}")
-        made = self._made.get(noun)
-        if made is None:
-            made = self._made[noun] = SCREENS[noun](self)
-            self.install_screen(made, noun)
-        made.open_place(look.place, look)
-        if self.current() is None:
-            self.push_screen(made)
-        elif self.screen is not made:
-            self.switch_screen(made)
 
     # --- asking the engine -------------------------------------------------------------------
 
@@ -489,22 +452,15 @@ class Cockpit(App[int], inherit_bindings=False):
         job: JobKey | None = None,
     ) -> None:
         """Have the engine's history asked for tasks of an order or a job, then go on."""
-        work = self._recall(then, order=order, job=job)
+        client, mirror = self.client, self.mirror
+        work = partial(recall_tasks, client, mirror, self, then, order=order, job=job)
         self.run_worker(work, exclusive=True, group="recall", exit_on_error=False)
-
-    async def _recall(
-        self, then: Callable[[], None], *, order: OrderKey | None, job: JobKey | None
-    ) -> None:
-        try:
-            self.mirror.recall((), await self.client.past_tasks(order=order, job=job))
-        except (EngineAway, NotAdmitted) as away:
-            self.say(str(away), bad=True)
-        then()
 
     def recall_events(self) -> None:
         """Have the engine's journal asked for the events before those that are known here."""
         if self.mirror.link.status is LinkStatus.LIVE:
-            work = recall_events(self.client, self.mirror)
+            # Not a coroutine yet: one that is cancelled before it begins would complain.
+            work = partial(recall_events, self.client, self.mirror)
             self.run_worker(work, exclusive=True, group="recall", exit_on_error=False)
 
     def why_not_allowed(self) -> str:
@@ -592,18 +548,8 @@ class Cockpit(App[int], inherit_bindings=False):
 
     def change_setting(self, words: Sequence[str]) -> None:
         """Change a setting for this session. Raises CommandProblem."""
-        match list(words):
-            case ["clipboard", ("terminal" | "file") as value]:
-                self.settings = replace(self.settings, clipboard=value)
-            case ["bell", ("on" | "off") as value]:
-                self.settings = replace(self.settings, bell=value == "on")
-            case ["clock", value]:
-                self.settings = replace(self.settings, clock=check_clock(value))
-                self.redraw()
-            case _:
-                raise CommandProblem(
-                    "set clock utc|local|engine|Europe/Berlin, bell on|off, clipboard terminal|file"
-                )
+        self.settings = changed(self.settings, words)
+        self.redraw()
         self.say(f"{words[0]}: {words[1]}, until you leave; cockpit.toml keeps it")
 
     def show_help(self, title: str, actions: Sequence[Action]) -> None:
@@ -747,15 +693,7 @@ class Cockpit(App[int], inherit_bindings=False):
             else:
                 choice.act()
 
-        choices = [
-            Choice(
-                name=name,
-                note="shown until now" if name == former else "",
-                act=partial(self.command, f"theme {name}"),
-                preview=partial(self._try_theme, name),
-            )
-            for name in names
-        ]
+        choices = theme_choices(names, former, self.use_theme, self._try_theme)
         at = names.index(former) if former in names else 0
         self.push_screen(PaletteBox(self.palette, choices, title="theme", at=at), chosen)
 
@@ -779,7 +717,7 @@ class Cockpit(App[int], inherit_bindings=False):
         self.register_theme(textual_theme(theme))
         self.ansi_color = True if theme.ansi else None
         self.theme = theme.name
-        for made in self._made.values():
+        for made in self.going.made.values():
             if made.is_ready:
                 made.repaint()
         if isinstance(self.screen, PaletteBox):

@@ -1,15 +1,42 @@
-"""What happened before the cockpit opened: the end of the journal, for the screen of events."""
+"""What happened before the cockpit opened: tasks of the history, the end of the journal."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import aclosing
+from typing import Protocol
 
-from engine.kernel.ids import EventNumber
+from engine.kernel.ids import EventNumber, JobKey, OrderKey
 from tui.client import EngineAway, EngineClient, NotAdmitted, SnapshotNeeded
 from tui.mirror import Fact, Mirror
 
 RECALLED_MAX = 1_000
 """So many events of before are fetched; further back goes looking back (`:at`)."""
 PATIENCE_S = 20.0
+
+
+class Teller(Protocol):
+    """Who tells the person."""
+
+    def say(self, text: str, *, bad: bool = False) -> None:
+        """Show a notice."""
+        ...
+
+
+async def recall_tasks(
+    client: EngineClient,
+    mirror: Mirror,
+    teller: Teller,
+    then: Callable[[], None],
+    *,
+    order: OrderKey | None,
+    job: JobKey | None,
+) -> None:
+    """Put the tasks of an order or a job that have ended into the mirror, then go on."""
+    try:
+        mirror.recall((), await client.past_tasks(order=order, job=job))
+    except (EngineAway, NotAdmitted) as away:
+        teller.say(str(away), bad=True)
+    then()
 
 
 async def recall_events(client: EngineClient, mirror: Mirror) -> None:

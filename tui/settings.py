@@ -3,7 +3,7 @@
 import getpass
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ __all__ = [
     "Settings",
     "SettingsProblem",
     "can_draw_unicode",
+    "changed",
     "config_folder",
     "load_settings",
     "parse_settings",
@@ -201,6 +202,21 @@ def _filters(data: Mapping[str, Any], file: str) -> Mapping[str, str]:
         if "@" in value:
             raise SettingsProblem(f"{file}: filters.{name}: a saved filter names no other one")
     return dict(data)
+
+
+def changed(settings: Settings, words: Sequence[str]) -> Settings:
+    """Return the settings with one that was changed while working. Raises ValueError."""
+    match list(words):
+        case ["clipboard", ("terminal" | "file") as value]:
+            return replace(settings, clipboard=value)
+        case ["bell", ("on" | "off") as value]:
+            return replace(settings, bell=value == "on")
+        case ["clock", value]:
+            return replace(settings, clock=check_clock(value))
+        case _:
+            raise ValueError(
+                "set clock utc|local|engine|Europe/Berlin, bell on|off, clipboard terminal|file"
+            )
 
 
 def can_draw_unicode(environment: Mapping[str, str]) -> bool:

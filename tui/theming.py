@@ -1,6 +1,7 @@
 """The theme in force: chosen, tried, read again when its file is edited."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from tui.habits import Habits
 from tui.known_engines import KnownEngine
@@ -14,6 +15,7 @@ from tui.theme_files import (
 )
 from tui.views.glyphs import Glyphs
 from tui.widgets.palette import Palette, glyphs_of
+from tui.widgets.palette_box import Choice
 
 
 class Theming:
@@ -55,6 +57,24 @@ class Theming:
         self.file = theme
         self._stamp = theme_stamp(theme.name, self._settings.themes_folder)
         self._taken(theme)
+
+
+def theme_choices(
+    names: Sequence[str],
+    former: str,
+    take: Callable[[str], None],
+    try_it: Callable[[str], None],
+) -> list[Choice]:
+    """Return the themes to choose from; each is shown as long as it is the selected one."""
+    return [
+        Choice(
+            name=name,
+            note="shown until now" if name == former else "",
+            act=partial(take, name),
+            preview=partial(try_it, name),
+        )
+        for name in names
+    ]
 
 
 def theme_for(settings: Settings, engine: KnownEngine, habits: Habits) -> str:

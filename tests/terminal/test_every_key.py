@@ -50,7 +50,7 @@ def open_at(d: Any, noun: str) -> CockpitScreen:
     while not isinstance(d.app.screen, CockpitScreen):
         d.app.pop_screen()
     d.app.command("now")
-    d.app._show(Look(place=Place(noun=noun, argument=ARGUMENTS.get(noun, ""))))
+    d.app.going.show(Look(place=Place(noun=noun, argument=ARGUMENTS.get(noun, ""))))
     screen: CockpitScreen = d.app.current()
     screen.is_full = False
     if screen.is_ready and screen.query_one(Entry).is_open:
@@ -75,7 +75,7 @@ async def test_every_key_of_a_screen_does_something(desk: Any, noun: str) -> Non
             for key in action.keys if action.id not in ENDING else ():
                 screen = open_at(d, noun)
                 await d.until(lambda screen=screen: d.app.screen is screen, noun)
-                d.app._past.clear()
+                d.app.going.forget()
                 await d.pilot.pause()
                 await d.keys(*FIRST.get(action.id, ("k",)))
                 if not await does_something(d, key):

@@ -1,6 +1,7 @@
 """One order: everything known about it, with the keys that change it."""
 
 from collections.abc import Iterable
+from functools import partial
 
 from textual.widget import Widget
 
@@ -57,7 +58,7 @@ class OrderScreen(OrderKeys):
         is_present = self.shell.scene().mirror.link.status is LinkStatus.LIVE
         if self._log_is_old and is_present and key is not None and self.is_current:
             self._log_is_old = False
-            work = self._read_log(key)
+            work = partial(self._read_log, key)
             self.run_worker(work, exclusive=True, group="order log", exit_on_error=False)
 
     async def _read_log(self, key: OrderKey) -> None:
