@@ -46,7 +46,7 @@ from tui.known_engines import KnownEngine, SettingsProblem
 from tui.looking_back import LookingBack
 from tui.mirror import Changes, Link, LinkStatus, Mirror
 from tui.pages import about_page
-from tui.recalling import recall_events, recall_tasks
+from tui.recalling import Work, recall_events, recall_tasks
 from tui.screens.base import CockpitScreen
 from tui.screens.help import HelpPage
 from tui.screens.shell import Look
@@ -453,14 +453,14 @@ class Cockpit(App[int], inherit_bindings=False):
     ) -> None:
         """Have the engine's history asked for tasks of an order or a job, then go on."""
         client, mirror = self.client, self.mirror
-        work = partial(recall_tasks, client, mirror, self, then, order=order, job=job)
+        work: Work = partial(recall_tasks, client, mirror, self, then, order=order, job=job)
         self.run_worker(work, exclusive=True, group="recall", exit_on_error=False)
 
     def recall_events(self) -> None:
         """Have the engine's journal asked for the events before those that are known here."""
         if self.mirror.link.status is LinkStatus.LIVE:
             # Not a coroutine yet: one that is cancelled before it begins would complain.
-            work = partial(recall_events, self.client, self.mirror)
+            work: Work = partial(recall_events, self.client, self.mirror)
             self.run_worker(work, exclusive=True, group="recall", exit_on_error=False)
 
     def why_not_allowed(self) -> str:

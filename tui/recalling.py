@@ -1,9 +1,9 @@
 """What happened before the cockpit opened: tasks of the history, the end of the journal."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import aclosing
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from engine.kernel.ids import EventNumber, JobKey, OrderKey
 from tui.client import EngineAway, EngineClient, NotAdmitted, SnapshotNeeded
@@ -12,6 +12,10 @@ from tui.mirror import Fact, Mirror
 RECALLED_MAX = 1_000
 """So many events of before are fetched; further back goes looking back (`:at`)."""
 PATIENCE_S = 20.0
+
+
+Work: TypeAlias = Callable[[], Coroutine[None, None, None]]
+"""Work that begins when its turn comes; a coroutine that is cancelled before would complain."""
 
 
 class Teller(Protocol):

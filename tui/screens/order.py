@@ -9,6 +9,7 @@ from engine.kernel.ids import OrderKey
 from tui.client import EngineAway, NotAdmitted
 from tui.commands import Place
 from tui.mirror import Changes, LinkStatus
+from tui.recalling import Work
 from tui.screens.acting import Acting
 from tui.screens.lists import node_of, show_graph_of, show_log_of
 from tui.screens.order_keys import OrderKeys
@@ -58,7 +59,7 @@ class OrderScreen(OrderKeys):
         is_present = self.shell.scene().mirror.link.status is LinkStatus.LIVE
         if self._log_is_old and is_present and key is not None and self.is_current:
             self._log_is_old = False
-            work = partial(self._read_log, key)
+            work: Work = partial(self._read_log, key)
             self.run_worker(work, exclusive=True, group="order log", exit_on_error=False)
 
     async def _read_log(self, key: OrderKey) -> None:
