@@ -310,13 +310,14 @@ class Questions:
         if limit is None:
             limit = ORDER_HISTORY_DEFAULT if "order_history" in what else 0
         past = await self._past_orders([query.chain], limit) if limit else None
+        known = self._port.state.chains.get(query.chain)
+        files = await self._source_files(what, [] if known is None else [known])
         chain = self._port.state.chains.get(query.chain)
         if chain is None:
             broken = self._port.state.unreadable(ObjectKind.CHAIN, query.chain)
             if broken is not None:
                 return broken_chain_element(self._view(), broken.path)
             return unknown_object("Job_chain", query.chain)
-        files = await self._source_files(what, [chain])
         view = self._view(what, max_orders=query.max_orders, past_orders=past)
         view = replace(view, source_files=files)
         make = partial(
@@ -341,7 +342,9 @@ class Questions:
                 if "log" in what:
                     about = order.shown_history or order.key
                     text = await self._port.order_log(about, LOG_BYTES_MAX)
-                return order_element(self._view(what, log_text=text), order)
+                    order = state.find_order(order.key)  # it may have gone on, or gone, meanwhile
+                if order is not None:
+                    return order_element(self._view(what, log_text=text), order)
         return await self._past_order(query, what)
 
     async def _past_order(self, query: q.ShowOrder, what: frozenset[str]) -> Element | Problem:

@@ -123,7 +123,7 @@ class ExitCommands:
         error = answer.find(".//ERROR")
         if error is None:
             return ""
-        problem = f"{error.get('code', '')} {error.get('text', '')}".strip()
+        problem = str(error.get("text") or error.get("code") or "it is not known why")
         log.error(
             "SCHEDULER-327 An on-exit command of the task %d of %s failed: %s",
             pending.task,

@@ -446,3 +446,25 @@ async def test_files_that_wait_in_a_file_order_source_are_shown_when_asked_for(
         ]
         assert first.get("count") == "2"
         assert second.get("count") == "0"
+
+
+@pytest.mark.parametrize("states", [["100", "200"], ["100"]], ids=["goes on", "goes"])
+async def test_an_order_that_goes_on_while_its_log_is_read_is_shown_as_it_is_then(
+    monkeypatch: pytest.MonkeyPatch, states: list[str]
+) -> None:
+    nodes = [node(state, "work") for state in states]
+    http = HttpEngine(shell_job("work"), chain("walk", *nodes))
+    await http.xml('<add_order job_chain="walk" id="1"/>')
+    http.engine.launch()
+
+    async def order_log(_about: object, _size: int) -> str:
+        http.engine.end()
+        return "text"
+
+    monkeypatch.setattr(http.engine, "order_log", order_log)
+    answer = await http.xml('<show_order job_chain="walk" order="1" what="log"/>')
+    if len(states) > 1:
+        assert answer.xpath("string(order/@state)") == "200"
+        assert answer.xpath("string(order/log)") == "text"
+    else:
+        assert answer.xpath("string(ERROR/@code)") == "SCHEDULER-162", "it has no history here"
