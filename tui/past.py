@@ -79,6 +79,8 @@ class Past:
     @property
     def place(self) -> str:
         """How far we are, as `event 12 of 340`."""
+        if not self.folded and self._facts:
+            return f"before the first of {len(self._facts):,} events"
         return f"event {self.folded:,} of {len(self._facts):,}"
 
     def count_until(self, instant: Instant) -> int:

@@ -1,9 +1,9 @@
 """What happened before the cockpit opened: tasks of the history, the end of the journal."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import aclosing
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from engine.kernel.ids import EventNumber, JobKey, OrderKey
 from tui.client import EngineAway, EngineClient, NotAdmitted, SnapshotNeeded
@@ -14,7 +14,7 @@ RECALLED_MAX = 1_000
 PATIENCE_S = 20.0
 
 
-Work: TypeAlias = Callable[[], Coroutine[None, None, None]]
+Work: TypeAlias = Callable[[], Any]
 """Work that begins when its turn comes; a coroutine that is cancelled before would complain."""
 
 

@@ -16,6 +16,7 @@ from tui.screens.order_keys import OrderKeys
 from tui.screens.shell import Look, Shell
 from tui.screens.starting import edit_order, start_at_once, start_with_form
 from tui.screens.table_screen import show_definition
+from tui.views.frame import rule_line
 from tui.views.order import find_order, key_of_argument, no_order_lines, order_lines
 from tui.views.orders import order_detail
 from tui.views.scene import Scene
@@ -44,6 +45,11 @@ class OrderScreen(OrderKeys):
         """Keep what happened up to date."""
         super().on_mount()
         self.set_interval(LOG_EVERY_S, self._refresh_log)
+
+    def on_screen_resume(self) -> None:
+        """Ask at once what happened."""
+        super().on_screen_resume()
+        self._refresh_log()
 
     def open_place(self, place: Place, look: Look | None = None) -> None:
         """Show another order."""
@@ -108,6 +114,10 @@ class OrderScreen(OrderKeys):
         else:
             told = self._log if scene.mirror.link.status is not LinkStatus.PAST else ()
             self.page.show(order_lines(scene, key, told))
+
+    def rule(self, scene: Scene, width: int) -> Line:
+        """Return the line below the page, with how much of it is out of sight."""
+        return rule_line(scene, width, below=self.page.below)
 
     def strip(self, scene: Scene) -> list[Line]:
         """Return the order in one line."""

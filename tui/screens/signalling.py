@@ -285,17 +285,24 @@ def _consequence(act: Act, targets: Sequence[Target], signal: str) -> str:
             return f"TERM now, KILL after {grace:.0f} s to what is still there."
 
 
+def _headline(answer: SignalAnswer) -> str:
+    """Return what the answer says before it lists the processes, which stand below."""
+    text = clean(answer.text)
+    return f"{text.partition(':')[0]}:" if answer.members else text
+
+
 def _dry_lines(target: Target, answer: SignalAnswer) -> list[Line]:
     commands = {
         (one.identity.pid, one.identity.start): one.command for one in target.host.processes
     }
     lines: list[Line] = [
         line(Span(f" {target.name}", "bold"), f"  on {clean(target.host.name)}"),
-        line(f" {clean(answer.text)}"),
+        line(f" {_headline(answer)}"),
     ]
     for member in answer.members:
         command = clean(commands.get((member.pid, member.start), ""))
-        lines.append(line(f" {member.pid:>8}  {command[:40]:<40}  ", Span(member.reason, "dim")))
+        reason = Span(f"{clean(member.reason)}  ", "dim")
+        lines.append(line(f" {member.pid:>8}  ", reason, command))
     if not answer.members:
         lines.append(line(Span(f" nobody would get a signal: {answer.outcome}", "late")))
     return [*lines, ()]

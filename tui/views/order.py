@@ -18,6 +18,8 @@ from tui.views.waits import agent_name, all_reasons, order_waits_for
 
 _TRAIL_MAX = 200
 _SAME_MAX = 20
+_OUTPUT = ("[stdout]", "[stderr]")
+"""How the lines of a task's own output begin; they stand in the log of the task."""
 
 
 def find_order(scene: Scene, argument: str) -> OrderKey | None:
@@ -118,7 +120,8 @@ def order_lines(scene: Scene, key: OrderKey, told: Sequence[str] = ()) -> list[L
         )
     lines += _children(scene, key)
     lines += [(), line(Span(" what happened", "head"))]
-    trail = [_told(scene, text) for text in told] or trail_of(scene, key)
+    steps = (text for text in told if not text.startswith(_OUTPUT))
+    trail = [_told(scene, text) for text in steps] or trail_of(scene, key)
     lines += trail or [line(Span("   nothing that is remembered", "dim"))]
     return lines
 

@@ -324,10 +324,15 @@ def _proof(host: HostLook, run: RemoteRun, process: RemoteProcess) -> Line:
     if run.verdict != "alive":
         return line(Span(_verdict_words(run), "late"))
     reasons = Counter(member.reason for member in run.members)
-    said = ", ".join(f"{count} {_SHORT.get(reason, reason)}" for reason, count in reasons.items())
+    said = ", ".join(f"{count} {short_reason(reason)}" for reason, count in reasons.items())
     task = f"task {run.task}: " if run.task is not None else ""
     ask = "" if is_free(host, process) else f"asks first: {_why_asked(host, process)}; "
     return line(Span(ask, "late"), Span(f"{task}{said}; the host checks again", "dim"))
+
+
+def short_reason(reason: str) -> str:
+    """Return in few words why a process belongs to a run."""
+    return _SHORT.get(reason, clean(reason))
 
 
 def _verdict_words(run: RemoteRun) -> str:

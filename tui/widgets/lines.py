@@ -90,6 +90,12 @@ class ScrolledLines(Lines, can_focus=True):
             self.move(0)
             self.refresh()
 
+    @property
+    def below(self) -> int:
+        """How many lines are out of sight below; none as long as the height is not known."""
+        height = self.size.height
+        return max(len(self._lines) - self.top - height, 0) if height else 0
+
     def move(self, rows: int, columns: int = 0) -> None:
         """Move so many lines down and columns right."""
         top = max(0, min(self.top + rows, len(self._lines) - self.size.height))
