@@ -25,8 +25,8 @@ COLUMNS = (
     Column(name="NUMBER", width_min=6, right=True, priority=6),
     Column(name="EVENT", width_min=14, width_max=28, priority=0),
     Column(name="SUBJECT", width_min=12, width_max=40, priority=1),
-    Column(name="WHAT", width_min=30, width_max=120, priority=2, flexible=True),
-    Column(name="BY", width_min=6, width_max=20, priority=3),
+    Column(name="WHAT", width_min=30, width_max=120, priority=3, flexible=True),
+    Column(name="BY", width_min=6, width_max=20, priority=2),
 )
 
 
