@@ -329,27 +329,26 @@ class _Merging:
 def _ports(reading: Reading, config: Element, known: Ports) -> Ports:
     """Return the ports of a file; what it does not say is as its base files have it."""
 
-    def given(*names: str, with_interface: bool = False) -> PortSetting | None:
-        for name in names:
-            text = reading.text(config, name).strip()
-            if not text:
-                continue
-            if not _PORT.fullmatch(text) or int(text.rpartition(":")[2]) > PORT_MAX:
-                reading.refuse(config, name, f"a port number, 1 to {PORT_MAX}, or 0 for none")
-            elif ":" in text and not with_interface:
-                reading.refuse(config, name, "a port number; the address stands in ip_address")
-            else:
-                return PortSetting(text, reading.findings.place(config, name))
+    def given(name: str, *, with_interface: bool = False) -> PortSetting | None:
+        text = reading.text(config, name).strip()
+        if not text:
+            return None
+        if not _PORT.fullmatch(text) or int(text.rpartition(":")[2]) > PORT_MAX:
+            reading.refuse(config, name, f"a port number, 1 to {PORT_MAX}, or 0 for none")
+        elif ":" in text and not with_interface:
+            reading.refuse(config, name, "a port number; the address stands in ip_address")
+        else:
+            return PortSetting(text, reading.findings.place(config, name))
         return None
 
     def open_port(setting: PortSetting | None, former: PortSetting | None) -> PortSetting | None:
         chosen = setting or former
         return None if chosen is None or not int(chosen.text.rpartition(":")[2]) else chosen
 
-    address = reading.optional(config, "ip_address")
+    address, both = reading.optional(config, "ip_address"), given("port")
     return Ports(
-        tcp_port=open_port(given("tcp_port", "port"), known.tcp_port),
-        udp_port=open_port(given("udp_port", "port"), known.udp_port),
+        tcp_port=open_port(given("tcp_port") or both, known.tcp_port),
+        udp_port=open_port(given("udp_port") or both, known.udp_port),
         http_port=open_port(given("http_port", with_interface=True), known.http_port),
         https_port=open_port(given("https_port", with_interface=True), known.https_port),
         ip_address=known.ip_address

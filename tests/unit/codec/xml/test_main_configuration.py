@@ -84,6 +84,25 @@ def test_settings_are_read() -> None:
     assert found.main.time_zone == "Europe/Berlin"
 
 
+@pytest.mark.parametrize(
+    "attribute",
+    ['tcp_port="x"', 'port="65536"', 'udp_port="h:1"', 'http_port=":"', 'https_port="-1"'],
+)
+def test_a_port_that_is_none_is_told_with_its_line(attribute: str) -> None:
+    [finding] = read(f"<config {attribute}/>").errors
+    assert attribute.split("=", maxsplit=1)[0] in finding.text
+    assert "a port number" in finding.advice
+
+
+def test_a_later_file_may_close_a_port_of_its_base_file() -> None:
+    base = "<config port='4444' http_port='5555'/>"
+    found = read('<config tcp_port="0"><base file="b.xml"/></config>', bases={"b.xml": base})
+    assert found.ports.tcp_port is None
+    assert found.ports.udp_port is not None
+    assert found.ports.udp_port.place.startswith("b.xml:1")
+    assert found.ports.http_port is not None
+
+
 def test_the_security_tells_what_hosts_may_do() -> None:
     assert read("<config/>").allowed_hosts is None
     found = read(
