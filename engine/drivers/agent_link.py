@@ -43,6 +43,11 @@ PROBE_S = 5.0
 SLEEP_S_MAX = 3600.0
 SAID_MAX = 20
 """Lines about agents in the log in one second."""
+FIRST_REQUESTS_MAX = 100
+"""Agents whose first answer is awaited at the same time: when an engine with thousands of them
+starts, those that are spoken to already must not wait for all the others."""
+FIRST_REQUEST_S = 0.5
+"""After so long it is the next one's turn; this one may be away, and goes on being tried."""
 DELIVERIES_MAX = 50
 """Answers of one agent whose events go to the journal together."""
 
@@ -142,6 +147,7 @@ class AgentDriver:
         self._keeps: dict[AgentUri, KeepAgent] = {}
         self._group: asyncio.TaskGroup | None = None
         self._is_first = True
+        self._turns = asyncio.Semaphore(FIRST_REQUESTS_MAX)
         self._saying = (0, 0)
         """A second of the clock, and how much was to be said of agents in it."""
 
@@ -224,6 +230,11 @@ class AgentDriver:
         if self._saying[1] <= SAID_MAX:
             log.log(level, "The agent %s", text)
 
+    async def await_turn(self) -> Callable[[], None]:
+        """Wait until a line may speak to its agent; returns what ends its turn."""
+        await self._turns.acquire()
+        return _Turn(self._turns).end
+
     def drop(self, line: "_Line") -> None:
         """Let go of a session that nobody needs any more."""
         if self._lines.get(line.agent) is line:
@@ -239,6 +250,33 @@ class AgentDriver:
 
     def _credentials(self, agent: AgentUri) -> Credentials:
         return self.settings.credentials_by_agent.get(agent, self.settings.credentials)
+
+
+class _Turn:
+    """A line's leave to be among those that wait for their first answer."""
+
+    def __init__(self, turns: asyncio.Semaphore) -> None:
+        self._turns = turns
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._wait()
+
+    def end(self) -> None:
+        """Let the next one have its turn."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._turns.release()
+
+    def _wait(self) -> None:
+        due = self._loop.time() + FIRST_REQUEST_S
+        self._timer = self._loop.call_at(due, self._look, due)
+
+    def _look(self, due: float) -> None:
+        if self._loop.time() - due > FIRST_REQUEST_S / 5:
+            self._wait()  # it is us who are slow: more of them would make it worse
+        else:
+            self.end()
 
 
 class _Line:
@@ -261,7 +299,8 @@ class _Line:
         self._said = AgentStatus.UNKNOWN
         """What the log says of the agent."""
         self._waiting: list[LinkAction] = []
-        """Actions from before `run`."""
+        """Actions from before its turn."""
+        self._end_turn: Callable[[], None] = _do_nothing
         self._sending: dict[Ticket, asyncio.Task[None]] = {}
         # Bounded by the core: it asks for no more events while too much is not committed.
         self._deliveries: asyncio.Queue[Deliver] = asyncio.Queue()
@@ -313,16 +352,19 @@ class _Line:
 
     async def _run(self) -> None:
         try:
+            self._end_turn = await self._driver.await_turn()
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 deliverer = group.create_task(self._deliver_all())
-                actions, self._waiting = self._waiting, []
-                self._do(actions)
+                self._do([action for action in self._waiting if isinstance(action, Deliver)])
+                self._waiting.clear()
+                self._do(self._link.begin(self._clock()))
                 await self._tick_until_idle()
                 deliverer.cancel()
                 for task in self._sending.values():
                     task.cancel()
         finally:
+            self._end_turn()
             self._group = None
             self._driver.drop(self)
             await self._client.close()
@@ -363,6 +405,7 @@ class _Line:
         else:
             actions = await self._send_commands(action)
         self._sending.pop(action.ticket, None)
+        self._end_turn()
         self._do(actions)
         self._driver.pulse(self.look())
         self._wake.set()
@@ -458,6 +501,10 @@ class _Line:
         """Store the pieces of one task, in their order."""
         for piece in pieces:
             await self._driver.output(piece.task, piece.channel.value, piece.offset, piece.data)
+
+
+def _do_nothing() -> None:
+    """End no turn."""
 
 
 def _heartbeat(answer: HttpAnswer) -> SessionAnswer:

@@ -18,7 +18,7 @@ import h11
 from engine.errors import AgentRefused, AgentUnreachable
 
 CONNECT_S = 10.0
-KEEP_ALIVE_S = 20.0
+KEEP_ALIVE_S = 10.0
 """An idle connection is closed after this: one is always in use, the others only now and then."""
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 TEXT_MAX = 300

@@ -171,6 +171,12 @@ class Link:
         self._executions.forget(keys, at)
         return self._proceed(at)
 
+    def begin(self, at: Moment) -> list[LinkAction]:
+        """Send the first request now: what was to be sent so far had to wait, and is void."""
+        self._tickets.clear()
+        self._repeat_at = at
+        return self._proceed(at)
+
     # --- the session request ---------------------------------------------------------------------
 
     def session_answered(

@@ -60,6 +60,7 @@ from engine.service.engine import Engine
 from engine.service.entrances import Entrances, entrances
 from engine.service.exit_commands import ExitCommands, executed_by
 from engine.service.file_events import file_event_starts
+from engine.service.garbage import short_collections
 from engine.service.histories import Histories
 from engine.service.housekeeping import Housekeeping, Retention
 from engine.service.interfaces import Interfaces
@@ -98,6 +99,7 @@ async def run_engine(settings: EngineSettings) -> int:
         set_up_engine_log(settings.paths.engine_log, settings.log_level, settings.log_format)
         allow_many_files()  # each agent costs one or two; tasks get the limit of before
         async with AsyncExitStack() as stack:
+            stack.enter_context(short_collections())
             scheduler_xml, context = _read_main(settings)
             settings = replace(settings, live=_live_folder(settings, scheduler_xml))
             places = entrances(settings, scheduler_xml)
