@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
 
+import tui.app
 from engine.kernel.events.orders import OrderSetBack
 from engine.kernel.ids import OrderKey
 from engine.kernel.instants import Instant, seconds
@@ -171,8 +172,11 @@ async def taken(shot: Shot, folder: Path) -> str:
         glyphs="ascii" if shot.ascii_only else "unicode",
     )
     app = Cockpit(engine, settings, first=shot.place, now=engine.now)
-    # A question counts its seconds down; here it stands still.
-    with patch.object(question, "CHECK_S", 3_600.0):
+    # A question counts its seconds down, and news are told after a while; here time stands still.
+    with (
+        patch.object(question, "CHECK_S", 3_600.0),
+        patch.object(tui.app, "TOLD_EVERY_S", 3_600.0),
+    ):
         return await _taken(shot, app, story)
 
 
