@@ -6,7 +6,7 @@ date by the few methods below and re-computed from scratch by `invariants` to co
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias, TypeVar, assert_never, cast
 
@@ -53,6 +53,7 @@ from engine.kernel.pending import PendingCommands, SourceState
 from engine.kernel.queues import Lane, NodeQueue, PriorityQueue
 from engine.kernel.reports import AgentStatus
 from engine.kernel.ssh_runs import SshRunState
+from engine.kernel.versions import replace
 
 FILE_ORDER_PARAM = "scheduler_file_path"
 """An order with this parameter is a file order, however it was created (2.1)."""

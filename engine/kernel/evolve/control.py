@@ -1,11 +1,11 @@
 """The fold of events about the engine itself and its agents."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from engine.kernel.events import control as e
 from engine.kernel.state import Agent, AgentFailure, State
+from engine.kernel.versions import replace
 
 
 def _epoch_began(state: State, event: e.EpochBegan) -> None:

@@ -1,7 +1,6 @@
 """The fold of definition events."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from engine.kernel.commands import NodeAction
@@ -19,6 +18,7 @@ from engine.kernel.state import (
     Schedule,
     State,
 )
+from engine.kernel.versions import replace
 
 
 def _main_configured(state: State, event: e.MainConfigured) -> None:

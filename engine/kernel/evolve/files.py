@@ -1,13 +1,13 @@
 """The fold of events about files, watched directories and on-exit commands."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from engine.kernel.events import files as e
 from engine.kernel.ids import ChainKey
 from engine.kernel.pending import PendingCommands, SourceState, source_key
 from engine.kernel.state import State
+from engine.kernel.versions import replace
 
 
 def _source(state: State, chain: ChainKey, directory: str) -> SourceState:

@@ -1,13 +1,13 @@
 """The fold of order events."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from engine.kernel.events import orders as e
 from engine.kernel.ids import OrderKey
 from engine.kernel.instants import IMMEDIATELY, Instant
 from engine.kernel.state import Missed, Order, Outer, State, job_of_node
+from engine.kernel.versions import replace
 
 
 def _order_file_found(state: State, event: e.OrderFileFound) -> None:

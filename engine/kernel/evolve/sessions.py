@@ -1,12 +1,12 @@
 """The fold of events about runs over SSH."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from engine.kernel.events import sessions as e
 from engine.kernel.ssh_runs import SshRunState
 from engine.kernel.state import State
+from engine.kernel.versions import replace
 
 
 def _begun(state: State, event: e.SshRunBegun) -> None:

@@ -1,13 +1,13 @@
 """The fold of task events and of what they mean for jobs."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from engine.kernel.events import tasks as e
 from engine.kernel.instants import IMMEDIATELY, NEVER, Duration
 from engine.kernel.params import merge
 from engine.kernel.state import JobState, JobWait, Missed, Outcome, State, Task, TaskStatus
+from engine.kernel.versions import replace
 
 
 def _count_task(state: State, event: e.TaskQueued | e.TaskCreated) -> None:
