@@ -60,7 +60,7 @@ from tui.views.durations import zone_name
 from tui.views.frame import ORDER_COUNTS, notice_line
 from tui.views.glyphs import Glyphs
 from tui.views.help import KEY_ROOM, help_lines
-from tui.views.needs import Need, pressing
+from tui.views.needs import ORDERS_NEEDING, Need, pressing
 from tui.views.rows import RowKey
 from tui.views.scene import Scene
 from tui.views.standing import Tally
@@ -300,6 +300,7 @@ class Cockpit(App[int], inherit_bindings=False):
     def scene(self) -> Scene:
         """Return what there is to see now."""
         past = self.looking_back.shown
+        tally = self._tally
         return Scene(
             mirror=self.mirror if past is None else past.mirror,
             now=self.follower.now() if past is None else past.now,
@@ -310,7 +311,9 @@ class Cockpit(App[int], inherit_bindings=False):
             engines=self.engines.looks,
             is_production=self.is_production,
             aside=self._aside(),
-            memo={ORDER_COUNTS: self._tally.counts} if past is None else {},
+            memo={ORDER_COUNTS: tally.counts, ORDERS_NEEDING: tally.needing}
+            if past is None
+            else {},
         )
 
     def _draw(self) -> None:

@@ -12,7 +12,7 @@ from engine.kernel.ids import NodeState, OrderKey
 from engine.kernel.instants import Instant
 from engine.kernel.reports import AgentStatus
 from engine.kernel.sessions.marks import Mark
-from engine.kernel.state import Missed
+from engine.kernel.state import Missed, Order
 from tui.mirror import FinishedRun
 from tui.views.agents import agent_uris, status_of
 from tui.views.durations import clock_text, counted, duration_text
@@ -21,11 +21,13 @@ from tui.views.jobs import orders_waiting
 from tui.views.processes import host_name, order_of
 from tui.views.rows import Column, Row, RowKey
 from tui.views.scene import Scene
-from tui.views.standing import Standing, standing_of_order
+from tui.views.standing import Standing, may_need_a_person, standing_of_order
 from tui.views.table_view import TableView, everything
 from tui.views.text import Line, Span, clean, line
 from tui.views.waits import agent_name, order_waits_for
 
+ORDERS_NEEDING = "orders needing"
+"""Name under which the orders to look at are handed over, see `Scene.once`."""
 _RECENT = 24 * 3600 * 1000
 _OVERDUE_FACTOR = 3
 _OVERDUE_LEAST = 60_000
@@ -107,8 +109,23 @@ def _find(scene: Scene) -> list[Need]:
     )
 
 
+def _needing(scene: Scene) -> list[Order]:
+    """Return the orders to look at: all of them would be too many for each drawing."""
+    orders = scene.state.orders
+    keys = scene.once(ORDERS_NEEDING, _find_needing)
+    return [orders[key] for key in keys if key in orders]
+
+
+def _find_needing(scene: Scene) -> Iterable[OrderKey]:
+    return [
+        order.key
+        for order in scene.state.orders.values()
+        if may_need_a_person(order, standing_of_order(scene.state, order, scene.now))
+    ]
+
+
 def _orders(scene: Scene) -> Iterable[Need]:
-    for order in scene.state.orders.values():
+    for order in _needing(scene):
         if standing_of_order(scene.state, order, scene.now) in {Standing.FAIL, Standing.BLACK}:
             place = f"{scene.chain_name(order.key.chain)}/{clean(order.state)}"
             yield Need(
@@ -123,7 +140,7 @@ def _orders(scene: Scene) -> Iterable[Need]:
 def _suspended(scene: Scene) -> Iterable[Need]:
     """Yield orders that somebody has to resume; those whose last step failed count as failed."""
     ended = {task.order: task for task in scene.mirror.ended_tasks if task.order is not None}
-    for order in scene.state.orders.values():
+    for order in _needing(scene):
         if standing_of_order(scene.state, order, scene.now) is not Standing.SUSPENDED:
             continue
         known = scene.mirror.suspensions.get(order.key)
@@ -204,7 +221,7 @@ def _orphans(scene: Scene) -> Iterable[Need]:
 
 def _missed(scene: Scene) -> Iterable[Need]:
     """Yield orders and jobs whose start passed while the engine was down, until they have run."""
-    for order in scene.state.orders.values():
+    for order in _needing(scene):
         if order.missed is not None and not _has_run_since(order.missed, order.started_at):
             runs = (run.started_at for run in scene.mirror.runs if run.order == order.key)
             if not any(_has_run_since(order.missed, started) for started in runs):

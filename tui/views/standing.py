@@ -102,8 +102,16 @@ def standing_of_order(state: State, order: Order, now: Instant) -> Standing:
     return Standing.WAITS
 
 
+NEEDING = frozenset({Standing.FAIL, Standing.BLACK, Standing.SUSPENDED})
+
+
+def may_need_a_person(order: Order, standing: Standing) -> bool:
+    """Return whether an order is one of the few that *needs a person* has to look at."""
+    return standing in NEEDING or order.missed is not None
+
+
 class Tally:
-    """How many orders stand how, counted anew only for those that changed.
+    """How many orders stand how and which may need a person, anew only for those that changed.
 
     Time alone changes standings too (a start time is reached): each time some of the others are
     looked at again, one after the other.
@@ -111,6 +119,8 @@ class Tally:
 
     def __init__(self) -> None:
         self.counts: Counter[Standing] = Counter()
+        self.needing: dict[OrderKey, None] = {}
+        """Orders that may need a person."""
         self._known: dict[OrderKey, Standing] = {}
         self._again: list[OrderKey] = []
 
@@ -121,16 +131,24 @@ class Tally:
                 key: standing_of_order(state, order, now) for key, order in state.orders.items()
             }
             self.counts = Counter(self._known.values())
+            self.needing = {
+                key: None
+                for key, order in state.orders.items()
+                if may_need_a_person(order, self._known[key])
+            }
             return
         again, self._again = self._again[-AGAIN:], self._again[:-AGAIN]
         for key in (*changed, *again):
             former = self._known.pop(key, None)
             if former is not None:
                 self.counts[former] -= 1
+            self.needing.pop(key, None)
             order = state.orders.get(key)
             if order is not None:
                 standing = self._known[key] = standing_of_order(state, order, now)
                 self.counts[standing] += 1
+                if may_need_a_person(order, standing):
+                    self.needing[key] = None
         if not self._again:
             self._again = list(self._known)
 
