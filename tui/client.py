@@ -5,7 +5,6 @@ kernel values. Importing this module is cheap: httpx and the codecs are loaded w
 """
 
 import asyncio
-import json
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -490,9 +489,10 @@ class FactDecoder:
 
     def __init__(self) -> None:
         from engine.codec.journal import JOURNAL  # noqa: PLC0415
-        from engine.codec.records import codec_for  # noqa: PLC0415
+        from engine.codec.records import codec_for, parse_json  # noqa: PLC0415
 
         self._journal = JOURNAL
+        self._parse = parse_json
         self._pulses = codec_for(AgentPulse)
 
     def notice(self, name: str, data: str) -> Fact | AgentPulse | None:
@@ -502,8 +502,8 @@ class FactDecoder:
         return self.fact(data) if name == "fact" else None
 
     def fact(self, data: str) -> Fact:
-        """Return an event of the journal."""
-        row = json.loads(data)
+        """Return an event of the journal. Raises CodecError."""
+        row = self._parse(data.encode(errors="surrogateescape"))
         return Fact(
             number=EventNumber(row["number"]),
             at=Instant(row["at"]),

@@ -5,7 +5,6 @@ Each line is an event as the engine's stream and `pointsman tail --json` write i
 """
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -60,7 +59,7 @@ class JournalFile:
                         found.append(decoder.fact(text))
         except OSError as error:
             raise EngineAway(f"{self._path}: {error.strerror or error}") from error
-        except (CodecError, KeyError, json.JSONDecodeError) as error:
+        except (CodecError, KeyError, TypeError) as error:
             raise EngineAway(f"{self._path}:{number}: {error}") from error
         return found
 

@@ -102,7 +102,7 @@ def test_a_terminal_that_stops_reading_stops_nobody_else(world: World, tmp_path:
             world.ask("order", "add", "/invoice", f"o{number}")
         wait_for("the orders' ends", lambda: len(world.runs("/invoice")) == ORDERS, PATIENCE_S)
         deaf.unlink()
-        terminal.shows("live", f"{ORDERS} runs known", patience_s=PATIENCE_S)
+        terminal.shows("live", f"{ORDERS} runs seen", patience_s=PATIENCE_S)
         terminal.keys(":history", "Enter")
         terminal.shows(f"o{ORDERS}")
         terminal.keys(":q", "Enter")

@@ -20,6 +20,15 @@ def duration_text(milliseconds: int) -> str:
     return f"{milliseconds // _DAY}d{milliseconds % _DAY // _HOUR:02d}h"
 
 
+def wait_text(milliseconds: int) -> str:
+    """Return how long something waits: in minutes, so that a list of it stands still."""
+    if milliseconds < _MINUTE:
+        return "<1m"
+    if milliseconds < _HOUR:
+        return f"{milliseconds // _MINUTE}m"
+    return duration_text(milliseconds)
+
+
 def age_text(milliseconds: int) -> str:
     """Return an age that is watched closely: tenths below ten seconds, `36 s`, then `9m12s`."""
     if milliseconds < 10 * _SECOND:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from engine.kernel.ids import NodeState, OrderKey, chain_key
 from engine.kernel.instants import NEVER, Instant
 from engine.kernel.state import Order
-from tui.views.durations import counted, duration_text, moment_text
+from tui.views.durations import counted, duration_text, moment_text, wait_text
 from tui.views.lineup import Place
 from tui.views.nested import keys_at_node, keys_of_chain
 from tui.views.rows import Column, Row, RowKey
@@ -32,6 +32,7 @@ COLUMNS = (
     Column(name="WAITS FOR, ON", width_min=22, width_max=80, priority=1, flexible=True),
     Column(name="TITLE", width_min=8, width_max=40, priority=8, wide_only=True),
 )
+_WORKED_ON = frozenset({Standing.RUNS, Standing.LATE})
 _CHAIN_COLUMNS = tuple(column for column in COLUMNS if column.name != "CHAIN")
 
 
@@ -110,7 +111,7 @@ def order_row(scene: Scene, order: Order, *, with_chain: bool = True) -> Row:
         chain,
         Span(clean(order.state) or "-", moved),
         Span(str(order.task) if order.task is not None else "-", "" if order.task else "dim"),
-        Span(duration_text(since) if since is not None else "-", "" if since else "dim"),
+        Span(_since_text(since, standing), "" if since else "dim"),
         Span(clean(asked), "late")
         if asked
         else Span(waits, role_of(standing) if standing in TROUBLES else "")
@@ -173,6 +174,13 @@ def _since(scene: Scene, order: Order, standing: Standing) -> int | None:
     if standing is Standing.WAITS:
         return max(scene.now - max(order.start_at, order.created_at), 0)
     return None
+
+
+def _since_text(since: int | None, standing: Standing) -> str:
+    """Return seconds of what runs, minutes of what waits: there the row stands still."""
+    if since is None:
+        return "-"
+    return duration_text(since) if standing in _WORKED_ON else wait_text(since)
 
 
 def order_detail(scene: Scene, key: RowKey) -> list[Line]:

@@ -437,7 +437,8 @@ class Table(Widget, can_focus=True):
             row = self.fresh(row)
         self._in_sight[row.key] = row
         return (
-            row,
+            row.cells,
+            row.role,
             index == self._cursor,
             row.key in self.marks,
             self.has_focus,

@@ -7,7 +7,7 @@ from engine.kernel.ids import AgentUri
 from engine.kernel.instants import IMMEDIATELY, NEVER, Instant, seconds
 from engine.kernel.reports import AgentStatus
 from tui.mirror import AgentPulse
-from tui.views.durations import age_text, clock_text, duration_text
+from tui.views.durations import age_text, clock_text, duration_text, wait_text
 from tui.views.filtering import FilterProblem, compile_filter
 from tui.views.gauge import bar, curve, lease_bar, standing_of_agent
 from tui.views.glyphs import ASCII, UNICODE
@@ -166,3 +166,11 @@ def test_an_empty_filter_is_none_and_a_broken_one_says_so() -> None:
     assert compile_filter("  ") is None
     with pytest.raises(FilterProblem, match="regular expression"):
         compile_filter("a|(")
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "text"),
+    [(0, "<1m"), (59_999, "<1m"), (61_000, "1m"), (3_599_000, "59m"), (7_260_000, "2h01m")],
+)
+def test_a_wait_is_told_in_minutes(milliseconds: int, text: str) -> None:
+    assert wait_text(milliseconds) == text
