@@ -4,8 +4,10 @@
 
 Each order runs a step on one of three agents, which appends the order's id to a file, and then a
 step on the engine's own host that notes how it went. At the end every order must have been noted
-once, as done or as failed; each id must be in the agents' file at most once, and exactly once when
-the order is done. What is printed: what was done to the programs, and the counts.
+once, as done or as failed. Each id must be in the agents' file exactly once when the order is done;
+more often only when one of its tasks was reported lost (SCHEDULER-202). An order that has failed,
+has failed because of an agent here: its task must have SCHEDULER-202 in the history and in its log.
+What is printed: what was done to the programs, and the counts.
 """
 
 import argparse
@@ -16,7 +18,7 @@ import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +33,7 @@ AT_ONCE = 20
 PERIOD_S, TIMEOUT_S = 1, 6
 REST_S_MAX = 300.0
 ORDERS_MAX = 100_000
+LOST = "SCHEDULER-202"
 CHAIN = """
 <job_chain>
   <job_chain_node state="work" job="work" next_state="well" error_state="badly"/>
@@ -149,7 +152,7 @@ def main() -> int:
         await_rest(world)
         print(f"{orders} orders in {time.monotonic() - began:.0f} s, seed {chosen.seed}")
         print(", ".join(f"{what} {count} times" for what, count in sorted(chaos.done.items())))
-        return judge(world.folder, ids)
+        return judge(world, ids)
 
 
 def define(world: World, wires: list[Wire], pause_s: float) -> None:
@@ -183,14 +186,31 @@ def await_rest(world: World) -> None:
         time.sleep(0.5)
 
 
-def judge(folder: Path, ids: list[str]) -> int:
+def lost_tasks(world: World, failed: Iterable[str]) -> tuple[set[str], list[str]]:
+    """Return the orders whose task was reported lost, and what is wrong about the others."""
+    lost, complaints = set(), []
+    for order in failed:
+        rows = world.get("/api/history/tasks", chain="/flow", order=order, job="/work")["tasks"]
+        codes = [str(row["error_code"]) for row in rows]
+        logs = [world.task_log(int(row["task"])) for row in rows]
+        if LOST in codes and all(LOST in log for log in logs):
+            lost.add(order)
+        else:
+            complaints.append(f"{order} has failed with {codes}, its logs are {logs}")
+    return lost, complaints
+
+
+def judge(world: World, ids: list[str]) -> int:
     """Compare what was noted with what must be."""
+    folder = world.folder
     effects, well, badly = (
         Counter((folder / name).read_text().split() if (folder / name).exists() else [])
         for name in ("effects", "well", "badly")
     )
-    complaints = [
-        f"{each} took effect {count} times" for each, count in effects.items() if count > 1
+    doubled = [each for each, count in effects.items() if count > 1]
+    reported, complaints = lost_tasks(world, {**badly, **dict.fromkeys(doubled)})
+    complaints += [
+        f"{each} took effect {effects[each]} times" for each in doubled if each not in reported
     ]
     for each in ids:
         noted = well[each] + badly[each]
@@ -200,6 +220,7 @@ def judge(folder: Path, ids: list[str]) -> int:
             complaints.append(f"{each} is done and took effect {effects[each]} times")
     lost = sum(effects[each] for each in badly)
     print(f"{len(well)} done, {len(badly)} failed; of the failed {lost} had taken effect")
+    print(f"{len(reported)} reported lost with {LOST}, {len(doubled)} took effect more than once")
     print("\n".join(complaints) if complaints else "every effect once, every order ended once")
     return 1 if complaints else 0
 
