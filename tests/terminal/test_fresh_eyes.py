@@ -7,7 +7,7 @@ import pytest
 
 from engine.kernel.events.orders import OrderStartsMissed
 from engine.kernel.instants import Instant
-from tests.support.end_of_day import MAIN
+from tests.support.end_of_day import CHAIN, MAIN
 from tui.screens.graph import GraphScreen
 from tui.views.durations import counted
 from tui.views.faults import brief
@@ -165,3 +165,17 @@ async def test_from_an_agent_one_key_goes_to_the_processes_of_its_machine(desk: 
         await d.shows("127.0.0.1:44461", "<p>processes")
         await d.keys("p")
         await d.shows("processes", "‹account=agent@127.0.0.1:44461›")
+
+
+async def test_who_sends_an_order_to_another_node_sees_which_there_are(desk: Any) -> None:
+    async with desk("orders") as d:
+        await d.shows("end_of_day")
+        await d.keys("m")
+        await d.shows("move to node (split create sync success error):")
+
+
+async def test_a_saved_filter_is_known_on_the_graph_as_well(desk: Any) -> None:
+    async with desk(f"chain {CHAIN}", filters={"late": "status=late"}) as d:
+        await d.shows("1 order")
+        await d.keys("/", *"@late", "enter")
+        await d.shows("‹@late›", "0 of 1 order")

@@ -175,7 +175,7 @@ class GraphScreen(OrderKeys):
         """Take another filter; one that cannot be understood leaves the rows as they were."""
         self._filter_text = text
         try:
-            self._keep = compile_filter(text)
+            self._keep = compile_filter(text, self.shell.settings.filters)
             self._filter_problem = ""
         except FilterProblem as problem:
             self._filter_problem = str(problem)

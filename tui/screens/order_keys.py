@@ -7,6 +7,10 @@ from tui.screens.acting import Acting
 from tui.screens.base import CockpitScreen
 from tui.screens.starting import start_again
 from tui.views.scene import Scene
+from tui.views.text import clean, fit
+
+NAMES_ROOM = 44
+"""Cells for the names of nodes in a prompt; a narrow screen has room for an answer beside them."""
 
 
 class OrderKeys(CockpitScreen):
@@ -31,8 +35,14 @@ class OrderKeys(CockpitScreen):
         self.acting.run_now(self.subjects())
 
     def do_move(self) -> None:
-        """Ask for the node."""
-        self.open_entry("move", "move to node: ")
+        """Ask for the node; the prompt names those of the chain."""
+        subjects = self.subjects()
+        chain = self.shell.scene().state.chains.get(subjects[0].chain) if subjects else None
+        if chain is None:
+            self.shell.say("no order is here")
+            return
+        names = " ".join(clean(node.state) for node in chain.definition.nodes)
+        self.open_entry("move", f"move to node ({fit(names, NAMES_ROOM).rstrip()}): ")
 
     def entry_done(self, purpose: str, text: str) -> None:
         """Take the node."""
