@@ -150,14 +150,19 @@ def _denied(action: LinkAction) -> LinkAction:
     return Deliver(mark=action.mark, items=tuple(items))
 
 
-LEDGERS = (WatchdogLedger, LatecomerLedger, CarelessLedger)
-LINKS = (
-    HastyLink,
-    ImpatientLink,
-    NoDoubtLink,
-    FailOverLink,
-    EarlyCloseLink,
-    DeafLink,
-    LostOutputLink,
-    ForgetfulLink,
-)
+LEDGERS: dict[type[Ledger], int] = {
+    WatchdogLedger: 19,
+    LatecomerLedger: 28,
+    CarelessLedger: 17,
+}
+LINKS: dict[type[Link], int] = {
+    HastyLink: 17,
+    ImpatientLink: 19,
+    NoDoubtLink: 8,
+    FailOverLink: 64,
+    EarlyCloseLink: 180,
+    DeafLink: 0,
+    LostOutputLink: 0,
+    ForgetfulLink: 2,
+}
+"""With a seed that finds each. A search begins there, to be short as long as worlds stay the same."""
