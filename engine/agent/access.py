@@ -1,7 +1,9 @@
 """Who may talk to the agent: an ASGI layer in front of everything else (agents.md 6).
 
 One token, shared with the engines, as `Authorization: Bearer` or as the password of HTTP Basic. A
-wrong one costs a second; an address that goes on guessing is turned away for a while.
+wrong one costs a second; an address that goes on guessing is turned away for a while. From an
+address that has shown the right one before, the right one goes on being let in: a second engine
+there with a wrong token must not cost the first one its tasks.
 """
 
 import asyncio
@@ -41,6 +43,8 @@ class FailureCounts:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._by_address: OrderedDict[str, _Failures] = OrderedDict()
+        self._knowing: OrderedDict[str, None] = OrderedDict()
+        """Addresses that have shown the right token, the latest last."""
 
     def is_blocked(self, address: str) -> bool:
         """Return whether this address has guessed too often lately."""
@@ -62,9 +66,16 @@ class FailureCounts:
         else:
             found.count += 1
 
-    def clear(self, address: str) -> None:
-        """Forget an address that knows the token."""
-        self._by_address.pop(address, None)
+    def recognise(self, address: str) -> None:
+        """Remember an address that knows the right token; wrong ones from there still count."""
+        self._knowing[address] = None
+        self._knowing.move_to_end(address)
+        while len(self._knowing) > ADDRESSES_MAX:
+            self._knowing.popitem(last=False)
+
+    def has_known(self, address: str) -> bool:
+        """Return whether this address has shown the right token."""
+        return address in self._knowing
 
 
 class Access:
@@ -103,13 +114,16 @@ class Access:
             return await self._refused_session(session.decode("latin-1"), address)
         if self._trusts_loopback and _is_loopback(address):
             return None
-        if self._failures.is_blocked(address):
+        token = _token_of(headers.get(b"authorization", b""))
+        has_known = self._failures.has_known(address)
+        if self._failures.is_blocked(address) and not (has_known and self._is_right(token)):
+            if has_known:
+                await asyncio.sleep(self._pause_s)
             return PlainTextResponse(
                 "Too many wrong tokens\n", 429, headers={"Retry-After": str(int(FAILURE_WINDOW_S))}
             )
-        token = _token_of(headers.get(b"authorization", b""))
-        if token is not None and self._is_right(token):
-            self._failures.clear(address)
+        if self._is_right(token):
+            self._failures.recognise(address)
             return None
         if token is not None:
             self._failures.add(address)
@@ -124,8 +138,10 @@ class Access:
         await asyncio.sleep(self._pause_s)
         return PlainTextResponse("There is no such session; log in again\n", 403)
 
-    def _is_right(self, token: str) -> bool:
-        return self._digest is not None and hmac.compare_digest(self._digest, _digest(token))
+    def _is_right(self, token: str | None) -> bool:
+        if token is None or self._digest is None:
+            return False
+        return hmac.compare_digest(self._digest, _digest(token))
 
 
 _WANTED = (b"authorization", b"content-type", SESSION_HEADER)

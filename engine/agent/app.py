@@ -141,11 +141,11 @@ class AgentApp:
     def _terminate(self, data: Mapping[str, Any]) -> Response:
         if self._is_ending:
             return PlainTextResponse("The agent is terminating already\n", HTTPStatus.BAD_REQUEST)
-        self._is_ending = True
         after = data.get("sigkillProcessesAfter")
-        kill_after = None if after is None else float(after)
+        kill_after = None if after is None else file_commands.seconds_of(after)
         if kill_after is not None and kill_after >= _NEVER_S:
             kill_after = None
+        self._is_ending = True
         self._ends(bool(data.get("sigtermProcesses", False)), kill_after)
         return JSONResponse({})
 

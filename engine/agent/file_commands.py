@@ -33,7 +33,7 @@ async def content(data: Mapping[str, Any], has_left: HasLeft) -> dict[str, Any]:
     except re.error as error:
         raise CodecError(f"{regex!r} is no regular expression: {error}") from error
     known = {str(path) for path in data.get("knownFiles") or ()}
-    deadline = time.monotonic() + min(_seconds(data.get("duration", 0)), WAIT_S_MAX)
+    deadline = time.monotonic() + min(seconds_of(data.get("duration", 0)), WAIT_S_MAX)
     while True:
         paths = await asyncio.to_thread(oldest_first, directory, regex)
         left_s = deadline - time.monotonic()
@@ -72,7 +72,7 @@ def _text(data: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def _seconds(value: object) -> float:
+def seconds_of(value: object) -> float:
     """Read a number of seconds or an ISO duration such as PT999S."""
     if isinstance(value, int | float):
         return max(0.0, float(value))

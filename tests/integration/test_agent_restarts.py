@@ -154,7 +154,10 @@ async def test_terminate_waits_for_the_tasks_and_takes_no_new_ones(agent: AgentP
     async with engine_of(agent) as engine:
         key = engine.run(agent.uri, "echo up; while [ ! -e done ]; do sleep 0.05; done", number=1)
         await until(lambda: engine.text(1) == "up\n", "the script to run")
-        assert (await agent.command(**{"$TYPE": "Terminate"})).status_code == 200
+        unclear = {"$TYPE": "Terminate", "sigkillProcessesAfter": "soon"}
+        assert (await agent.command(**unclear)).status_code == 400
+        late = {"$TYPE": "Terminate", "sigkillProcessesAfter": "PT1H"}
+        assert (await agent.command(**late)).status_code == 200
         assert (await agent.get("/")).json()["isTerminating"] is True
         assert (await agent.command(**{"$TYPE": "Terminate"})).status_code == 400
         assert await engine.driver.probe(agent.uri) is False  # type: ignore[union-attr]

@@ -79,6 +79,19 @@ async def test_an_address_that_goes_on_guessing_is_turned_away() -> None:
     assert (await _ask(access, {"authorization": "Bearer secret"}, "10.0.0.6")).status_code == 200
 
 
+async def test_an_engine_is_not_turned_away_for_what_another_one_guesses_at_its_address() -> None:
+    access = Access(PlainTextResponse("in"), token="secret", trusts_loopback=False)
+    access._pause_s = 0.0
+    right, wrong = {"authorization": "Bearer secret"}, {"authorization": "Bearer wrong"}
+    assert (await _ask(access, right, "10.0.0.5")).status_code == 200
+    for _ in range(FAILURES_MAX):
+        assert (await _ask(access, wrong, "10.0.0.5")).status_code == 401
+    assert (await _ask(access, wrong, "10.0.0.5")).status_code == 429
+    assert (await _ask(access, right, "10.0.0.5")).status_code == 200
+    assert (await _ask(access, wrong, "10.0.0.5")).status_code == 429
+    assert (await _ask(access, None, "10.0.0.5")).status_code == 429
+
+
 def test_guessing_is_forgiven_after_a_while() -> None:
     now = [0.0]
     counts = FailureCounts(lambda: now[0])
