@@ -12,7 +12,7 @@ from typing import Final
 
 from engine.codec.xml.answers_orders import order_type
 from engine.kernel.definitions import JobNode
-from engine.kernel.ids import ChainKey, OrderId, OrderKey, folder_of
+from engine.kernel.ids import ChainKey, OrderId, OrderKey, folded_path, folder_of
 from engine.kernel.instants import IMMEDIATELY, NEVER, Instant
 from engine.kernel.state import ChainState, Order, State, TaskStatus
 
@@ -35,9 +35,9 @@ class PathQuery:
         return only
 
     def selects(self, path: str) -> bool:
-        """Return whether an object of this path is meant; case does not matter."""
-        folded = path.casefold()
-        return any(_matches(pattern.casefold(), folded) for pattern in self.patterns)
+        """Return whether an object of this path is meant; names have no case, folders do."""
+        folded = folded_path(path)
+        return any(_matches(folded_path(pattern), folded) for pattern in self.patterns)
 
 
 def path_query(text: str) -> PathQuery:

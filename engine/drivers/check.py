@@ -50,7 +50,7 @@ from engine.kernel.definitions import (
     Script,
     ShellScript,
 )
-from engine.kernel.ids import SchedulePath, folder_of
+from engine.kernel.ids import SchedulePath, folded_path, folder_of
 from engine.kernel.instants import Instant
 from engine.kernel.sessions.parameters import fold
 from engine.kernel.watchdog import cleanup_chain_of
@@ -215,7 +215,7 @@ class _Calendars:
 
 
 def _folded(kind: ObjectKind, path: str) -> str:
-    return path.casefold() if kind in _CASELESS else path
+    return folded_path(path) if kind in _CASELESS else path
 
 
 # --- references ----------------------------------------------------------------------------------

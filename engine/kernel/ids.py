@@ -2,16 +2,17 @@
 
 Names of jobs and job chains compare case-insensitively (orders-and-jobs.md 0.1), so their keys are
 folded once, here; the spelling of the file stays in the definition (`Job.path`, `Chain.path`) for
-display. Order ids, node states, process classes, locks, schedules and monitors compare as written.
+display. Folders, order ids, node states, process classes, locks, schedules and monitors compare as
+written (live-folder.md 3).
 """
 
 from typing import NamedTuple, NewType
 
 JobKey = NewType("JobKey", str)
-"""A job's absolute path in folded spelling: `/folder/name`."""
+"""A job's absolute path, its name in folded spelling: `/Folder/name`."""
 
 ChainKey = NewType("ChainKey", str)
-"""A job chain's absolute path in folded spelling."""
+"""A job chain's absolute path, its name in folded spelling."""
 
 ClassPath = NewType("ClassPath", str)
 """A process class's absolute path as written; the default class is the empty string."""
@@ -73,14 +74,20 @@ def name_of(path: str) -> str:
     return path.rpartition("/")[2]
 
 
+def folded_path(path: str) -> str:
+    """Return a path with its name folded; folders have case."""
+    folder, slash, name = path.rpartition("/")
+    return f"{folder}{slash}{name.casefold()}"
+
+
 def job_key(path: str, folder: str = "/") -> JobKey:
     """Return the key of a job named `path` in a file of `folder`."""
-    return JobKey(absolute(path, folder).casefold())
+    return JobKey(folded_path(absolute(path, folder)))
 
 
 def chain_key(path: str, folder: str = "/") -> ChainKey:
     """Return the key of a job chain named `path` in a file of `folder`."""
-    return ChainKey(absolute(path, folder).casefold())
+    return ChainKey(folded_path(absolute(path, folder)))
 
 
 def order_key(chain: str, order_id: str) -> OrderKey:

@@ -46,6 +46,7 @@ from engine.kernel.ids import (
     OrderKey,
     SchedulePath,
     TaskId,
+    folded_path,
 )
 from engine.kernel.instants import IMMEDIATELY, NEVER, Duration, Instant
 from engine.kernel.params import NO_PARAMS, Params, value_of
@@ -749,7 +750,7 @@ class State:
     def unreadable(self, kind: ObjectKind, key: str) -> ObjectRef | None:
         """Return the name of a job or chain whose file is broken, in its own spelling."""
         for broken in self.broken:
-            if broken.kind is kind and broken.path.casefold() == key:
+            if broken.kind is kind and folded_path(broken.path) == key:
                 return broken
         return None
 

@@ -15,6 +15,7 @@ from engine.codec.web_events import (
 )
 from engine.codec.web_orders import OrderStatistics
 from engine.codec.web_query import OrderQuery, PathQuery
+from engine.kernel.ids import folded_path
 from engine.server.slices import slices
 from engine.server.web_events import Torn
 from engine.server.web_request import WebRequest
@@ -55,7 +56,7 @@ def of_order(path: str) -> IsMeant:
     def is_meant(event: Json) -> bool:
         kind, found = subject_of(event)
         found_chain, _, found_id = found.partition(",")
-        is_same = found_id == order_id and found_chain.casefold() == chain.casefold()
+        is_same = found_id == order_id and folded_path(found_chain) == folded_path(chain)
         return kind == "Order" and is_same
 
     return is_meant

@@ -40,7 +40,7 @@ from engine.kernel.definitions import (
     ProcessClass,
     ScheduleFile,
 )
-from engine.kernel.ids import OrderId, OrderKey, TaskId, job_key
+from engine.kernel.ids import OrderId, OrderKey, TaskId, chain_key, job_key
 from engine.kernel.params import merge
 from engine.kernel.problems import Problem
 from engine.server.auth import Role
@@ -374,7 +374,7 @@ def _is_known(port: EnginePort, ref: ObjectRef) -> bool:
         case ObjectKind.JOB:
             return job_key(ref.path) in state.jobs
         case ObjectKind.CHAIN:
-            return ref.path.casefold() in {str(key) for key in state.chains}
+            return chain_key(ref.path) in state.chains
         case ObjectKind.PROCESS_CLASS:
             return ref.path in {str(key) for key in state.process_classes}
         case ObjectKind.LOCK:

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias, assert_never
 
 from engine.codec.records import codec_for
 from engine.errors import EventsGone, StoreCorrupt
-from engine.kernel.ids import EventNumber, HistoryId, JobKey, OrderKey
+from engine.kernel.ids import EventNumber, HistoryId, JobKey, OrderKey, folded_path
 from engine.kernel.instants import Duration, Instant
 from engine.kernel.limits import (
     HISTORY_BATCH_MAX,
@@ -255,10 +255,10 @@ def _changes(number: EventNumber, r: HistoryRecord) -> Iterator[tuple[str, tuple
     match r:
         case OrderRunStarted():
             chain, order_id = _text(r.chain), _text(r.order_id)
-            about = (chain, chain.casefold(), order_id, _text(r.title), _text(r.parent))
+            about = (chain, folded_path(chain), order_id, _text(r.title), _text(r.parent))
             yield "order_run_started", (r.history_id, number, *about, r.started_at)
             if r.has_notes:
-                yield "notes_of_run_begun", (r.history_id, chain.casefold(), order_id)
+                yield "notes_of_run_begun", (r.history_id, folded_path(chain), order_id)
         case OrderStepStarted():
             state = _text(r.state)
             yield "order_step_started", (r.history_id, r.step, number, r.task, state, r.at)
@@ -277,11 +277,11 @@ def _changes(number: EventNumber, r: HistoryRecord) -> Iterator[tuple[str, tuple
         case TaskNoted():
             yield "task_noted", (_cut(r.text), r.task)
         case OrderNoted():
-            chain, order_id = _text(r.chain).casefold(), _text(r.order_id)
+            chain, order_id = folded_path(_text(r.chain)), _text(r.order_id)
             said = (r.at, r.level, _text(r.text))
             yield "order_noted", (number, chain, order_id, r.history_id, *said)
         case OrderNotesDropped():
-            yield "order_notes_dropped", (_text(r.chain).casefold(), _text(r.order_id))
+            yield "order_notes_dropped", (folded_path(_text(r.chain)), _text(r.order_id))
         case _:
             assert_never(r)
 
@@ -292,14 +292,14 @@ def _task_row(number: EventNumber, record: TaskRecorded) -> tuple[object, ...]:
         record.task,
         number,
         job,
-        job.casefold(),
+        folded_path(job),
         _text(record.cause),
         _text(record.agent),
         record.pid,
         record.at,
         _PARAMETERS.to_json(dict(record.parameters)).decode(),
         chain,
-        chain.casefold(),
+        folded_path(chain),
         _text(record.order_id),
         record.history_id,
     )
@@ -385,7 +385,7 @@ def _newest_first(entries: list[Any], wanted: HistoryFilter) -> list[Any]:
 
 
 def _folded(path: str | None) -> str | None:
-    return None if path is None else path.casefold()
+    return None if path is None else folded_path(path)
 
 
 def _task_entry(row: Sequence[Any]) -> TaskEntry:

@@ -34,7 +34,7 @@ from engine.codec.xml.answers_orders import (
 from engine.codec.xml.deferred import appended
 from engine.codec.xml.findings import Element
 from engine.kernel.commands import ObjectKind
-from engine.kernel.ids import folder_of, name_of
+from engine.kernel.ids import folded_path, folder_of, name_of
 from engine.kernel.state import State, TaskStatus
 
 SUBSYSTEMS: Final = frozenset(
@@ -257,7 +257,7 @@ def _order_entries(view: View) -> list[Entry]:
         if definition.source is not None and key.chain not in state.chains
     ]
     known = {
-        f"/{definition.source.file}".removesuffix(".order.xml").casefold()
+        folded_path(f"/{definition.source.file}".removesuffix(".order.xml"))
         for definition in state.order_files.values()
         if definition.source is not None
     }
@@ -280,7 +280,7 @@ def _broken_entries(
 def _spelling(kind: ObjectKind, path: str) -> str:
     """Return the path as keys have it: names of jobs and chains have no case."""
     is_caseless = kind in {ObjectKind.JOB, ObjectKind.CHAIN, ObjectKind.ORDER}
-    return path.casefold() if is_caseless else path
+    return folded_path(path) if is_caseless else path
 
 
 # --- the folder tree (7.2) -----------------------------------------------------------------------

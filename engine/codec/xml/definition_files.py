@@ -17,7 +17,7 @@ from engine.codec.xml.run_times import schedule_of
 from engine.codec.xml.schema import check
 from engine.kernel.commands import ObjectKind, ObjectRef
 from engine.kernel.definitions import Definition, Source
-from engine.kernel.ids import OrderId, OrderKey, chain_key
+from engine.kernel.ids import OrderId, OrderKey, chain_key, folded_path
 from engine.kernel.instants import Instant
 
 EXTENSIONS: Mapping[str, ObjectKind] = MappingProxyType(
@@ -59,10 +59,10 @@ class FileName:
     def key(self) -> tuple[ObjectKind, str]:
         """Equal for two files that define one object: names of jobs and chains have no case."""
         if self.kind in _CASELESS:
-            return self.kind, self.path.casefold()
+            return self.kind, folded_path(self.path)
         if self.kind is ObjectKind.ORDER:
             chain, comma, order_id = self.name.partition(",")
-            folder = self.folder.rstrip("/").casefold()
+            folder = self.folder.rstrip("/")
             return self.kind, f"{folder}/{chain.casefold()}{comma}{order_id}"
         return self.kind, self.path
 

@@ -24,6 +24,7 @@ from engine.codec.xml.schema import check
 from engine.kernel.calendar import Holidays
 from engine.kernel.commands import ObjectKind
 from engine.kernel.definitions import Definition, Include, MainConfiguration
+from engine.kernel.ids import folded_path
 from engine.kernel.params import merge
 
 BASE_DEPTH_MAX = 20
@@ -313,7 +314,7 @@ class _Merging:
         except PathError as error:
             reading.findings.error(element, str(error), attribute="name", code="SCHEDULER-461")
             return
-        key = (kind, path.casefold() if kind in _CASELESS else path)
+        key = (kind, folded_path(path) if kind in _CASELESS else path)
         if key in self._definitions:
             reading.findings.error(
                 element,

@@ -670,6 +670,16 @@ def test_ten_times_the_files_take_ten_times_the_work(world: World) -> None:
     assert big < 11 * small
 
 
+def test_folders_that_differ_in_case_are_different_folders(world: World) -> None:
+    world.write("Prod/load.job.xml", JOB)
+    world.write("prod/LOAD.job.xml", JOB)
+    found = world.look()
+    assert found is not None
+    assert set(named(found.defined)) == {"/Prod/load", "/prod/LOAD"}
+    assert len({one.key for one in found.defined if isinstance(one, Job)}) == 2
+    assert not world.folder.findings
+
+
 # --- the central configuration -------------------------------------------------------------------
 
 

@@ -63,7 +63,8 @@ async def got(http: HttpEngine, path: str, **query: str) -> Any:
         ("/f/", ["/f/y", "/f/g/z"]),
         ("/f/*", ["/f/y"]),
         ("/*", ["/x"]),
-        ("/F/Y", ["/f/y"]),
+        ("/f/Y", ["/f/y"]),
+        ("/F/y", []),
         ("/x|/f/g/", ["/x", "/f/g/z"]),
     ],
 )

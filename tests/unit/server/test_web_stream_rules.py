@@ -146,7 +146,8 @@ async def test_each_resource_tells_only_of_its_own_objects() -> None:
 
     assert await keys("/order/a/") == {"/a/b/walk,one"}
     assert await keys("/order/a/b/walk,one") == {"/a/b/walk,one"}
-    assert await keys("/order/A/B/WALK,one") == {"/a/b/walk,one"}
+    assert await keys("/order/a/b/WALK,one") == {"/a/b/walk,one"}
+    assert await keys("/order/A/b/walk,one") == set()
     assert await keys("/jobChain/other") == {"/other", "/other,two"}
     assert await keys("/job/alone") == {"/alone"}
     assert await keys("/job/a/") == {"/a/first"}

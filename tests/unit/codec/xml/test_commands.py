@@ -93,7 +93,7 @@ from tests.support.xml_files import SCRIPT, action, added, defined, parsed
         ),
         ("<show_jobs what='task_queue'/>", ShowJobs(what="task_queue")),
         (
-            "<show_job job='F/J' job_chain='c'/>",
+            "<show_job job='f/J' job_chain='c'/>",
             ShowJob(job=job_key("/f/j"), chain=chain_key("/c")),
         ),
         ("<show_job_chains/>", ShowJobChains()),

@@ -67,6 +67,9 @@ def test_names_of_jobs_and_chains_have_no_case() -> None:
 
     assert key("A.job.xml") == key("a.job.xml")
     assert key("A,x.order.xml") == key("a,x.order.xml")
+    assert key("f/A.job.xml") == key("f/a.job.xml")
+    assert key("F/a.job.xml") != key("f/a.job.xml"), "folders have case"
+    assert key("F/a,x.order.xml") != key("f/a,x.order.xml")
     assert key("a,X.order.xml") != key("a,x.order.xml")
     assert key("A.lock.xml") != key("a.lock.xml")
     assert key("A.schedule.xml") != key("a.schedule.xml")
