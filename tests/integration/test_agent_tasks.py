@@ -1,6 +1,5 @@
 """A real agent program on loopback: what a task gets, gives back, and how it is ended."""
 
-import asyncio
 import functools
 import os
 import signal
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.kernel.effects import KillMode
-from engine.kernel.reports import AgentStatus, EndReason, TaskNotLaunched
+from engine.kernel.reports import AgentStatus, EndReason, TaskExited, TaskNotLaunched
 from tests.support.agent_program import AgentProgram, Engine, agent_program, engine_of, until
 
 pytestmark = pytest.mark.anyio
@@ -210,7 +209,7 @@ async def test_events_wait_for_the_journal(agent: AgentProgram, engine: Engine) 
     await engine.launched(key)
     engine.commit.clear()
     await until(lambda: engine.text(1) == "done\n", "the output")
-    await asyncio.sleep(0.2)
+    await until(lambda: any(isinstance(each, TaskExited) for each in engine.held), "its end")
     assert agent.runs_left(), "the agent keeps what is not committed"
     engine.commit.set()
     assert (await engine.exited(key)).exit_code == 0

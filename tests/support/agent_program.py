@@ -157,6 +157,8 @@ class Engine:
     local_folder: Path | None = None
     commit: asyncio.Event = field(default_factory=asyncio.Event)
     """Cleared: the journal hangs."""
+    held: list[Report] = field(default_factory=list)
+    """What waits for the journal."""
 
     def __post_init__(self) -> None:
         self.commit.set()
@@ -272,7 +274,10 @@ class Engine:
     # --- what the driver calls -------------------------------------------------------------------
 
     async def _report(self, reports: Sequence[Report]) -> None:
-        await self.commit.wait()
+        if not self.commit.is_set():
+            self.held += reports
+            await self.commit.wait()
+            self.held.clear()
         gone = []
         for report in reports:
             if isinstance(report, TaskExited | TaskLost | TaskNotLaunched):
