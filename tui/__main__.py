@@ -15,6 +15,7 @@ from typing import Any
 from tui.app import Cockpit
 from tui.client import EngineClient, connection
 from tui.commands import CommandProblem, Place, parse
+from tui.escape_key import heed_escape
 from tui.journal_file import JournalFile
 from tui.keys import KeysProblem
 from tui.known_engines import KnownEngine, engine_of
@@ -96,6 +97,7 @@ async def _run(app: Cockpit, settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         # Set even where they were ignored: a cockpit without a terminal is of no use.
         loop.add_signal_handler(number, partial(app.exit, return_code=128 + number))
+    heed_escape()
     await app.run_async(mouse=settings.mouse)
 
 
