@@ -11,7 +11,9 @@ slower machine look at the floors first.
 """
 
 import argparse
+import asyncio
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -26,12 +28,17 @@ from pathlib import Path
 from random import Random
 from typing import IO, Self
 
+from textual.app import App, ComposeResult
+
 from bench.terminal import Terminal
 from engine.kernel.definitions import Chain, CodeRange, EndNode, JobNode, OnReturnCodes
 from engine.kernel.ids import NodeState, job_key
+from tui.theme_files import DEFAULT_THEME, load_theme
 from tui.views.flow import flow_of
 from tui.views.rail import rail_of
 from tui.views.shape import shape_of
+from tui.widgets.log import LogView
+from tui.widgets.palette import Palette
 
 WIDE = (160, 45)
 FIRST = b"help"
@@ -369,6 +376,46 @@ def screens(bench: Bench) -> Iterator[Figure]:
         yield Figure("filter 10,000 orders, a letter", 1000 * middle(filtered(terminal)), "ms", 30)
 
 
+def log(bench: Bench) -> Iterator[Figure]:
+    """Measure the filter of a log: of the lines that are here, and of the whole by the engine."""
+    here = 1000 * asyncio.run(_filter_here())
+    yield Figure("filter 100,000 log lines that are here", here, "ms", 50)
+    with (
+        World(bench.place, orders=10, chains=10) as world,
+        bench.cockpit(world.address, ":log 1") as terminal,
+    ):
+        terminal.wait(rb"line 99999")
+        terminal.quiet(1.5, 10)
+        times = []
+        for number in range(5):
+            terminal.send(f"/{70_001 + number}")
+            terminal.quiet(1, 10)
+            sent = terminal.send("\r")
+            times.append(terminal.wait(rb"as long as such", sent, 10) - sent)
+            terminal.send("\x1b")
+            terminal.quiet(1, 10)
+        yield Figure("(the same lines by the engine)", 1000 * middle(times), "ms", 1e9)
+
+
+async def _filter_here() -> float:
+    """Return the processor time of a letter on 100,000 lines in memory."""
+    view = LogView(Palette(load_theme(DEFAULT_THEME)))
+
+    class Held(App[None]):
+        def compose(self) -> ComposeResult:
+            yield view
+
+    times = []
+    async with Held().run_test(size=WIDE):
+        view.add(f"{number:06} line {number} of a log" for number in range(100_000))
+        for number in range(5):
+            began = time.process_time()
+            view.search(re.compile(f"{70_001 + number}"))
+            times.append(time.process_time() - began)
+            assert view.shown == 1
+    return min(times)
+
+
 def graph(_bench: Bench) -> Iterator[Figure]:
     """Measure both drawings of a chain."""
     for nodes, budget in ((60, 10), (500, 80)):
@@ -509,6 +556,7 @@ PARTS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "keys": keys,
     "roundtrip": round_trip,
     "screens": screens,
+    "log": log,
     "graph": graph,
 }
 
