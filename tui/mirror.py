@@ -5,6 +5,7 @@ to see: finished runs, how long jobs usually take, the last events, what moved a
 tells which keys changed, never "something changed".
 """
 
+from array import array
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -198,8 +199,10 @@ class Mirror:
         self.samples: deque[Sample] = deque(maxlen=SAMPLES_MAX)
         self.moved: dict[object, Instant] = {}
         """Orders and nodes that an order left or entered, and when."""
-        self._durations: dict[JobKey, deque[int]] = {}
-        self._last_step: dict[OrderKey, order_events.OrderStepEnded] = {}
+        self._durations: dict[JobKey, array[int]] = {}
+        """Milliseconds, the last one at the end: there may be thousands of jobs."""
+        self._failed_steps: dict[OrderKey, order_events.OrderStepEnded] = {}
+        """Of orders whose last step failed; of the others the state knows enough."""
         self._changes = Changes(everything=True)
         self._chain_names: dict[ChainKey, str] = {}
 
@@ -210,7 +213,7 @@ class Mirror:
         self.state = state
         self.number = number
         self.is_filled = True
-        self._last_step.clear()
+        self._failed_steps.clear()
         self.moved.clear()
         self._chain_names.clear()
         self._changes.everything = True
@@ -224,8 +227,8 @@ class Mirror:
         other.runs.extend(self.runs)
         other.ended_tasks.extend(self.ended_tasks)
         other.suspensions.update(self.suspensions)
-        other._durations = {job: deque(one, one.maxlen) for job, one in self._durations.items()}
-        other._last_step.update(self._last_step)
+        other._durations = {job: one[:] for job, one in self._durations.items()}
+        other._failed_steps.update(self._failed_steps)
         return other
 
     def set_link(self, link: Link) -> None:
@@ -347,8 +350,10 @@ class Mirror:
         """Note what the fold is about to forget."""
         event = fact.event
         match event:
+            case order_events.OrderStepEnded(transition=order_events.Transition.ERROR):
+                self._failed_steps[event.order] = event
             case order_events.OrderStepEnded():
-                self._last_step[event.order] = event
+                self._failed_steps.pop(event.order, None)
             case order_events.OrderFinished():
                 self._remember_run(event)
             case order_events.OrderNodeChanged():
@@ -365,7 +370,7 @@ class Mirror:
             case order_events.OrderResumed():
                 self.suspensions.pop(event.order, None)
             case order_events.OrderRemoved():
-                self._last_step.pop(event.order, None)
+                self._failed_steps.pop(event.order, None)
                 self.moved.pop(event.order, None)
                 self.suspensions.pop(event.order, None)
             case task_events.TaskEnded():
@@ -384,13 +389,13 @@ class Mirror:
         order = self.state.orders.get(event.order)
         if order is None:
             return
-        step = self._last_step.pop(event.order, None)
-        step_failed = step is not None and step.transition is order_events.Transition.ERROR
+        step = self._failed_steps.pop(event.order, None)
         chain = self.state.chains.get(event.order.chain)
         bad_end = not event.state or (
             chain is not None and is_bad_end(chain.definition, event.state)
         )
-        failed = step_failed or bad_end
+        failed = step is not None or bad_end
+        last_task = order.last_task if order.step else None
         self.runs.append(
             FinishedRun(
                 order=event.order,
@@ -401,7 +406,7 @@ class Mirror:
                 failed=failed,
                 error_text=_error_of(step) or order.last_error if failed else "",
                 failed_at=step.state if step is not None and failed else None,
-                task=None if step is None else step.task,
+                task=last_task if step is None else step.task,
                 parent=order.parent,
             )
         )
@@ -431,11 +436,12 @@ class Mirror:
     ) -> None:
         if started_at is None:
             return
-        known = self._durations.setdefault(job, deque(maxlen=DURATIONS_PER_JOB_MAX))
+        known = self._durations.setdefault(job, array("q"))
         if at_end:
             known.append(ended_at - started_at)
+            del known[:-DURATIONS_PER_JOB_MAX]
         elif len(known) < DURATIONS_PER_JOB_MAX:
-            known.appendleft(ended_at - started_at)
+            known.insert(0, ended_at - started_at)
 
     # --- which keys --------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ class Comparable(Protocol):
 K = TypeVar("K")
 P = TypeVar("P")
 
-_DEAD_ENTRIES_MIN = 64
+_DEAD_ENTRIES_MIN = 8
 
 
 class PriorityQueue(Generic[K, P]):
