@@ -72,15 +72,14 @@ from tui.widgets.question import Query, Question, Verdict
 
 DRAW_S = 0.25
 """Redraws for data: four a second."""
-THEME_CHECK_S = 1.0
+CHECK_S = 1.0
+"""How soon an edited theme is taken, and a change of the terminal's size whose notice got lost."""
 KEEP_S = 10.0
 """How often what a person changed is kept."""
 TOLD_EVERY_S = 2.0
 """How often it is looked whether something new needs a person."""
 QUIET_S = 10.0
 """The same while nothing happens: time alone makes agents late and tasks overdue."""
-SIZE_CHECK_S = 1.0
-"""How soon a change of the terminal's size is noticed whose notice got lost."""
 RESTART_S = 5.0
 MOVED_SHOWN = Duration(1_000)
 NOTICE_S = 4.0
@@ -171,12 +170,11 @@ class Cockpit(App[int], inherit_bindings=False):
         self.register_theme(textual_theme(self.theming.file))
         self.theme = self.theming.file.name
         self.going.show(Look(place=self._first))
-        self.set_interval(DRAW_S, self._draw)
-        self.set_interval(DRAW_S, self._play)
+        # Few timers: each turn of one costs as much as drawing a line.
+        self.set_interval(DRAW_S, self._turn)
+        self.set_interval(CHECK_S, self._check)
         self.set_interval(TOLD_EVERY_S, self._tell_news)
         self.set_interval(KEEP_S, self._keep_habits)
-        self.set_interval(THEME_CHECK_S, self._reload_theme)
-        self.set_interval(SIZE_CHECK_S, self._heed_size)
         self._begin_to_follow()
 
     def _begin_to_follow(self) -> None:
@@ -315,6 +313,16 @@ class Cockpit(App[int], inherit_bindings=False):
             if past is None
             else {},
         )
+
+    def _turn(self) -> None:
+        """Let the past pass, if it is played, and draw."""
+        self._play()
+        self._draw()
+
+    def _check(self) -> None:
+        """Look at what tells of its changes badly or not at all."""
+        self._reload_theme()
+        self._heed_size()
 
     def _draw(self) -> None:
         """Draw when something changed, or when the clock did."""
