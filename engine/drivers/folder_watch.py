@@ -247,8 +247,11 @@ class LiveFolder:
                 await self._look(at_once=False)
                 await asyncio.sleep(self._look_again_s)
                 if self.is_settled:
+                    # Not wait_for: before Python 3.12 it loses a cancellation that comes with
+                    # the notice, and whoever ends this would wait for ever.
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(self._wake.wait(), self._sweep_interval_s)
+                        async with asyncio.timeout(self._sweep_interval_s):
+                            await self._wake.wait()
                 self._wake.clear()
         finally:
             if notices is not None:

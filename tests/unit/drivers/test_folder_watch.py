@@ -746,3 +746,19 @@ def test_a_command_does_not_delete_a_central_file(world: World) -> None:
     world.look()
     assert world.folder.remove(ObjectRef(kind=ObjectKind.JOB, path="/a")) is None
     assert (world.root.parent / "cache" / "a.job.xml").exists()
+
+
+@pytest.mark.anyio
+async def test_the_loop_ends_when_it_is_told_to_in_the_moment_of_a_notice(world: World) -> None:
+    async def submit(_difference: ApplyDefinitions) -> None:
+        pass
+
+    folder = LiveFolder(world.root, {}, UTC, sweep_interval_s=1000.0, settle_s=0.0)
+    task = asyncio.create_task(folder.run(submit, with_notices=False))
+    await until(lambda: bool(folder._wake._waiters))  # it waits
+    # A notice wakes the loop, and before it goes on it is cancelled.
+    await folder.look()
+    task.cancel()
+    async with asyncio.timeout(DEADLINE_S):
+        await asyncio.gather(task, return_exceptions=True)
+    assert task.cancelled()
