@@ -296,26 +296,30 @@ class HistoryProjector:
         if order.history is None:
             return
         if isinstance(event, o.OrderStepStarted):
-            self._change(event.order, step=event.step)
-            yield OrderStepStarted(
-                history_id=order.history,
-                step=event.step,
-                task=event.task,
-                state=event.state,
-                at=event.at,
-            )
+            yield self._step_started(event, order.history, event.step)
             return
         failed = event.transition is not o.Transition.SUCCESS
+        step = event.step or order.step
+        if step > order.step:  # no process ever worked: the task could not be started
+            yield self._step_started(event, order.history, step)
         self._change(event.order, failed=failed)
-        if order.step:
+        if step:
             yield OrderStepEnded(
                 history_id=order.history,
-                step=order.step,
+                step=step,
                 at=event.at,
                 error=failed,
                 error_code=event.error_code,
                 error_text=event.error_text,
             )
+
+    def _step_started(
+        self, event: o.OrderStepStarted | o.OrderStepEnded, history: HistoryId, step: int
+    ) -> HistoryRecord:
+        self._change(event.order, step=step)
+        return OrderStepStarted(
+            history_id=history, step=step, task=event.task, state=event.state, at=event.at
+        )
 
     def _finished(self, event: o.OrderFinished) -> Iterator[HistoryRecord]:
         order = self._orders[event.order]

@@ -103,6 +103,8 @@ class OrderStepEnded:
     error_text: str = ""
     last_error: str = ""
     """What the job at the error node can read (2.15)."""
+    step: int = 0
+    """Its number in the run, also when no process ever worked; 0 in journals of before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

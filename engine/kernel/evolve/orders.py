@@ -100,6 +100,7 @@ def _step_ended(state: State, event: e.OrderStepEnded) -> None:
                 last_error=event.last_error,
                 start_at=IMMEDIATELY,
                 setback_count=0,
+                step=max(order.step, event.step),
             )
         )
     )

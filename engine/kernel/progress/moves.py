@@ -111,6 +111,7 @@ def _settle_order(
         error_code=outcome.error_code,
         error_text=outcome.error_text,
         last_error=_last_error(outcome, code),
+        step=order.step if task.started_at is not None else order.step + 1,
     )
     if outcome.state_text or (outcome.ran and order.state_text):
         yield OrderStateTextSet(order=key, text=outcome.state_text)

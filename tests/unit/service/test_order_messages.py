@@ -4,6 +4,7 @@ from engine.kernel.commands import ModifyOrder, RemoveOrder
 from engine.kernel.definitions import Lock, LockUse
 from engine.kernel.ids import LockPath, OrderId, OrderKey, chain_key
 from engine.kernel.instants import Instant
+from engine.kernel.reports import LaunchFailure, TaskNotLaunched
 from engine.kernel.state import TaskStatus
 from engine.service.histories import HistoryProjector
 from engine.store.history_records import (
@@ -12,6 +13,8 @@ from engine.store.history_records import (
     OrderNotesDropped,
     OrderRunEnded,
     OrderRunStarted,
+    OrderStepEnded,
+    OrderStepStarted,
 )
 from tests.support.world import World, chain, node, shell_job
 
@@ -139,3 +142,26 @@ def test_a_busy_job_does_not_tell_each_order_that_it_waits() -> None:
     told.world.now = Instant(told.world.now + 1000)
     told.world.ends(told.world.tasks(TaskStatus.STARTING)[0])
     assert told.notes() == []
+
+
+def test_a_step_whose_task_could_not_be_started_is_a_step_of_its_own() -> None:
+    world = walk()
+    told = Told(world)
+    world.adds("o", "/walk")
+    world.launches()
+    world.ends()
+    key = world.task().key
+    assert key is not None
+    refused = TaskNotLaunched(key=key, failure=LaunchFailure.REFUSED, text="no such shell")
+    world.does(refused)
+    steps = [
+        (type(each), each.step, each.state if isinstance(each, OrderStepStarted) else each.error)
+        for each in told.catch_up()
+        if isinstance(each, OrderStepStarted | OrderStepEnded)
+    ]
+    assert steps == [
+        (OrderStepStarted, 1, "100"),
+        (OrderStepEnded, 1, False),
+        (OrderStepStarted, 2, "200"),
+        (OrderStepEnded, 2, True),
+    ]
