@@ -162,7 +162,8 @@ class RemoteProcesses:
                 if self._viewers:
                     self._begin_due_probes()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), self._until_next())
+                    async with asyncio.timeout(self._until_next()):
+                        await self._changed.wait()
                 self._changed.clear()
         finally:
             for task in self._probes:

@@ -298,7 +298,8 @@ class HostLink:
             self._let_go(self._shells.pop()[0])
         self._changed.clear()
         with contextlib.suppress(TimeoutError):  # a connection may have died unnoticed
-            await asyncio.wait_for(self._changed.wait(), SHELL_END_LIMIT_S)
+            async with asyncio.timeout(SHELL_END_LIMIT_S):
+                await self._changed.wait()
 
     def _free_shell(self) -> Channel | None:
         while self._shells:

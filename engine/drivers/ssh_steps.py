@@ -478,7 +478,8 @@ class Step:
                 self._settled.clear()
                 wait = await self._strike()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), wait)
+                    async with asyncio.timeout(wait):
+                        await self._changed.wait()
                 self._changed.clear()
             if self._is_settled():
                 self._settled.set()
@@ -612,4 +613,5 @@ class Step:
 
     async def _wait_for_settled(self, wait: float) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._settled.wait(), max(wait, self._world.pace.poll_first_s))
+            async with asyncio.timeout(max(wait, self._world.pace.poll_first_s)):
+                await self._settled.wait()

@@ -239,7 +239,8 @@ class RemoteHosts:
         """Wait until the last look is long enough ago; each look puts that off."""
         while (left := self._watched_until - _clock()) > 0:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._somebody_looks.wait(), left)
+                async with asyncio.timeout(left):
+                    await self._somebody_looks.wait()
             self._somebody_looks.clear()
 
     # --- what the HTTP interface asks --------------------------------------------------------
