@@ -6,6 +6,7 @@ its event number, so that an event told again after a crash is not written twice
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -28,6 +29,9 @@ from engine.store.task_logs import TaskLogs
 
 log = logging.getLogger(__name__)
 
+RETOLD_MAX = 5_000
+"""Messages that are told again after a start: those of the last events before it. What had been
+written is known by its number; what an engine that was killed had not come to is made up for."""
 _KEPT_TOLD_MAX = 100
 """Orders that are told of a job that goes on; it takes them one after the other anyway."""
 
@@ -68,6 +72,7 @@ class Narrator:
         self._state = state
         self._logs = logs
         self._queue: asyncio.Queue[Entry] = asyncio.Queue()
+        self._retold: deque[Entry] = deque(maxlen=RETOLD_MAX)
         self._task_of_order = {
             order.key: task
             for order in state.orders.values()
@@ -79,6 +84,17 @@ class Narrator:
         self._locks = {task.id: task.locks for task in state.tasks.values() if task.locks}
         self._job_waits = Waits()
         self._lost = 0
+
+    def seen(self, event: Event, row: StoredEvent) -> None:
+        """Take in one replayed event, after the state has."""
+        self._retold.extend(self._entries(event, row))
+
+    def tell_again(self) -> None:
+        """Queue the messages of the last replayed events, before any new ones."""
+        self._unfinished = {task.id for task in self._state.tasks.values() if task.holds_slot}
+        self._unfinished |= {entry.task for entry in self._retold if isinstance(entry, Finish)}
+        while self._retold:
+            self._queue.put_nowait(self._retold.popleft())
 
     def committed(self, events: Iterable[Event], rows: Iterable[StoredEvent]) -> None:
         """Queue the messages for these events."""

@@ -69,7 +69,7 @@ from engine.service.logs import set_up_engine_log
 from engine.service.loop import EngineLoop
 from engine.service.narration import Narrator
 from engine.service.outputs import SshOutputs, TaskOutputs
-from engine.service.recovery import recover
+from engine.service.recovery import Recovered, recover
 from engine.service.remote_hosts import HostReader, RemoteHosts
 from engine.service.sealing import Sealer
 from engine.service.settings import CENTRAL_FOLDER, EngineSettings
@@ -157,7 +157,7 @@ async def _build(
     stack.push_async_callback(logs.close)
     epoch = await store.begin_epoch()
     engine_id = await _engine_id(store, settings)
-    recovered = await recover(store, histories.begin, histories.seen)
+    recovered, narrator = await _recovered(store, histories, logs)
     zone = scheduler_xml.main.time_zone or settings.time_zone or _system_zone()
     live = LiveFolder(
         settings.live,
@@ -173,7 +173,6 @@ async def _build(
     clock = SystemClock()
     outputs = TaskOutputs(logs)
     await outputs.recover(recovered.state)
-    narrator = Narrator(recovered.state, logs)
     spread: list[Callable[[Sequence[Event], Sequence[StoredEvent]], None]] = []
 
     def committed(events: Sequence[Event], rows: Sequence[StoredEvent]) -> None:
@@ -349,6 +348,25 @@ def _remote(
     jobs = CleanupJobs(ssh_hosts, now=now, allow_custom_commands=allowed)
     cleanup = CleanupTasks(jobs, audit=hosts.keep, now=now)
     return _Remote(ssh_hosts=ssh_hosts, agents=agents, hosts=hosts, cleanup=cleanup)
+
+
+async def _recovered(
+    store: SqliteStore, histories: Histories, logs: TaskLogs
+) -> tuple[Recovered, Narrator]:
+    """Return what the journal has; histories and task logs catch up with what they missed."""
+    narrators: list[Narrator] = []
+
+    def begun(state: State) -> None:
+        histories.begin(state)
+        narrators.append(Narrator(state, logs))
+
+    def seen(event: Event, row: StoredEvent) -> None:
+        histories.seen(event, row)
+        narrators[0].seen(event, row)
+
+    recovered = await recover(store, begun, seen)
+    narrators[0].tell_again()
+    return recovered, narrators[0]
 
 
 async def _engine_id(store: SqliteStore, settings: EngineSettings) -> str:

@@ -14,8 +14,11 @@ from engine.kernel.commands import (
 )
 from engine.kernel.definitions import Chain, EndNode, Lock, LockUse, NestedNode, OnError
 from engine.kernel.events import Event
+from engine.kernel.events.tasks import TaskCreated
+from engine.kernel.evolve import evolve
 from engine.kernel.ids import EventNumber, LockPath, NodeState, TaskId, chain_key, job_key
 from engine.kernel.instants import Instant
+from engine.kernel.state import State
 from engine.service.narration import Narrator
 from engine.store.task_logs import TaskLogs
 from tests.support.world import World, chain, native_job, node, setback, shell_job
@@ -191,3 +194,32 @@ def test_the_way_from_one_inner_chain_to_the_next_is_told() -> None:
     world.adds("1", "super")
     world.ends()
     assert [code for code in codes(world) if code in {"862", "863"}] == ["862", "863"]
+
+
+def test_what_a_killed_engine_had_not_come_to_is_told_by_its_next_life() -> None:
+    world = World(shell_job("a"), chain("walk", node("100", "a")))
+    world.adds("1")
+    world.ends()
+    written = Written()
+
+    async def recover() -> None:
+        state = State()
+        narrator = Narrator(state, cast("TaskLogs", written))
+        for number, event in enumerate(world.journal, start=1):
+            kind, body = JOURNAL.encode(event)
+            evolve(state, event)
+            row = StoredEvent(
+                number=EventNumber(number), at=world.now, kind=kind, body=body, cause=""
+            )
+            narrator.seen(event, row)
+        narrator.tell_again()
+        task = next(event.task for event in world.journal if isinstance(event, TaskCreated))
+        assert not narrator.has_finished(task)
+        writing = asyncio.create_task(narrator.run())
+        async with asyncio.timeout(10):
+            await narrator.written()
+        assert narrator.has_finished(task)
+        writing.cancel()
+
+    asyncio.run(recover())
+    assert written.lines == told(world, world.journal)
