@@ -68,6 +68,8 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
     """Whether the body has the whole screen but the line of keys."""
     is_ready = False
     """Whether everything is built, so that there is something to draw on."""
+    _is_drawn_ahead = False
+    """Whether a place was opened on it before it is shown."""
 
     # --- build -------------------------------------------------------------------------------
 
@@ -104,7 +106,9 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
     def on_screen_resume(self) -> None:
         """Draw what changed while another screen was shown."""
         self._settle()
-        self.draw(Changes(everything=True))
+        # Nothing has changed since a place was opened, a moment ago.
+        self.draw(Changes(everything=not self._is_drawn_ahead))
+        self._is_drawn_ahead = False
 
     def on_resize(self) -> None:
         """Say so where there is no room for a screen."""
@@ -144,6 +148,7 @@ class CockpitScreen(Screen[None], inherit_bindings=False):
         _ = look
         if self.is_ready:
             self.draw(Changes(everything=True))
+            self._is_drawn_ahead = not self.is_current
 
     def leave_engine(self) -> None:
         """Forget what belongs to the engine that was shown until now."""

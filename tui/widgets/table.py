@@ -32,8 +32,8 @@ _KEY_LEAST = 22
 """So much of a name is kept before less important columns leave; more of the key."""
 _SAMPLE = 200
 """Rows that are measured for the widths, beside those in sight."""
-TOLD_EVERY_S = 0.034
-"""Thirty times a second."""
+TOLD_EVERY_S = 0.038
+"""Less than thirty times a second, with what else is drawn meanwhile."""
 
 
 class Table(Widget, can_focus=True):
