@@ -517,9 +517,7 @@ def filtered(terminal: Terminal) -> list[float]:
         terminal.quiet(0.5, 5)
         sent = terminal.send(order[-1])
         times.append(terminal.wait(rb"[^0]1 of 10000\D", sent, 10) - sent)
-        terminal.send("\x1b")
-        terminal.quiet(0.5, 5)
-        terminal.send("\x1b")
+        terminal.send("\x1b")  # once: the next one goes back to another screen
         terminal.quiet(0.5, 5)
     return times
 
