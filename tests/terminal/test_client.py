@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,9 +80,33 @@ async def following(client: HttpEngine, engine: FakeEngine) -> AsyncIterator[Mir
     try:
         yield mirror
     finally:
+        await ended(task)
+        await client.close()
+
+
+async def ended(task: "asyncio.Task[None]") -> None:
+    """Cancel a follower.
+
+    When data arrive in the very turn of the loop in which a read is cancelled, anyio's Unix sockets
+    give them to the cancelled read; the loop reports that, and nothing comes of it.
+    """
+    loop = asyncio.get_running_loop()
+    former = loop.get_exception_handler()
+
+    def report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if isinstance(context.get("exception"), asyncio.InvalidStateError):
+            return
+        if former is None:
+            loop.default_exception_handler(context)
+        else:
+            former(loop, context)
+
+    loop.set_exception_handler(report)
+    try:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        await client.close()
+    finally:
+        loop.set_exception_handler(former)
 
 
 async def test_the_mirror_equals_the_engines_state(tmp_path: Path) -> None:
@@ -171,10 +196,7 @@ async def test_a_gap_in_the_journal_is_closed_by_a_snapshot(tmp_path: Path) -> N
         task = asyncio.create_task(follower.run())
         await until(lambda: mirror.number == engine.number)
         assert mirror.state.control.paused
-        # With answers on their way, a cancellation can fail in anyio's sockets (its issue 1267).
-        await until(lambda: mirror.link.status is LinkStatus.LIVE)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await ended(task)
         await client.close()
 
 
