@@ -114,10 +114,12 @@ async def test_sigterm_ends_the_tasks_and_then_the_agent(agent: AgentProgram, tr
             agent.uri, "trap 'sleep 1; exit 9' TERM; echo up; while :; do sleep 0.1; done"
         )
         await until(lambda: engine.text(1) == "up\n", "the script to run")
+        began = time.monotonic()
         stopping = asyncio.create_task(agent.stop())
         end = await engine.exited(key)
         assert (end.exit_code, end.reason) == (9, EndReason.AGENT_STOPPED)
         assert await stopping == 0
+        assert time.monotonic() - began < 7.5
 
 
 async def test_sigterm_kills_what_does_not_end(agent: AgentProgram) -> None:
@@ -127,7 +129,7 @@ async def test_sigterm_kills_what_does_not_end(agent: AgentProgram) -> None:
         began = time.monotonic()
         stopping = asyncio.create_task(agent.stop())
         assert await stopping == 0
-        assert time.monotonic() - began > STOP_KILL_S - 0.5, "it was given no time"
+        assert STOP_KILL_S - 0.5 < time.monotonic() - began < 8
         await agent.start()
         end = await engine.exited(key)
         assert (end.exit_code, end.reason) == (137, EndReason.AGENT_STOPPED)
